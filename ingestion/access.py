@@ -1,0 +1,66 @@
+"""Who may see a job, and who may act on it (DESIGN 4.6). Not visible is the same as absent."""
+
+from typing import Any, ClassVar
+
+from django.contrib.postgres.expressions import ArraySubquery
+from django.db.models import BooleanField, Case, F, Func, Q, QuerySet, UUIDField, When
+from django.db.models.functions import Cast, Substr
+
+from ingestion.models import Job
+from notifications.models import Follow
+
+_FOLLOWED_JOB = r"^job:[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"
+
+
+class _AnyOf(Func):
+    """`a = ANY(array)`: PostgreSQL evaluates the array once and uses the index of `a`, also inside an OR.
+
+    `a IN (SELECT ..)` inside an OR reads the whole table.
+    """
+
+    template = "%(expressions)s)"
+    arg_joiner = " = ANY("
+    output_field: ClassVar[BooleanField] = BooleanField()
+
+
+def visible_jobs(user: Any) -> QuerySet[Job]:
+    """Return the jobs this user may see: own ones, followed ones, and all of them for who may view all."""
+    if not user.is_authenticated or not user.is_active:
+        return Job.objects.none()
+    if can_view_all(user):
+        return Job.objects.all()
+    # Members of a job's object (a workspace, a topic) join this condition when such objects exist.
+    return Job.objects.filter(Q(owner=user) | Q(_AnyOf(F("pk"), _followed(user))))
+
+
+def can_view_all(user: Any) -> bool:
+    """Say whether this user sees everybody's jobs by name."""
+    return _is_staff_with(user, "ingestion.view_all_jobs")
+
+
+def can_operate(user: Any) -> bool:
+    """Say whether this user may act on everybody's jobs, pause and resume."""
+    return _is_staff_with(user, "ingestion.operate")
+
+
+def can_act(user: Any, job: Job) -> bool:
+    """Say whether this user may cancel, retry, answer or delete a job that they see."""
+    if job.owner_id is not None and job.owner_id == user.pk:
+        return True
+    # Editors of the job's object join this condition when such objects exist.
+    return can_operate(user)
+
+
+def _is_staff_with(user: Any, permission: str) -> bool:
+    return bool(user.is_active and user.is_staff and user.has_perm(permission))
+
+
+def _followed(user: Any) -> ArraySubquery:
+    job_id = Case(
+        # Inside CASE, so that another kind of `about` is never cast.
+        When(about__regex=_FOLLOWED_JOB, then=Cast(Substr("about", 5), UUIDField())),
+        output_field=UUIDField(),
+    )
+    return ArraySubquery(
+        Follow.objects.filter(user=user, about__startswith="job:").annotate(job_id=job_id).values("job_id")
+    )
