@@ -1,0 +1,49 @@
+"""The verbs of the inbox: what moves a user's stream, and who follows what."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from django.contrib.auth import get_user_model
+from django.db import connection
+
+from notifications.models import Follow, Inbox
+from realtime.publish import publish
+
+
+def touch(user_ids: Iterable[int]) -> None:
+    """Move the streams of these users by one, in the current transaction.
+
+    Rows are locked in ascending user id, everywhere, so that two transactions cannot wait for each other.
+    Users that are gone are left out.
+    """
+    wanted = sorted(set(user_ids))
+    if not wanted:
+        return
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"""
+            INSERT INTO {Inbox._meta.db_table} AS inbox (user_id, version)
+            SELECT id, 1 FROM {get_user_model()._meta.db_table} WHERE id = ANY(%s) ORDER BY id FOR KEY SHARE
+            ON CONFLICT (user_id) DO UPDATE SET version = inbox.version + 1
+            RETURNING user_id, version
+            """,  # noqa: S608  # table names of our own models  # nosec B608
+            [wanted],
+        )
+        moved = cursor.fetchall()
+    for user_id, version in moved:
+        publish(f"user:{user_id}", version, urgent=True)
+
+
+def follow(user: Any, about: str) -> None:
+    """Let `user` hear about `about`: `job:<uuid>` or an object such as `company:12`. Twice is fine."""
+    Follow.objects.bulk_create([Follow(user=user, about=about)], ignore_conflicts=True)
+
+
+def unfollow(user: Any, about: str) -> None:
+    """Let `user` hear no more about `about`."""
+    Follow.objects.filter(user=user, about=about).delete()
+
+
+def followers(about: str) -> set[int]:
+    """Return the ids of the users who follow `about`."""
+    return set(Follow.objects.filter(about=about).values_list("user_id", flat=True))

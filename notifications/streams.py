@@ -1,0 +1,61 @@
+"""The stream `user:<pk>`: what concerns one user, put together from parts that other apps contribute."""
+
+import re
+from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import Any
+
+from notifications.models import Inbox
+from realtime import streams
+from realtime.streams import JsonObject, Reading
+
+# One form for a key, so that a user has one stream: "7", not "07" or "7 ".
+_KEY = re.compile(r"[1-9][0-9]{0,17}", re.ASCII)
+
+Part = Callable[[Collection[int]], Mapping[int, JsonObject]]
+_parts: dict[str, Part] = {}
+
+
+def contribute(name: str, read: Part) -> None:
+    """Add a part to every user's stream. Called from `AppConfig.ready`.
+
+    read: gives the part of each of these users, in a fixed number of queries. Whoever changes what it says
+        calls `inbox.touch` in the same transaction.
+    """
+    _parts[name] = read
+
+
+def register() -> None:
+    """Make the kind `user` known."""
+    streams.register(streams.Kind(name="user", visible=_visible, versions=_versions, read=_read))
+
+
+def _visible(user: Any, keys: Iterable[str]) -> set[str]:
+    if not user.is_authenticated or not user.is_active:
+        return set()
+    return {key for key in keys if key == str(user.pk)}
+
+
+def _versions(keys: Iterable[str]) -> dict[str, int]:
+    users = _ids(keys)
+    # A user without a row stands at 0: nothing of theirs has moved yet.
+    found = dict(Inbox.objects.filter(pk__in=users).values_list("pk", "version"))
+    return {str(user): found.get(user, 0) for user in users}
+
+
+def _read(since: Mapping[str, int | None]) -> dict[str, Reading]:
+    users = _ids(since)
+    with streams.snapshot():
+        versions = _versions(since)
+        parts = {name: read(users) for name, read in _parts.items()}
+    return {
+        str(user): Reading(
+            version=versions[str(user)],
+            data={name: dict(part.get(user, {})) for name, part in parts.items()},
+            events=[],
+        )
+        for user in users
+    }
+
+
+def _ids(keys: Iterable[str]) -> list[int]:
+    return [int(key) for key in keys if _KEY.fullmatch(key)]

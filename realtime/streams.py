@@ -1,0 +1,82 @@
+"""The registry of stream kinds: who may watch one, where it stands, what it says.
+
+A stream is a row with a version; its name is `<kind>:<key>`. An app registers a kind with three
+batch functions, so that a tick costs a fixed number of queries whatever the number of viewers.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from django.db import connection, models, transaction
+
+JsonObject = dict[str, Any]
+
+
+class Reading(NamedTuple):
+    """What a stream says: its version, all of its data, and its events after the asked version."""
+
+    version: int
+    data: JsonObject
+    events: list[JsonObject]  # each with its own `version`, ascending, none above `version`
+    final: bool = False  # the stream has ended; nothing will follow
+    cut: bool = False  # events after the asked version were too many: these are the last 50
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kind:
+    """A kind of stream.
+
+    name: the part before the colon.
+    visible: of these keys (text after the colon), those that this user may watch. Total: a malformed key is
+        left out, never an error.
+    versions: where each key stands; absent keys have no row.
+    read: what each key says, with events after the given version (None: the last 50), all as of one moment:
+        one statement, or `snapshot()`.
+    """
+
+    name: str
+    visible: Callable[[Any, Iterable[str]], set[str]]
+    versions: Callable[[Iterable[str]], dict[str, int]]
+    read: Callable[[Mapping[str, int | None]], dict[str, Reading]]
+
+
+_kinds: dict[str, Kind] = {}
+
+
+def register(kind: Kind) -> None:
+    """Make a kind of stream known. Called from `AppConfig.ready`."""
+    _kinds[kind.name] = kind
+
+
+def kind_of(stream: str) -> tuple[Kind, str] | None:
+    """Return the kind and the key of a stream's name, or None for a name that no kind knows."""
+    name, colon, key = stream.partition(":")
+    kind = _kinds.get(name)
+    if kind is None:
+        return None
+    return kind, key if colon else ""
+
+
+def kinds() -> dict[str, Kind]:
+    """Return the registered kinds by name."""
+    return dict(_kinds)
+
+
+@contextmanager
+def snapshot() -> Iterator[None]:
+    """Read everything inside as of one moment, so that data and events fit the version read with them."""
+    with transaction.atomic(durable=True):
+        with connection.cursor() as cursor:
+            cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        yield
+
+
+class Versioned(models.Model):
+    """A row that is a stream: whoever changes what viewers see adds one to `version` in the same UPDATE."""
+
+    version = models.PositiveBigIntegerField(default=1, editable=False)
+
+    class Meta:
+        abstract = True
