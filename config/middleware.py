@@ -1,0 +1,92 @@
+"""What holds for every request: an id, the methods we know, and one shape of error under /api/."""
+
+from collections.abc import Awaitable, Callable
+
+import structlog
+from asgiref.sync import iscoroutinefunction, markcoroutinefunction
+from django.db import InterfaceError, OperationalError
+from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+
+from config.problems import UNAVAILABLE_SECONDS, Problem, from_response, problem_response, request_id
+
+log = structlog.get_logger(__name__)
+
+API = "/api/"
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+
+Handler = Callable[[HttpRequest], HttpResponseBase | Awaitable[HttpResponseBase]]
+
+
+class ProblemMiddleware:
+    """Give each request an id, and make every error under /api/ a problem answer.
+
+    It stands first, so that it sees what the others answer too. It works for both kinds of views: a middleware
+    that is not would hold a thread for as long as an async view waits.
+    """
+
+    sync_capable = True
+    async_capable = True
+
+    def __init__(self, get_response: Handler) -> None:
+        self.get_response = get_response
+        if iscoroutinefunction(get_response):
+            markcoroutinefunction(self)
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase | Awaitable[HttpResponseBase]:
+        if iscoroutinefunction(self):
+            return self._acall(request)
+        refused = self._begin(request)
+        response = refused if refused is not None else self.get_response(request)
+        assert isinstance(response, HttpResponseBase)
+        return self._end(request, response)
+
+    async def _acall(self, request: HttpRequest) -> HttpResponseBase:
+        refused = self._begin(request)
+        if refused is not None:
+            return self._end(request, refused)
+        answer = self.get_response(request)
+        assert isinstance(answer, Awaitable)
+        return self._end(request, await answer)
+
+    def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
+        """Answer for a view under /api/ that raised."""
+        return exception_response(request, exception) if request.path.startswith(API) else None
+
+    def _begin(self, request: HttpRequest) -> HttpResponse | None:
+        structlog.contextvars.clear_contextvars()
+        request_id(request)
+        if request.method not in METHODS:
+            problem = Problem(
+                "method_not_allowed", method=request.method, headers={"Allow": ", ".join(sorted(METHODS))}
+            )
+            return problem_response(request, problem)
+        return None
+
+    def _end(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
+        if (
+            response.status_code >= 400
+            and request.path.startswith(API)
+            and isinstance(response, HttpResponse)
+            and response.get("Content-Type") != "application/problem+json"
+        ):
+            response = from_response(request, response)
+        response["X-Request-Id"] = request_id(request)
+        return response
+
+
+def exception_response(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Return the answer for an exception that no code expected, and write it to the log."""
+    if isinstance(exception, Problem):
+        return problem_response(request, exception)
+    if isinstance(exception, OperationalError | InterfaceError):
+        log.warning("database_unavailable", path=request.path, error=type(exception).__name__)
+        problem = Problem("unavailable", n=UNAVAILABLE_SECONDS, retry_after=UNAVAILABLE_SECONDS)
+        return problem_response(request, problem)
+    log.error("request_failed", path=request.path, exc_info=exception)
+    return problem_response(request, Problem("internal_error"))
+
+
+def csrf_failed(request: HttpRequest, reason: str = "") -> HttpResponse:
+    """Return the answer of a form without its token (CSRF_FAILURE_VIEW)."""
+    return problem_response(request, Problem("csrf_failed"))

@@ -1,0 +1,62 @@
+"""How often somebody may ask: counted in Redis for all processes, in this process while Redis is away."""
+
+import time
+from functools import cache
+
+import structlog
+from django.conf import settings
+from limits import RateLimitItem, RateLimitItemPerMinute
+from limits.storage import MemoryStorage, RedisStorage
+from limits.strategies import SlidingWindowCounterRateLimiter
+from redis.exceptions import RedisError
+
+from config.problems import Problem
+
+log = structlog.get_logger(__name__)
+
+READS = RateLimitItemPerMinute(getattr(settings, "RATE_READS_PER_MINUTE", 3_000), namespace="read")
+WRITES = RateLimitItemPerMinute(getattr(settings, "RATE_WRITES_PER_MINUTE", 300), namespace="write")
+UNSIGNED = RateLimitItemPerMinute(getattr(settings, "RATE_UNSIGNED_PER_MINUTE", 120), namespace="unsigned")
+
+REDIS_TIMEOUT = 0.3  # seconds; a limit is not worth more of a request's time
+SKIP_SECONDS = 2.0  # after a failure Redis is not asked
+
+_skip_until = 0.0
+
+
+def spend(limit: RateLimitItem, who: str) -> None:
+    """Count one request of somebody. Raises Problem rate_limited with the seconds to wait."""
+    global _skip_until
+    limiter = _local()
+    if time.monotonic() >= _skip_until:
+        limiter = _shared()
+    try:
+        _spend(limiter, limit, who)
+    except (RedisError, OSError) as error:
+        _skip_until = time.monotonic() + SKIP_SECONDS
+        log.warning("rates_without_redis", error=type(error).__name__)
+        _spend(_local(), limit, who)
+
+
+def _spend(limiter: SlidingWindowCounterRateLimiter, limit: RateLimitItem, who: str) -> None:
+    if not limiter.hit(limit, who):
+        reset = limiter.get_window_stats(limit, who).reset_time
+        seconds = min(60, max(1, round(reset - time.time())))
+        raise Problem("rate_limited", n=seconds, retry_after=seconds)
+
+
+@cache
+def _shared() -> SlidingWindowCounterRateLimiter:
+    url = settings.REDIS_URL
+    storage = RedisStorage(
+        f"redis+{url}" if url.startswith("unix:") else url,
+        socket_timeout=REDIS_TIMEOUT,
+        socket_connect_timeout=REDIS_TIMEOUT,
+        key_prefix="rates",
+    )
+    return SlidingWindowCounterRateLimiter(storage)
+
+
+@cache
+def _local() -> SlidingWindowCounterRateLimiter:
+    return SlidingWindowCounterRateLimiter(MemoryStorage())
