@@ -1,0 +1,47 @@
+"""Every number of the live wire. PROTOCOL.md names them; a test compares."""
+
+from enum import IntEnum
+
+
+class Close(IntEnum):
+    """Why the server closes: 44xx do not reconnect by yourself, 45xx reconnect with backoff."""
+
+    BINARY = 1003  # a binary frame; there are none in this protocol
+    BAD_FRAMES = 4400
+    SIGNED_OUT = 4401
+    FORBIDDEN = 4403
+    NO_SUCH_PATH = 4404
+    HELLO_TIMEOUT = 4408
+    REPLACED = 4409
+    UPGRADE = 4426
+    DRAINING = 4503
+    SLOW = 4508
+    TOO_MANY = 4529
+
+
+PROTOCOL = 1  # the `v` of hello
+MAX_FRAME = 16 * 1024  # bytes of a client's frame; above 64 KB the server's library closes with 1009
+MAX_DEPTH = 16  # arrays and objects inside each other in a client's frame
+MAX_ID = 2**31 - 1  # the largest `id` of a request
+STREAMS_A_FRAME = 50
+STREAMS_A_SOCKET = 100
+STREAM_NAME = 200  # characters; longer names are nobody's
+SOCKETS_A_USER = 20  # in one process; one more closes the oldest with 4409
+FRAMES = 60  # client frames ...
+FRAMES_SECONDS = 10.0  # ... in this time; one more closes with 4529
+STRIKES = 3  # malformed frames ...
+STRIKES_SECONDS = 60.0  # ... in this time close with 4400
+HELLO_SECONDS = 10.0
+SEND_SECONDS = 15.0  # a send that has not returned by then closes with 4508
+BEAT_SECONDS = 20.0  # a socket with nothing to say is told so this often; below the 45 s of most middle boxes
+
+TICK = 0.05  # seconds hints are collected for, so that one query reads all that moved
+CHECK_SECONDS = 1.0  # the position check: how long a lost hint can hide a change
+STREAM_SECONDS = 0.2  # a stream is read and sent this often at most, unless its hint is urgent
+SOCKET_SECONDS = 0.1  # a socket gets this many messages at most; frames wait for each other in one array
+RETRY_SECONDS = 1.0  # pause after a failure of database or Redis
+READERS = 8  # database connections a hub uses at once; more reads wait
+PENDING_FRAMES = 64  # frames a socket that is busy sending may have waiting ...
+PENDING_BYTES = 128 * 1024  # ... and their size; above either it is told each stream's state afresh
+LAST_EVENTS = 50  # of a stream's history, for a newcomer
+DRAIN_MS = 5000  # reconnects after a restart are spread over this time
