@@ -64,7 +64,9 @@ class ProblemMiddleware:
         return None
 
     def _end(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
-        if (
+        if request.method == "OPTIONS" and response.status_code == 405 and request.path.startswith(API):
+            response = _options(request, response)
+        elif (
             response.status_code >= 400
             and request.path.startswith(API)
             and isinstance(response, HttpResponse)
@@ -73,6 +75,13 @@ class ProblemMiddleware:
             response = from_response(request, response)
         response["X-Request-Id"] = request_id(request)
         return response
+
+
+def _options(request: HttpRequest, response: HttpResponseBase) -> HttpResponse:
+    """Say what an address supports. No other site may call us from a browser, so a preflight is refused."""
+    if "Access-Control-Request-Method" in request.headers:
+        return problem_response(request, Problem("permission_denied"))
+    return HttpResponse(status=204, headers={"Allow": response["Allow"]})
 
 
 def exception_response(request: HttpRequest, exception: Exception) -> HttpResponse:
@@ -85,8 +94,3 @@ def exception_response(request: HttpRequest, exception: Exception) -> HttpRespon
         return problem_response(request, problem)
     log.error("request_failed", path=request.path, exc_info=exception)
     return problem_response(request, Problem("internal_error"))
-
-
-def csrf_failed(request: HttpRequest, reason: str = "") -> HttpResponse:
-    """Return the answer of a form without its token (CSRF_FAILURE_VIEW)."""
-    return problem_response(request, Problem("csrf_failed"))

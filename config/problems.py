@@ -136,6 +136,8 @@ def from_response(request: HttpRequest, response: HttpResponse) -> HttpResponse:
     status = response.status_code
     code = _OF_STATUS.get(status, "bad_request" if status < 500 else "internal_error")
     headers = {name: response[name] for name in ("Allow", "Retry-After") if name in response}
+    if "Allow" in headers:
+        headers["Allow"] = ", ".join(sorted({*headers["Allow"].split(", "), "OPTIONS"}))
     return problem_response(
         request, Problem(code, status=status, headers=headers, method=request.method or "", n=1)
     )
