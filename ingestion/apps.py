@@ -1,0 +1,14 @@
+from django.apps import AppConfig
+from django.utils.module_loading import autodiscover_modules
+
+
+class IngestionConfig(AppConfig):
+    name = "ingestion"
+    default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        """Register the job streams and load every installed app's `source.py`."""
+        from ingestion import streams  # the registry fills when apps are ready
+
+        streams.register()
+        autodiscover_modules("source")

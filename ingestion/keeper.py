@@ -1,0 +1,180 @@
+"""The process that keeps promises: a list of small duties, each safe to run ten times at once.
+
+Every tick (1 s) does what is due by the database's clock and repairs what a lost wake-up left behind.
+"""
+
+import os
+import signal
+import socket
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import structlog
+from django.db import DatabaseError, InterfaceError, OperationalError, connection, transaction
+from django.db.models import F
+from django.db.models.functions import Now
+
+from ingestion import claims, lifecycle, queues, retention, schedules
+from ingestion.failpoints import hit
+from ingestion.lifecycle import ClockTimestamp
+from ingestion.models import Job, JobAttempt, Process, State
+from ingestion.source import QUEUES
+from ingestion.worker import BEAT_SECONDS, Beat
+from realtime.publish import publish
+
+log = structlog.get_logger(__name__)
+
+TICK_SECONDS = 1.0
+OUTAGE_WINDOW = 15.0  # seconds without trouble of our own before a lost lease counts as a crash
+OUTAGE_GAP = 5.0
+STOP_AFTER = timedelta(seconds=4)  # a cancel that is not obeyed: end the work-horse
+REVOKE_AFTER = timedelta(seconds=8)  # ... take the lease
+STALL_MINUTES = 5
+RESCUES_PER_TICK = 200
+FORGET_PROCESS_AFTER = timedelta(minutes=10)
+
+
+class Keeper:
+    """Runs the duties. `once` runs each a single time."""
+
+    def __init__(self, name: str = "") -> None:
+        self.beat = Beat(name or f"keeper-{socket.gethostname()}-{os.getpid()}", "keeper")
+        self.began = time.monotonic()
+        self.good_ticks: deque[float] = deque(maxlen=100)
+        self._halt = threading.Event()
+        self._last_beat = 0.0
+        self._last_prune = 0.0
+        self.duties: list[Callable[[], Any]] = [
+            self.rescue,
+            self.escalate_cancels,
+            lifecycle.make_due,
+            lifecycle.unblock,
+            schedules.start_due,
+            self.note_stalls,
+            self.tell_positions,
+            self.wake,
+            self.prune,
+        ]
+
+    def once(self) -> None:
+        """Do every duty once; one that fails never keeps the others from being done."""
+        for duty in self.duties:
+            try:
+                duty()
+            except (OperationalError, InterfaceError):
+                raise
+            except Exception:
+                log.exception("duty_failed", duty=duty.__name__)
+
+    def run(self) -> None:
+        """Tick until SIGTERM or SIGINT."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: self._halt.set())
+        while not self._halt.is_set():
+            try:
+                now = time.monotonic()
+                if now - self._last_beat >= BEAT_SECONDS:
+                    self.beat.once()
+                    self._last_beat = now
+                self.once()
+                self.good_ticks.append(time.monotonic())
+            except (DatabaseError, InterfaceError) as error:
+                log.warning("keeper_without_database", error=type(error).__name__)
+                connection.close()
+            self._halt.wait(TICK_SECONDS)
+        self.beat.stop()
+
+    def outage(self) -> bool:
+        """Say whether we ourselves were away lately: then a lost lease proves nothing about its worker."""
+        now = time.monotonic()
+        if now - self.began < OUTAGE_WINDOW:
+            return True
+        seen = [at for at in self.good_ticks if now - at < OUTAGE_WINDOW]
+        times = [now - OUTAGE_WINDOW, *seen, now]
+        return any(later - earlier > OUTAGE_GAP for earlier, later in zip(times, times[1:], strict=False))
+
+    def rescue(self) -> None:
+        """Take the lease of workers that are gone, and end what is left of their sessions."""
+        lost = Job.objects.filter(state=State.RUNNING, lease_until__lt=ClockTimestamp())
+        for job_id, token in lost.values_list("pk", "lease_token")[:RESCUES_PER_TICK]:
+            hit("keeper.before_rescue")
+            if self._take(job_id, token, lambda j=job_id, t=token: lifecycle.rescue(j, t, crashed=not self.outage())):
+                hit("keeper.after_rescue")
+                log.warning("rescued", job=str(job_id))
+
+    def escalate_cancels(self) -> None:
+        """End the work-horse of a cancel that is not obeyed, then take its lease."""
+        asked = Job.objects.filter(
+            state=State.RUNNING, cancel_requested_at__lt=ClockTimestamp() - STOP_AFTER
+        ).annotate(clock=ClockTimestamp())
+        for job in asked[:RESCUES_PER_TICK]:
+            token = job.lease_token
+            if token is not None and job.clock - job.cancel_requested_at > REVOKE_AFTER:
+                self._take(job.pk, token, lambda j=job.pk, t=token: lifecycle.stop(j, t))
+            else:
+                attempt = JobAttempt.objects.filter(job=job, number=job.attempt).first()
+                if attempt is not None and attempt.rq_id:
+                    queues.stop(attempt.rq_id)
+
+    def _take(self, job_id: UUID, token: UUID, verb: Callable[[], bool]) -> bool:
+        """Run a verb that takes a lease away, past locks that the old attempt may still hold."""
+        try:
+            with transaction.atomic():
+                with connection.cursor() as cursor:
+                    cursor.execute("SET LOCAL lock_timeout = '500ms'")
+                taken = verb()
+        except OperationalError as error:
+            if "lock timeout" not in str(error):
+                raise
+            end_sessions(token)
+            return False  # the next tick finds the row free
+        if taken:
+            end_sessions(token)
+        return taken
+
+    def note_stalls(self) -> None:
+        """Tell once that a running job makes no progress."""
+        still = Job.objects.filter(
+            state=State.RUNNING, progress_at__lt=ClockTimestamp() - timedelta(minutes=STALL_MINUTES)
+        )
+        for job_id, token in still.values_list("pk", "lease_token")[:RESCUES_PER_TICK]:
+            lifecycle.note_stall(job_id, token, STALL_MINUTES)
+
+    def tell_positions(self) -> None:
+        """Write each waiting job's place where it changed."""
+        for queue in QUEUES:
+            for job_id, reason, words in claims.positions(queue):
+                rows = Job.objects.filter(pk=job_id, state=State.PENDING).exclude(pending_reason=reason, message=words)
+                if rows.update(pending_reason=reason, message=words, version=F("version") + 1):
+                    publish(f"job:{job_id}", Job.objects.values_list("version", flat=True).get(pk=job_id))
+
+    def wake(self) -> None:
+        """Push tokens for what could run: covers lost pops, flushed Redis, retries, schedules and freed slots."""
+        for queue in QUEUES:
+            ready = claims.claimable(queue, max(1, queues.live_workers(queue)))
+            if ready:
+                queues.wake(queue, ready)
+
+    def prune(self) -> None:
+        """Delete what has been kept long enough, once an hour."""
+        if time.monotonic() - self._last_prune < 3600:
+            return
+        self._last_prune = time.monotonic()
+        Process.objects.filter(beat_at__lt=Now() - FORGET_PROCESS_AFTER).delete()
+        retention.prune()
+
+
+def end_sessions(token: UUID) -> int:
+    """End the database sessions of an attempt whose lease was taken: a stopped worker's locks would hang the next."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity"
+            " WHERE application_name = %s AND datname = current_database() AND pid <> pg_backend_pid()",
+            [f"hw:{token}"],
+        )
+        return int(cursor.fetchone()[0])

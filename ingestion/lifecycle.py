@@ -1,0 +1,878 @@
+"""The verbs of a job's life. The only writer of `Job.state`.
+
+Each verb is one transaction: one conditional UPDATE guarded by state (and by the lease token where a worker
+acts), its event, the user streams it moves; hints and wake-ups follow on commit. False or None means that
+somebody was first, which is normal. Lock order: queue, objects, job, dependants, inbox rows.
+"""
+
+import random
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import structlog
+from django.db import IntegrityError, connection, models, transaction
+from django.db.models import F, Q
+from django.db.models.functions import Now
+from pydantic import ValidationError
+
+from ingestion import claims, queues
+from ingestion.failpoints import hit
+from ingestion.models import (
+    ACTIVE_REASONS,
+    FINAL,
+    OPEN,
+    ItemState,
+    Job,
+    JobAttempt,
+    JobEvent,
+    JobItem,
+    JobNeed,
+    Level,
+    PendingReason,
+    Priority,
+    State,
+    Upload,
+)
+from ingestion.settings import LEASE, MAX_QUEUED, MAX_QUEUED_PER_USER
+from ingestion.source import Outcome, Source, SourceError, SourceParams, find, upload_fields
+from notifications import inbox
+from realtime.publish import publish
+
+log = structlog.get_logger(__name__)
+
+MAX_PARENTS = 50
+MAX_DEPTH = 10
+CRASHES_IN_A_ROW = 3  # at the third without progress the suspect is set aside
+CRASH_WAITS = (timedelta(0), timedelta(seconds=5))  # before the second and third start
+
+
+class ClockTimestamp(models.Func):
+    """The wall clock of the database; `now()` would be the start of the transaction."""
+
+    template = "clock_timestamp()"
+    output_field: models.Field[Any, Any] = models.DateTimeField()
+
+
+class Refused(Exception):
+    """A verb was refused; `code` and `message` are of the error catalogue."""
+
+    def __init__(
+        self,
+        code: str,
+        message: str,
+        *,
+        errors: list[dict[str, str]] | None = None,
+        retry_after: int | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.code, self.message, self.errors, self.retry_after = code, message, errors or [], retry_after
+
+
+@dataclass(frozen=True)
+class Created:
+    """The job that does the work, and whether this call made it."""
+
+    job: Job
+    created: bool
+
+
+@dataclass
+class Note:
+    """An event that is not written yet."""
+
+    kind: str
+    message: str
+    level: str = Level.INFO
+    data: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class Figures:
+    """The reporter's last words, written together with the outcome: column values and events."""
+
+    columns: dict[str, Any] = field(default_factory=dict)
+    notes: list[Note] = field(default_factory=list)
+
+
+# ---- making -----------------------------------------------------------------------------------------------
+
+
+def create(
+    kind: str,
+    params: Mapping[str, Any] | SourceParams,
+    *,
+    owner: Any,
+    priority: int = Priority.NORMAL,
+    run_after: datetime | None = None,
+    depends_on: Sequence[Job] = (),
+    strict: bool = False,
+) -> Created:
+    """Make a job, or join the open one that does the same work.
+
+    kind: a registered source. params: what it is asked to do. owner: the user. run_after: not before this time.
+    depends_on: jobs that must have ended completed or partial (`strict`: completed). Raises Refused.
+    """
+    source, p = _validated(kind, params)
+    if len(depends_on) > MAX_PARENTS:
+        raise _invalid("depends_on", f"At most {MAX_PARENTS}.")
+    try:
+        source.can_start(owner, p)
+    except SourceError as error:
+        raise Refused(error.code, error.message) from error
+    title, subject = source.describe(p)
+    key = source.unique_key(p)
+    if key is not None and not source.shared:
+        key = f"{'-' if owner is None else owner.pk}:{key}"
+    job = Job(
+        source=kind,
+        queue=source.queue,
+        title=title[:200],
+        subject=subject[:200],
+        params=p.model_dump(mode="json"),
+        unique_key=key,
+        limit_key=source.limit_key_of(p),
+        owner=owner,
+        priority=priority,
+        run_after=run_after,
+        pending_reason=PendingReason.SCHEDULE if run_after else PendingReason.QUEUE,
+        steps=_blank_steps(source),
+    )
+    return _insert(job, source, p, depends_on, strict)
+
+
+def retry(
+    job: Job, by: Any, *, keys: Sequence[str] | None = None, error_code: str | None = None
+) -> Created:
+    """Make a job that does what an ended one left undone, or join its open retry.
+
+    keys, error_code: only those failed items; the others stay as they ended. Raises Refused.
+    """
+    parent = Job.objects.get(pk=job.pk)
+    if not parent.is_final:
+        raise Refused("not_finished", "This job has not finished yet.")
+    if parent.state == State.COMPLETED:
+        raise Refused("nothing_to_retry", "There is nothing to retry.")
+    source, p = _validated(parent.source, parent.params)
+    chosen = ~Q(state__in=(ItemState.DONE, ItemState.SKIPPED))
+    if keys is not None:
+        chosen &= Q(key__in=keys)
+    if error_code is not None:
+        chosen &= Q(error_code=error_code)
+    if (keys is not None or error_code is not None) and not parent.items.filter(chosen).exists():
+        raise Refused("nothing_to_retry", "There is nothing to retry.")
+    steps = {
+        name: step if step.get("state") == "completed" else {**step, **_BLANK_STEP}
+        for name, step in parent.steps.items()
+    }
+    child = Job(
+        source=parent.source,
+        queue=source.queue,
+        title=parent.title,
+        subject=parent.subject,
+        object=parent.object,
+        params=parent.params,
+        unique_key=parent.unique_key,
+        limit_key=parent.limit_key,
+        owner=parent.owner or by,
+        priority=parent.priority,
+        steps=steps,
+        memo=parent.memo,
+        retry_of=parent,
+    )
+    return _insert(child, source, p, (), strict=False, inherited=parent.items.exclude(chosen))
+
+
+def _insert(
+    job: Job,
+    source: Source,
+    p: SourceParams,
+    parents: Sequence[Job],
+    strict: bool,
+    inherited: models.QuerySet[JobItem] | None = None,
+) -> Created:
+    for _ in range(3):  # the open job that we meet may end before we can join it
+        try:
+            with transaction.atomic():
+                _check_capacity(job)
+                if parents:
+                    _check_depth(parents)
+                    job.pending_reason = PendingReason.DEPENDENCY
+                with transaction.atomic():
+                    job.save(force_insert=True)
+                _take_uploads(job, p)
+                if inherited is not None:
+                    _inherit(job, inherited)
+                source.created(job, p)
+                JobNeed.objects.bulk_create(JobNeed(job=job, parent=one, strict=strict) for one in parents)
+                _record(job, [Note("created", f"{job.title} was asked for")], first=1)
+                if job.retry_of_id:
+                    _announce_child(job.retry_of_id, job)
+                if parents:
+                    _unblock([job.pk])
+                _tell(job)
+                hit("job.create.before_commit")
+        except IntegrityError as error:
+            if _constraint(error) not in ("job_one_open_per_key", "job_one_open_retry"):
+                raise
+            joined = _join(job, _constraint(error))
+            if joined is not None:
+                return Created(joined, created=False)
+            continue
+        hit("job.create.after_commit")
+        return Created(Job.objects.get(pk=job.pk), created=True)
+    raise Refused("queue_full", "The service is busy. Nothing was created. Try again in 5 seconds.", retry_after=5)
+
+
+def _join(job: Job, constraint: str) -> Job | None:
+    same = (
+        Q(retry_of=job.retry_of_id)
+        if constraint == "job_one_open_retry"
+        else Q(source=job.source, unique_key=job.unique_key)
+    )
+    found = Job.objects.filter(same, state__in=OPEN).first()
+    if found is not None and job.owner_id is not None and found.owner_id != job.owner_id:
+        with transaction.atomic():
+            inbox.follow(job.owner, found.stream)
+            inbox.touch([job.owner_id])
+    return found
+
+
+def _inherit(job: Job, rows: models.QuerySet[JobItem]) -> None:
+    copies = [
+        JobItem(
+            job=job,
+            step=row.step,
+            key=row.key,
+            label=row.label,
+            ordinal=row.ordinal,
+            state=ItemState.FAILED if row.state in (ItemState.PENDING, ItemState.RUNNING) else row.state,
+            error_code=row.error_code,
+            error=row.error,
+            tries=row.tries,
+            result=row.result,
+            url=row.url,
+            started_at=row.started_at,
+            finished_at=row.finished_at,
+            version=1,
+        )
+        for row in rows
+    ]
+    JobItem.objects.bulk_create(copies, batch_size=1000)
+    count = {state: sum(row.state == state for row in copies) for state in ItemState}
+    Job.objects.filter(pk=job.pk).update(
+        items_total=len(copies),
+        items_done=count[ItemState.DONE],
+        items_skipped=count[ItemState.SKIPPED],
+        items_failed=count[ItemState.FAILED] + count[ItemState.QUARANTINED],
+    )
+
+
+def _announce_child(parent_id: UUID, child: Job) -> None:
+    # The one change a final row takes: its page must link to the retry.
+    Job.objects.filter(pk=parent_id).update(version=F("version") + 1)
+    parent = Job.objects.get(pk=parent_id)
+    _record(parent, [Note("retried", "A new job does the rest", data={"job": str(child.pk)})])
+    publish(parent.stream, parent.version)
+
+
+def _take_uploads(job: Job, p: SourceParams) -> None:
+    for name in upload_fields(type(p)):
+        given = getattr(p, name)
+        if given is None:
+            continue
+        free = Q(job=None, expires_at__gt=ClockTimestamp()) | Q(job=job.retry_of_id, job__isnull=False)
+        taken = Upload.objects.filter(free, pk=given, owner=job.owner).update(job=job, expires_at=None)
+        if not taken:
+            raise _invalid(name, "This file is no longer available.")
+
+
+def _check_capacity(job: Job) -> None:
+    waiting = Job.objects.filter(
+        state=State.PENDING, pending_reason__in=(PendingReason.QUEUE, PendingReason.SLOT)
+    )
+    mine = waiting.filter(owner=job.owner, source=job.source)[:MAX_QUEUED_PER_USER].count()
+    if mine >= MAX_QUEUED_PER_USER:
+        raise Refused(
+            "quota_exceeded",
+            f"You already have {MAX_QUEUED_PER_USER} queued jobs, which is the limit.",
+            retry_after=60,
+        )
+    if waiting[:MAX_QUEUED].count() >= MAX_QUEUED:
+        raise Refused(
+            "queue_full", "The service is busy. Nothing was created. Try again in 60 seconds.", retry_after=60
+        )
+
+
+def _check_depth(parents: Sequence[Job]) -> None:
+    level = {parent.pk for parent in parents}
+    for _ in range(MAX_DEPTH):
+        level = set(JobNeed.objects.filter(job__in=level).values_list("parent", flat=True))
+        if not level:
+            return
+    raise _invalid("depends_on", f"At most {MAX_DEPTH} jobs deep.")
+
+
+# ---- running ----------------------------------------------------------------------------------------------
+
+
+def start(job_id: UUID, *, worker: str, token: UUID, rq_id: str = "") -> Job | None:
+    """Give the lease of a pending job to a worker. Called inside the claim's transaction."""
+    moved = Job.objects.filter(pk=job_id, state=State.PENDING).update(
+        state=State.RUNNING,
+        pending_reason=PendingReason.NONE,
+        run_after=None,
+        lease_token=token,
+        lease_until=ClockTimestamp() + LEASE,
+        attempt=F("attempt") + 1,
+        started_at=models.functions.Coalesce("started_at", Now()),
+        progress_at=ClockTimestamp(),
+        message="",
+        version=F("version") + 1,
+    )
+    if not moved:
+        return None
+    job = Job.objects.select_related("owner").get(pk=job_id)
+    JobAttempt.objects.create(job=job, number=job.attempt, worker=worker, rq_id=rq_id)
+    note = "Started" if job.attempt == 1 else f"Started again (attempt {job.attempt})"
+    _record(job, [Note("started", note, data={"attempt": job.attempt, "worker": worker})])
+    _tell(job)
+    return job
+
+
+def finish(job_id: UUID, token: UUID, outcome: Outcome, figures: Figures | None = None) -> bool:
+    """End an attempt whose code returned: completed, partial or failed by what became of its items."""
+    with transaction.atomic():
+        job = _held(job_id, token)
+        if job is None:
+            return False
+        source = find(job.source)
+        state, error = _judge(job, source.partial_at if source else 1.0)
+        text = outcome.text or _sentence(job, state)
+        note = Note(state, error["text"] if error else text, _LEVEL[state])
+        columns = {
+            "error": error,
+            "message": text[:300],
+            "result": dict(outcome.data) or None,
+            "result_url": outcome.url[:500],
+        }
+        if state == State.COMPLETED:
+            columns["progress"] = 1.0
+        return _end(job, state, note, columns, figures)
+
+
+def fail(
+    job_id: UUID, token: UUID, error: Mapping[str, str], figures: Figures | None = None, traceback: str = ""
+) -> bool:
+    """End a running job as failed. `error` is {code, text}, the text for the user."""
+    with transaction.atomic():
+        job = _held(job_id, token)
+        if job is None:
+            return False
+        note = Note("failed", error["text"], Level.ERROR)
+        columns = {"error": dict(error), "message": error["text"][:300]}
+        return _end(job, State.FAILED, note, columns, figures, traceback=traceback)
+
+
+def stop(job_id: UUID, token: UUID, figures: Figures | None = None) -> bool:
+    """End a running job as cancelled: its attempt obeyed, or was ended."""
+    with transaction.atomic():
+        job = _held(job_id, token)
+        return job is not None and _end(job, State.CANCELLED, _cancelled_note(job), {}, figures)
+
+
+def wait(job_id: UUID, token: UUID, kind: str, text: str, figures: Figures | None = None) -> bool:
+    """End an attempt until a person has answered."""
+    with transaction.atomic():
+        job = _held(job_id, token)
+        if job is None:
+            return False
+        if job.cancel_requested_at is not None:
+            return _end(job, State.CANCELLED, _cancelled_note(job), {}, figures)
+        since = _clock().isoformat()
+        columns = {"waiting_for": {"kind": kind, "since": since, "text": text}, "message": text[:300]}
+        note = Note("waiting", text, Level.WARNING, {"kind": kind})
+        return _leave(job, State.WAITING, note, columns, figures, outcome="waiting")
+
+
+def release(job_id: UUID, token: UUID, figures: Figures | None = None) -> bool:
+    """Give a running job back: its worker was told to stop. Counts as nothing."""
+    with transaction.atomic():
+        job = _held(job_id, token)
+        if job is None:
+            return False
+        note = Note("released", "The worker was stopped; the job goes on with the next one")
+        return _requeue(job, note, figures, outcome="released")
+
+
+def try_again(
+    job_id: UUID,
+    token: UUID,
+    error: Mapping[str, str],
+    figures: Figures | None = None,
+    traceback: str = "",
+    retry_after: float | None = None,
+) -> bool:
+    """End a failed attempt: again later while the source's retries last, else failed."""
+    with transaction.atomic():
+        job = _held(job_id, token)
+        if job is None:
+            return False
+        source = find(job.source)
+        if source is None or job.failures >= source.retry.times:
+            note = Note("failed", error["text"], Level.ERROR)
+            columns = {"error": dict(error), "message": error["text"][:300]}
+            return _end(job, State.FAILED, note, columns, figures, traceback=traceback)
+        most = min(source.retry.backoff * 2**job.failures, source.retry.most)
+        seconds = min(retry_after, 3600.0) if retry_after else random.uniform(most / 2, most)  # noqa: S311
+        note = Note("retrying", f"{error['text']} Trying again in {seconds:.0f} s.", Level.WARNING)
+        columns = {"failures": job.failures + 1, "message": note.message[:300]}
+        return _requeue(
+            job,
+            note,
+            figures,
+            columns,
+            reason=PendingReason.RETRY,
+            after=timedelta(seconds=seconds),
+            outcome="retry",
+            traceback=traceback,
+        )
+
+
+def rescue(job_id: UUID, token: UUID, *, crashed: bool, expired: bool = True) -> bool:
+    """Take the lease from a worker that is gone.
+
+    crashed: count it; False after an outage of ours. expired: only when the lease has run out (False: the
+    worker's own parent saw its horse die).
+    """
+    with transaction.atomic():
+        guard = {"lease_until__lt": ClockTimestamp()} if expired else {}
+        job = _held(job_id, token, **guard)
+        if job is None:
+            return False
+        if job.cancel_requested_at is not None:
+            return _end(job, State.CANCELLED, _cancelled_note(job), {}, None, outcome="lost")
+        if not crashed:
+            note = Note("rescued", "The worker was lost; starting again", Level.WARNING)
+            return _requeue(job, note, None, outcome="lost")
+        crashes = job.crashes + 1
+        note = Note("crashed", "The worker was lost; starting again", Level.WARNING, {"crashes": crashes})
+        columns: dict[str, Any] = {"crashes": crashes, "message": note.message}
+        wait_for = CRASH_WAITS[min(crashes, len(CRASH_WAITS)) - 1]
+        suspect = job.items.filter(state=ItemState.RUNNING).order_by("-crashes", "ordinal").first()
+        # An item is written as running only after a crash: its own count is one behind.
+        if crashes >= CRASHES_IN_A_ROW or (suspect and suspect.crashes >= CRASHES_IN_A_ROW - 1):
+            if suspect is None:
+                text = "The job ended its worker three times in a row without getting further. It was stopped."
+                error = {"code": "crashed", "text": text}
+                end_note = Note("failed", text, Level.ERROR)
+                return _end(job, State.FAILED, end_note, {"error": error, "message": text}, None, outcome="crashed")
+            columns |= _quarantine(job, suspect)
+            note = Note("quarantined", f"{suspect.label or suspect.key} was set aside", Level.ERROR)
+            wait_for = timedelta(0)
+        return _requeue(job, note, None, columns, after=wait_for, outcome="crashed")
+
+
+def _quarantine(job: Job, item: JobItem) -> dict[str, Any]:
+    JobItem.objects.filter(pk=item.pk).update(
+        state=ItemState.QUARANTINED,
+        error_code="crashed",
+        error="This item ended its worker three times. It was set aside.",
+        finished_at=Now(),
+        version=job.version + 1,
+    )
+    return {"crashes": 0, "items_failed": job.items_failed + 1}
+
+
+# ---- asking -----------------------------------------------------------------------------------------------
+
+
+def cancel(job: Job, by: Any) -> Job:
+    """Cancel a job that does not run; ask a running one to stop. Twice is the same as once. Raises Refused.
+
+    An owner whose job others have joined only leaves it: the first of them becomes its owner.
+    """
+    with transaction.atomic():
+        current = Job.objects.select_for_update().filter(pk=job.pk).first()
+        if current is None:
+            raise Refused("not_found", "Not found.")
+        if current.is_final:
+            raise Refused("already_finished", "This job has already finished.")
+        heirs = inbox.followers(current.stream) - {current.owner_id}
+        if by is not None and by.pk == current.owner_id and heirs:
+            return _leave_to(current, min(heirs), by)
+        if current.state == State.RUNNING:
+            if current.cancel_requested_at is None:
+                _change(
+                    current,
+                    [Note("cancel_requested", _by("Cancelling, asked for by", by))],
+                    cancel_requested_at=ClockTimestamp(),
+                    cancel_requested_by=by,
+                )
+        else:
+            note = Note("cancelled", _by("Cancelled by", by), Level.WARNING)
+            _end(current, State.CANCELLED, note, {"cancel_requested_by": by}, None)
+    return Job.objects.get(pk=job.pk)
+
+
+def answer(job: Job, answer: str, data: Mapping[str, Any], by: Any) -> Job:
+    """Give a waiting job its answer; `reject` cancels it, anything else lets it go on. Raises Refused."""
+    with transaction.atomic():
+        current = Job.objects.select_for_update().get(pk=job.pk)
+        if current.state != State.WAITING or current.waiting_for is None:
+            raise _answered(current)
+        kind = current.waiting_for["kind"]
+        given = {
+            "kind": kind,
+            "answer": answer,
+            "data": dict(data),
+            "by": by.get_username(),
+            "at": _clock().isoformat(),
+        }
+        columns: dict[str, Any] = {"answer": given, "waiting_for": None}
+        if answer == "reject":
+            reason = str(data.get("reason") or "").strip()[:300]
+            text = f"Rejected by {by.get_username()}{': ' + reason if reason else ''}"
+            columns |= {"error": {"code": "rejected", "text": text}, "message": text[:300]}
+            _end(current, State.CANCELLED, Note("rejected", text, Level.WARNING), columns, None)
+        else:
+            columns["memo"] = {**current.memo, f"answer:{kind}": given}
+            note = Note("answered", f"{answer.capitalize()} by {by.get_username()}", data={"answer": answer})
+            _requeue(current, note, None, columns)
+    return Job.objects.get(pk=job.pk)
+
+
+def delete(job: Job, by: Any) -> None:
+    """Remove an ended job with all its rows. Raises Refused when it has not ended."""
+    with transaction.atomic():
+        current = Job.objects.select_for_update().filter(pk=job.pk).first()
+        if current is None:
+            return
+        if not current.is_final:
+            raise Refused("not_finished", "This job has not finished yet.")
+        people = _people(current)
+        name, version = current.stream, current.version
+        current.delete()
+        inbox.touch(people)
+        publish(name, version + 1)
+    log.info("job_deleted", job=str(job.pk), by=getattr(by, "pk", None))
+
+
+# ---- the keeper's moves -----------------------------------------------------------------------------------
+
+
+def make_due(limit: int = 1000) -> int:
+    """Turn pending rows whose time has come (retry, schedule) into queued ones. Return how many."""
+    due = Q(state=State.PENDING, pending_reason__in=(PendingReason.RETRY, PendingReason.SCHEDULE))
+    ids = Job.objects.filter(due, run_after__lte=ClockTimestamp()).order_by("run_after").values_list("pk", flat=True)
+    moved = 0
+    for pk in ids[:limit]:
+        with transaction.atomic():
+            job = Job.objects.select_for_update(skip_locked=True).filter(due, pk=pk).first()
+            if job is not None:
+                _change(job, [], pending_reason=PendingReason.QUEUE, run_after=None, message="")
+                moved += 1
+    return moved
+
+
+def unblock(limit: int = 1000) -> int:
+    """Look again at jobs that wait for others; their parents' ends do it first. Return how many were open."""
+    ids = list(
+        Job.objects.filter(state=State.PENDING, pending_reason=PendingReason.DEPENDENCY)
+        .exclude(need_rows__parent__state__in=OPEN)
+        .order_by("pk")
+        .values_list("pk", flat=True)[:limit]
+    )
+    for pk in ids:
+        with transaction.atomic():
+            _unblock([pk])
+    return len(ids)
+
+
+def note_stall(job_id: UUID, token: UUID, minutes: int) -> bool:
+    """Say once that a running job has made no progress for some minutes."""
+    with transaction.atomic():
+        job = _held(job_id, token)
+        if job is None or job.events.filter(kind="stalled", at__gte=job.progress_at).exists():
+            return False
+        _change(job, [Note("stalled", f"No progress for {minutes} minutes", Level.WARNING)])
+    return True
+
+
+# ---- inside -----------------------------------------------------------------------------------------------
+
+_BLANK_STEP = {"state": "pending", "started_at": None, "finished_at": None, "done": 0, "total": None}
+_LEVEL = {
+    State.COMPLETED: Level.SUCCESS,
+    State.PARTIAL: Level.WARNING,
+    State.FAILED: Level.ERROR,
+    State.CANCELLED: Level.WARNING,
+}
+
+
+def _blank_steps(source: Source) -> dict[str, Any]:
+    return {step.name: {"label": step.label, "weight": step.weight, **_BLANK_STEP} for step in source.steps}
+
+
+def _held(job_id: UUID, token: UUID, **guard: Any) -> Job | None:
+    """Lock and return the running job if this token still holds it."""
+    return (
+        Job.objects.select_for_update(of=("self",))
+        .filter(pk=job_id, state=State.RUNNING, lease_token=token, **guard)
+        .first()
+    )
+
+
+def _leave(
+    job: Job,
+    to: State,
+    note: Note,
+    columns: Mapping[str, Any],
+    figures: Figures | None,
+    *,
+    outcome: str,
+    traceback: str = "",
+) -> bool:
+    """Make the move, guarded by the state and token that were read under the row's lock."""
+    guard: dict[str, Any] = {"pk": job.pk, "state": job.state}
+    if job.state == State.RUNNING:
+        guard["lease_token"] = job.lease_token
+        _close_attempt(job, outcome, traceback)
+    figures = figures or Figures()
+    notes = [*figures.notes, note]
+    values = {
+        "pending_reason": PendingReason.NONE,
+        "lease_token": None,
+        "lease_until": None,
+        "waiting_for": None,
+        "eta_seconds": None,
+        **figures.columns,
+        **columns,
+        "state": to,
+        "version": F("version") + len(notes),
+    }
+    first = job.version + 1
+    if not Job.objects.filter(**guard).update(**values):
+        return False
+    job.refresh_from_db()
+    _record(job, notes, first=first)
+    hit(f"job.{outcome}.before_commit")
+    return True
+
+
+def _end(
+    job: Job,
+    to: State,
+    note: Note,
+    columns: Mapping[str, Any],
+    figures: Figures | None,
+    *,
+    outcome: str = "",
+    traceback: str = "",
+) -> bool:
+    final = {"finished_at": ClockTimestamp(), "run_after": None, "rate": None}
+    if not _leave(job, to, note, {**columns, **final}, figures, outcome=outcome or to, traceback=traceback):
+        return False
+    source = find(job.source)
+    if source is not None:
+        try:
+            with transaction.atomic():
+                source.ended(job)
+        except Exception:
+            log.exception("source_ended_failed", job=str(job.pk), source=job.source)
+    _unblock(_dependants(job))
+    _tell(job)
+    _wake_after_commit(job.queue)
+    return True
+
+
+def _requeue(
+    job: Job,
+    note: Note,
+    figures: Figures | None,
+    columns: Mapping[str, Any] | None = None,
+    *,
+    reason: PendingReason = PendingReason.QUEUE,
+    after: timedelta = timedelta(0),
+    outcome: str = "",
+    traceback: str = "",
+) -> bool:
+    if job.cancel_requested_at is not None:
+        return _end(job, State.CANCELLED, _cancelled_note(job), {}, figures, outcome=outcome)
+    later = {
+        "pending_reason": reason if not after or reason != PendingReason.QUEUE else PendingReason.RETRY,
+        "run_after": ClockTimestamp() + after if after else None,
+        **(columns or {}),
+    }
+    if not _leave(job, State.PENDING, note, later, figures, outcome=outcome, traceback=traceback):
+        return False
+    _tell(job)
+    return True
+
+
+def _leave_to(job: Job, heir: int, by: Any) -> Job:
+    inbox.unfollow(heir, job.stream)
+    _change(job, [Note("left", _by("Left to the others by", by))], owner_id=heir)
+    inbox.touch([by.pk])
+    return Job.objects.get(pk=job.pk)
+
+
+def _change(job: Job, notes: list[Note], **columns: Any) -> None:
+    """Write columns of a row that is locked here and stays in its state."""
+    first = job.version + 1
+    Job.objects.filter(pk=job.pk).update(version=F("version") + max(1, len(notes)), **columns)
+    job.refresh_from_db()
+    _record(job, notes, first=first)
+    _tell(job)
+
+
+def _judge(job: Job, partial_at: float) -> tuple[State, dict[str, str] | None]:
+    """Decide how a job whose code returned has ended, from its items."""
+    if not job.items_failed:
+        return State.COMPLETED, None
+    good = job.items_done + job.items_skipped
+    if good and job.items_failed / (good + job.items_failed) < partial_at:
+        return State.PARTIAL, None
+    worst = job.items.filter(state__in=(ItemState.FAILED, ItemState.QUARANTINED)).order_by("ordinal").first()
+    why = f" The first: {worst.error}" if worst and worst.error else ""
+    return State.FAILED, {
+        "code": "items_failed",
+        "text": f"{job.items_failed} of {good + job.items_failed} items failed.{why}"[:500],
+    }
+
+
+def _sentence(job: Job, state: State) -> str:
+    if state == State.COMPLETED:
+        return "Done" if not job.items_total else f"Done: {job.items_done:,} of {job.items_total:,}"
+    return f"{job.items_failed:,} of {job.items_total:,} failed"
+
+
+def _unblock(ids: Iterable[UUID]) -> None:
+    """Move those of the locked dependants whose needs are met, cancel those whose needs failed."""
+    ids = sorted(ids)
+    if not ids:
+        return
+    # Locked first, looked at in a new statement: two parents ending together would each see the other open.
+    locked = list(
+        Job.objects.select_for_update()
+        .filter(pk__in=ids, state=State.PENDING, pending_reason=PendingReason.DEPENDENCY)
+        .order_by("pk")
+    )
+    for job in locked:
+        needs = list(job.need_rows.values_list("parent__state", "strict", "parent__title"))
+        bad = next((title for state, strict, title in needs if _unmet(state, strict)), None)
+        if bad is not None:
+            text = f"“{bad}” did not end well, and this job needs it."
+            columns = {"error": {"code": "dependency_failed", "text": text}, "message": text[:300]}
+            _end(job, State.CANCELLED, Note("cancelled", text, Level.WARNING), columns, None)
+        elif all(state in FINAL for state, _, _ in needs):
+            reason = PendingReason.SCHEDULE if job.run_after else PendingReason.QUEUE
+            _change(job, [Note("unblocked", "What it needed is done")], pending_reason=reason)
+
+
+def _unmet(state: str, strict: bool) -> bool:
+    return state in (State.FAILED, State.CANCELLED) or (strict and state == State.PARTIAL)
+
+
+def _dependants(job: Job) -> list[UUID]:
+    return list(JobNeed.objects.filter(parent=job).values_list("job", flat=True))
+
+
+def _close_attempt(job: Job, outcome: str, traceback: str) -> None:
+    JobAttempt.objects.filter(job=job, number=job.attempt).update(
+        ended_at=ClockTimestamp(), outcome=outcome[:20], traceback=traceback[-20_000:]
+    )
+
+
+def _record(job: Job, notes: Sequence[Note], first: int | None = None) -> None:
+    first = job.version - len(notes) + 1 if first is None else first
+    JobEvent.objects.bulk_create(
+        JobEvent(
+            job=job,
+            version=first + n,
+            level=note.level,
+            kind=note.kind,
+            message=note.message[:500],
+            data=note.data,
+        )
+        for n, note in enumerate(notes)
+    )
+
+
+def _people(job: Job) -> set[int]:
+    people = inbox.followers(job.stream)
+    return people | {job.owner_id} if job.owner_id else people
+
+
+def _tell(job: Job) -> None:
+    """Move the streams of the job and of the people it concerns, and wake a worker for a job that is due."""
+    inbox.touch(_people(job))
+    publish(job.stream, job.version)
+    if job.state == State.PENDING and job.pending_reason in ACTIVE_REASONS and job.run_after is None:
+        transaction.on_commit(lambda: queues.wake(job.queue), robust=True)
+
+
+def _wake_after_commit(queue: str) -> None:
+    def wake() -> None:
+        if claims.claimable(queue, 1):
+            queues.wake(queue)
+
+    transaction.on_commit(wake, robust=True)
+
+
+def _validated(kind: str, params: Mapping[str, Any] | SourceParams) -> tuple[Source, Any]:
+    source = find(kind)
+    if source is None:
+        raise _invalid("source", f"There is no source called {kind!r}.")
+    if isinstance(params, SourceParams):
+        params = params.model_dump(mode="json")
+    try:
+        return source, source.params.model_validate(dict(params))
+    except ValidationError as error:
+        problems = [
+            {
+                "field": ".".join(str(part) for part in one["loc"]) or "params",
+                "code": one["type"],
+                "message": one["msg"].removeprefix("Value error, "),
+            }
+            for one in error.errors(include_url=False, include_context=False)
+        ]
+        extra = next((one["field"] for one in problems if one["code"] == "extra_forbidden"), None)
+        if extra is not None:
+            raise Refused("unknown_field", f"Unknown field: {extra}.", errors=problems) from error
+        raise Refused("validation_failed", "Please correct the marked fields.", errors=problems) from error
+
+
+def _invalid(name: str, message: str) -> Refused:
+    return Refused(
+        "validation_failed",
+        "Please correct the marked fields.",
+        errors=[{"field": name, "code": "invalid", "message": message}],
+    )
+
+
+def _answered(job: Job) -> Refused:
+    if job.answer:
+        who, when = job.answer["by"], job.answer["at"]
+        return Refused("already_answered", f"Already answered ({job.answer['answer']}) by {who} at {when}.")
+    return Refused("not_waiting", "This job does not wait for an answer.")
+
+
+def _cancelled_note(job: Job) -> Note:
+    return Note("cancelled", _by("Cancelled by", job.cancel_requested_by), Level.WARNING)
+
+
+def _by(what: str, user: Any) -> str:
+    return f"{what} {user.get_username() if user is not None else 'the system'}"
+
+
+def _constraint(error: IntegrityError) -> str:
+    return getattr(getattr(error.__cause__, "diag", None), "constraint_name", None) or ""
+
+
+def _clock() -> datetime:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT clock_timestamp()")
+        return cursor.fetchone()[0]

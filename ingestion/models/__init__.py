@@ -1,0 +1,45 @@
+"""Tables of the jobs room. `lifecycle.py` holds the verbs."""
+
+from ingestion.models.access import ApiToken, IdempotencyKey
+from ingestion.models.jobs import (
+    ACTIVE_REASONS,
+    FINAL,
+    MOVES,
+    OPEN,
+    ItemState,
+    Job,
+    JobAttempt,
+    JobEvent,
+    JobItem,
+    JobNeed,
+    Level,
+    PendingReason,
+    Priority,
+    State,
+)
+from ingestion.models.operations import Pause, Process
+from ingestion.models.schedules import Schedule
+from ingestion.models.uploads import Upload
+
+__all__ = [
+    "ACTIVE_REASONS",
+    "FINAL",
+    "MOVES",
+    "OPEN",
+    "ApiToken",
+    "IdempotencyKey",
+    "ItemState",
+    "Job",
+    "JobAttempt",
+    "JobEvent",
+    "JobItem",
+    "JobNeed",
+    "Level",
+    "Pause",
+    "PendingReason",
+    "Priority",
+    "Process",
+    "Schedule",
+    "State",
+    "Upload",
+]

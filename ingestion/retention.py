@@ -1,0 +1,62 @@
+"""How long things are kept, and deleting them in small batches."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+from django.conf import settings
+from django.core.files.storage import default_storage
+from django.db.models import Q, QuerySet
+from django.db.models.functions import Now
+
+from ingestion.models import FINAL, IdempotencyKey, Job, JobAttempt, JobEvent, Upload
+
+BATCH = 1000
+STATE_EVENTS = ("created", "started", "completed", "partial", "failed", "cancelled", "rejected", "waiting", "answered")
+
+
+def kept(name: str, default: int) -> timedelta:
+    """Return a retention setting, in days."""
+    return timedelta(days=getattr(settings, f"RETENTION_{name}_DAYS", default))
+
+
+def prune(jobs_older_than: timedelta | None = None, batches: int = 1000) -> dict[str, int]:
+    """Delete what has been kept long enough. Return how many rows of each kind went.
+
+    Unfinished jobs are never touched. batches: at most so many deletes of 1,000 rows a kind.
+    """
+    old_jobs = Job.objects.filter(state__in=FINAL, finished_at__lt=Now() - (jobs_older_than or kept("JOBS", 180)))
+    uploads = Upload.objects.filter(
+        Q(job=None, expires_at__lt=Now()) | Q(job__finished_at__lt=Now() - kept("UPLOADS", 30))
+    )
+    chatter = JobEvent.objects.filter(at__lt=Now() - kept("EVENTS", 30)).exclude(kind__in=STATE_EVENTS)
+    traces = JobAttempt.objects.filter(ended_at__lt=Now() - kept("EVENTS", 30)).exclude(traceback="")
+    keys = IdempotencyKey.objects.filter(created_at__lt=Now() - timedelta(hours=24))
+    return {
+        "uploads": _in_batches(uploads, batches, _drop_files),
+        "jobs": _in_batches(old_jobs, batches),
+        "events": _in_batches(chatter, batches),
+        "tracebacks": traces.update(traceback=""),
+        "idempotency_keys": _in_batches(keys, batches),
+    }
+
+
+def _in_batches(
+    rows: QuerySet[Any], batches: int, before: Callable[[QuerySet[Any]], None] | None = None
+) -> int:
+    gone = 0
+    for _ in range(batches):
+        ids = list(rows.values_list("pk", flat=True)[:BATCH])
+        if not ids:
+            break
+        batch = rows.model._base_manager.filter(pk__in=ids)
+        if before is not None:
+            before(batch)
+        batch.delete()
+        gone += len(ids)
+    return gone
+
+
+def _drop_files(uploads: QuerySet[Upload]) -> None:
+    for path in uploads.values_list("path", flat=True):
+        default_storage.delete(path)

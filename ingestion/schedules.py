@@ -1,0 +1,94 @@
+"""Schedules: when the next run is, and starting what is due."""
+
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import structlog
+from croniter import croniter
+from django.db import transaction
+
+from ingestion import lifecycle
+from ingestion.lifecycle import ClockTimestamp
+from ingestion.models import Schedule
+
+log = structlog.get_logger(__name__)
+
+DUE_PER_TICK = 100
+
+
+def next_time(cron: str, zone: str, after: datetime) -> datetime:
+    """Return the first time of a cron expression after `after`, in UTC.
+
+    A local time that does not exist runs at the next valid minute, one that exists twice runs once.
+    Raises ValueError for an expression or a zone that does not exist.
+    """
+    try:
+        local = ZoneInfo(zone)
+    except (KeyError, ValueError, OSError) as error:
+        raise ValueError(f"There is no time zone called {zone!r}.") from error
+    if len(cron.split()) != 5 or not croniter.is_valid(cron):
+        raise ValueError(f"{cron!r} is not a cron expression, for example 0 6 * * *.")
+    # Walked in wall-clock time without a zone, then placed into it: fold=0 takes the first of two equal times.
+    wall = after.astimezone(local).replace(tzinfo=None)
+    for _ in range(3):
+        wall = croniter(cron, wall).get_next(datetime)
+        at = wall.replace(tzinfo=local).astimezone(ZoneInfo("UTC"))
+        if at.astimezone(local).replace(tzinfo=None) != wall:  # skipped by a change of clocks
+            at = _first_valid(wall, local)
+        if at > after:
+            return at
+    return at
+
+
+def _first_valid(wall: datetime, zone: ZoneInfo) -> datetime:
+    for minutes in range(24 * 60):
+        later = wall + timedelta(minutes=minutes)
+        at = later.replace(tzinfo=zone).astimezone(ZoneInfo("UTC"))
+        if at.astimezone(zone).replace(tzinfo=None) == later:
+            return at
+    raise ValueError("this zone skips a whole day")
+
+
+def plan(schedule: Schedule, now: datetime) -> None:
+    """Set when the schedule runs next. Raises ValueError."""
+    schedule.next_at = None if schedule.paused else next_time(schedule.cron, schedule.zone, now)
+
+
+def start_due() -> int:
+    """Start what is due. Return how many jobs were made or joined.
+
+    A slot that was missed while everything was down runs once, late, when less than one period has passed.
+    """
+    started = 0
+    for pk in Schedule.objects.filter(paused=False, next_at__lte=ClockTimestamp()).values_list("pk", flat=True)[
+        :DUE_PER_TICK
+    ]:
+        with transaction.atomic():
+            schedule = (
+                Schedule.objects.select_for_update(skip_locked=True)
+                .filter(pk=pk, paused=False, next_at__lte=ClockTimestamp())
+                .annotate(clock=ClockTimestamp())
+                .first()
+            )
+            if schedule is not None and schedule.next_at is not None:
+                following = next_time(schedule.cron, schedule.zone, schedule.next_at)
+                late = following <= schedule.clock
+                if not late:
+                    started += run_now(schedule)
+                schedule.last_at = schedule.clock
+                plan(schedule, schedule.clock)
+                schedule.save(update_fields=["next_at", "last_at", "last_job", "last_error"])
+    return started
+
+
+def run_now(schedule: Schedule) -> bool:
+    """Start a schedule's job; one that is still open is joined. A refusal is kept as `last_error`."""
+    try:
+        with transaction.atomic():
+            created = lifecycle.create(schedule.source, schedule.params, owner=schedule.owner)
+    except lifecycle.Refused as refused:
+        schedule.last_error = refused.message[:300]
+        log.warning("schedule_refused", schedule=schedule.pk, code=refused.code)
+        return False
+    schedule.last_job, schedule.last_error = created.job, ""
+    return True

@@ -1,0 +1,190 @@
+"""What RQ calls: claim the best due job, drive one attempt, decide one outcome."""
+
+import os
+import signal
+import socket
+import threading
+import traceback
+from collections.abc import Callable
+from typing import Any
+from uuid import UUID
+
+import structlog
+from django.db import DatabaseError, InterfaceError, connection
+from django.db.models.functions import Now
+from pydantic import ValidationError
+
+from ingestion import claims, lifecycle, queues
+from ingestion.failpoints import hit
+from ingestion.lifecycle import Figures
+from ingestion.models import Job, Process, State
+from ingestion.reporter import Reporter
+from ingestion.run import Cancelled, Fenced, Released, Run, Waiting, described
+from ingestion.source import Outcome, Source, SourceError, find
+
+log = structlog.get_logger(__name__)
+
+BEAT_SECONDS = 5.0
+OUTCOME_TRIES = 20  # for the write of an outcome while the database is away; the lease decides in the end
+OUTCOME_WAIT = 0.3
+
+_current_run: Run | None = None
+
+
+def run_next(queue: str) -> None:
+    """Claim the best due job of a queue and run one attempt of it. The only function RQ may call."""
+    token, worker, rq_id = queues.current()
+    job = claims.claim(queue, worker=worker, token=token, rq_id=rq_id)
+    if job is not None:
+        drive(job, token)
+
+
+def drive(job: Job, token: UUID) -> None:
+    """Run one attempt of a claimed job to its outcome."""
+    global _current_run
+    source = find(job.source)
+    if source is None:
+        error = {"code": "unknown_source", "text": f"The source {job.source!r} is not installed here."}
+        lifecycle.fail(job.pk, token, error)
+        return
+    run = Run(job, source, token)
+    reporter = Reporter(run, time_limit=source.time_limit)
+    _current_run = run
+    reporter.start()
+    try:
+        outcome = attempt(run, source, job.params)
+    finally:
+        figures = reporter.stop()
+        _current_run = None
+    hit("run.before_outcome")
+    _until_written(lambda: outcome(figures))
+    hit("run.after_outcome")
+
+
+def attempt(run: Run, source: Source, params: dict[str, Any]) -> Callable[[Figures], bool]:
+    """Run the author's code and return the verb that writes what happened."""
+    job_id, token = run.id, run.token
+    try:
+        run.checkpoint()
+        result = source.run(run, source.params.model_validate(params)) or Outcome()
+        return lambda figures: lifecycle.finish(job_id, token, result, figures)
+    except Waiting as waiting:
+        kind, text = waiting.kind, waiting.text
+        return lambda figures: lifecycle.wait(job_id, token, kind, text, figures)
+    except Cancelled:
+        return lambda figures: lifecycle.stop(job_id, token, figures)
+    except Released:
+        return lambda figures: lifecycle.release(job_id, token, figures)
+    except Fenced:
+        log.info("fenced", job=str(job_id))
+        return lambda figures: False
+    except ValidationError as error:
+        text = f"The parameters no longer fit this source: {error.errors()[0]['msg']}"
+        return lambda figures: lifecycle.fail(job_id, token, {"code": "validation_failed", "text": text}, figures)
+    except Exception as error:
+        return _failure(run, error)
+
+
+def _failure(run: Run, error: Exception) -> Callable[[Figures], bool]:
+    code, text = described(error)
+    told = {"code": code, "text": text}
+    trace = "".join(traceback.format_exception(error))
+    if isinstance(error, SourceError) and not error.retryable:
+        return lambda figures: lifecycle.fail(run.id, run.token, told, figures, trace)
+    retry_after = error.retry_after if isinstance(error, SourceError) else None
+    log.warning("attempt_failed", job=str(run.id), error=type(error).__name__)
+    return lambda figures: lifecycle.try_again(run.id, run.token, told, figures, trace, retry_after)
+
+
+def _until_written(write: Callable[[], bool]) -> None:
+    # The outcome of hours of work must not be lost to a blink of the database; after the lease it is void anyway.
+    for left in reversed(range(OUTCOME_TRIES)):
+        try:
+            write()
+            return
+        except (DatabaseError, InterfaceError):
+            connection.close()
+            if not left:
+                raise
+            threading.Event().wait(OUTCOME_WAIT)
+
+
+def ask_to_release() -> None:
+    """Have the running attempt give its job back at its next checkpoint (SIGTERM)."""
+    if _current_run is not None and _current_run.interrupt is None:
+        _current_run.interrupt = Released
+
+
+def horse_ended(token: UUID, status: int | None, *, released: bool) -> None:
+    """Write the outcome that a dead work-horse could not. Called by its parent, which knows the token.
+
+    status: as of waitpid. released: the parent was told to stop and ended it.
+    """
+    if status == 0:
+        return
+    code = os.waitstatus_to_exitcode(status) if status is not None else 1
+    if code == queues.FENCED_EXIT:
+        return  # no crash by itself; the lease running out is the keeper's to judge
+    try:
+        job = Job.objects.filter(lease_token=token, state=State.RUNNING).first()
+        if job is None:
+            return
+        if released:
+            lifecycle.release(job.pk, token)
+        elif code == queues.TIME_LIMIT_EXIT:
+            text = "The job took longer than this source allows."
+            lifecycle.fail(job.pk, token, {"code": "time_limit", "text": text})
+        else:
+            lifecycle.rescue(job.pk, token, crashed=True, expired=False)
+    except (DatabaseError, InterfaceError) as error:
+        log.warning("horse_end_not_written", token=str(token), error=type(error).__name__)  # the keeper will
+    finally:
+        connection.close()
+
+
+class Beat(threading.Thread):
+    """Writes this process's `Process` row every 5 s."""
+
+    def __init__(self, name: str, role: str, queue: str = "") -> None:
+        super().__init__(name="beat", daemon=True)
+        self.row = {"role": role, "queue": queue, "host": socket.gethostname()[:100], "pid": os.getpid()}
+        self.process = name
+        self._halt = threading.Event()
+
+    def once(self) -> None:
+        """Write the row now."""
+        Process.objects.update_or_create(
+            name=self.process, defaults={"beat_at": Now()}, create_defaults={**self.row, "beat_at": Now()}
+        )
+
+    def run(self) -> None:
+        """Beat until the process ends."""
+        while not self._halt.wait(BEAT_SECONDS):
+            try:
+                self.once()
+            except (DatabaseError, InterfaceError):
+                connection.close()
+        connection.close()
+
+    def stop(self) -> None:
+        """Stop beating and take the row away: the process ended in order."""
+        self._halt.set()
+        self.join(2)
+        try:
+            Process.objects.filter(name=self.process).delete()
+        except (DatabaseError, InterfaceError):
+            log.info("process_row_left", name=self.process)
+
+
+def serve(queue: str) -> bool:
+    """Work on one queue until SIGTERM. Return False when the loop ended by itself."""
+    name = f"{queue}-{socket.gethostname()}-{os.getpid()}-{os.urandom(2).hex()}"[:100]
+    beat = Beat(name, "worker", queue)
+    beat.once()
+    connection.close()  # the fork must not share it
+    beat.start()
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        return queues.work(queue, name)
+    finally:
+        beat.stop()
