@@ -7,6 +7,7 @@ from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
+from django.shortcuts import render
 
 from config.problems import UNAVAILABLE_SECONDS, Problem, from_response, problem_response, request_id
 
@@ -82,6 +83,14 @@ def _options(request: HttpRequest, response: HttpResponseBase) -> HttpResponse:
     if "Access-Control-Request-Method" in request.headers:
         return problem_response(request, Problem("permission_denied"))
     return HttpResponse(status=204, headers={"Allow": response["Allow"]})
+
+
+def csrf_failed(request: HttpRequest, reason: str = "") -> HttpResponse:
+    """Answer a form that came without its token (CSRF_FAILURE_VIEW)."""
+    problem = Problem("csrf_failed")
+    if request.path.startswith(API):
+        return problem_response(request, problem)
+    return render(request, "errors/403.html", {"message": problem.detail}, status=problem.status)
 
 
 def exception_response(request: HttpRequest, exception: Exception) -> HttpResponse:

@@ -10,7 +10,7 @@ from django.db.models import OuterRef, QuerySet, Subquery
 from django.urls import reverse
 
 from ingestion import access
-from ingestion.models import FINAL, OPEN, ItemState, Job, JobEvent, JobItem, PendingReason, State
+from ingestion.models import FINAL, OPEN, ItemState, Job, JobEvent, JobItem, PendingReason, State, Upload
 
 JsonObject = dict[str, Any]
 
@@ -251,3 +251,15 @@ def _links(job: Job, retried_by: str | None) -> JsonObject:
     if retried_by is not None:
         links["retried_by"] = reverse("ingestion:job", args=[retried_by])
     return links
+
+
+def upload_data(upload: Upload) -> JsonObject:
+    """Return a stored file as the API tells it."""
+    return {
+        "id": str(upload.pk),
+        "name": upload.name,
+        "size": upload.size,
+        "sha256": upload.sha256,
+        "type": upload.type,
+        "expires_at": _time(upload.expires_at),
+    }

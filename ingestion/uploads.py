@@ -1,0 +1,311 @@
+"""Files given before the job that reads them: stored under our own name, judged by content, owned by one user."""
+
+import errno
+import hashlib
+import re
+import unicodedata
+from collections.abc import Iterable
+from datetime import timedelta
+from typing import Any, Protocol
+from urllib.parse import quote
+from uuid import UUID
+
+import structlog
+from django.conf import settings
+from django.core.files.base import File
+from django.core.files.storage import default_storage
+from django.db import transaction
+from django.db.models import Count, Q, QuerySet, Sum
+from django.db.models.functions import Now
+from django.http import FileResponse
+from pydantic import BaseModel
+from uuid6 import uuid7
+
+from config.problems import Problem
+from ingestion.models import OPEN, Upload
+from ingestion.source import Source, upload_fields
+
+log = structlog.get_logger(__name__)
+
+CHUNK = 1024 * 1024  # bytes read and written at once
+HEAD = 64 * 1024  # bytes that the type is judged by
+MAX_NAME = 150  # characters of a file's name; some file systems take no more than 255 bytes
+MEGABYTE = 1024 * 1024
+GIGABYTE = 1024 * MEGABYTE
+
+TEXT = "text/plain"
+CSV = "text/csv"
+HTML = "text/html"
+SVG = "image/svg+xml"
+PDF = "application/pdf"
+GZIP = "application/gzip"
+ZIP = "application/zip"
+XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+DOCX = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
+UNKNOWN = "application/octet-stream"
+
+# What a name promises: (what to call it, the types that keep the promise).
+_PROMISES = {
+    "csv": ("CSV", {CSV, TEXT, GZIP, XLSX}),
+    "tsv": ("CSV", {CSV, TEXT, GZIP, XLSX}),
+    "txt": ("text", {CSV, TEXT, HTML}),
+    "md": ("text", {CSV, TEXT, HTML}),
+    "gz": ("gzip", {GZIP}),
+    "xlsx": ("Excel", {XLSX}),
+    "docx": ("Word", {DOCX}),
+    "pdf": ("PDF", {PDF}),
+    "html": ("HTML", {HTML, TEXT, CSV}),
+    "htm": ("HTML", {HTML, TEXT, CSV}),
+}
+_BOMS = ((b"\xef\xbb\xbf", "utf-8"), (b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be"))
+_RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNORECASE)  # names of Windows devices
+_SEPARATORS = ",;\t|"
+
+
+class Readable(Protocol):
+    """What can be stored: a request, an uploaded file, an open file."""
+
+    def read(self, size: int = -1, /) -> bytes:
+        """Return at most `size` bytes, none at the end."""
+
+
+def store(user: Any, name: str, content: Readable, *, source: Source | None = None) -> Upload:
+    """Keep a file of a user and return its row.
+
+    content: read once, in pieces. source: the one it is for, where known; its limits and types hold then.
+    Raises Problem: file_empty, file_type, file_too_large, quota_exceeded, storage_full.
+    """
+    room = _room(user)
+    limit = max_bytes(source)
+    upload = Upload(id=uuid7(), owner=user, name=clean_name(name))
+    pieces = _Pieces(content, limit, room)
+    head = pieces.peek()
+    if not head.strip(b"\xef\xbb\xbf\xff\xfe"):
+        raise Problem("file_empty")
+    upload.type = type_of(head)
+    _check_promise(upload)
+    check(upload, source)
+    path = f"uploads/{upload.id.hex[-2:]}/{upload.id}"  # the end of a uuid7 is random: even folders
+    try:
+        upload.path = default_storage.save(path, File(pieces, name=path))
+    except OSError as error:
+        _forget(path)
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            log.error("upload_storage_full", errno=error.errno)
+            raise Problem("storage_full") from error
+        raise
+    except BaseException:
+        _forget(path)
+        raise
+    upload.size, upload.sha256 = pieces.size, pieces.hash.hexdigest()
+    try:
+        upload.expires_at = Now() + timedelta(hours=settings.RETENTION_UNUSED_UPLOADS_HOURS)  # type: ignore[assignment]
+        upload.save(force_insert=True)
+    except BaseException:
+        _forget(upload.path)
+        raise
+    upload.refresh_from_db()
+    return upload
+
+
+def check(upload: Upload, source: Source | None) -> None:
+    """Refuse a file of a type that the source does not take. Raises Problem file_type."""
+    takes = getattr(source, "file_types", None)
+    if takes and upload.type not in takes:
+        raise Problem("file_type", type=getattr(source, "file_noun", "supported"))
+
+
+def max_bytes(source: Source | None = None) -> int:
+    """Return how large a file may be, for one source or for any."""
+    own = getattr(source, "max_upload_mb", None)
+    return int(min(own or settings.MAX_UPLOAD_MB, settings.MAX_UPLOAD_MB)) * MEGABYTE
+
+
+def visible(user: Any) -> QuerySet[Upload]:
+    """Return the uploads this user may see: their own."""
+    return Upload.objects.filter(owner=user)
+
+
+def open_upload(upload: Upload) -> "File[Any]":
+    """Open a stored file for reading."""
+    return default_storage.open(upload.path, "rb")
+
+
+def check_params(user: Any, params: BaseModel, source: Source) -> None:
+    """Refuse params that name a file which is not the user's, is taken, or is over.
+
+    Somebody else's file is the same as none. Raises Problem validation_failed, file_type.
+    """
+    given = {name: getattr(params, name) for name in upload_fields(type(params))}
+    ids: list[UUID] = [pk for pk in given.values() if pk is not None]
+    if not ids:
+        return
+    rows = visible(user).filter(pk__in=ids).annotate(over=Q(expires_at__lte=Now()))
+    mine: dict[UUID, Any] = {row.pk: row for row in rows}
+    errors = []
+    for name, pk in given.items():
+        if pk is None:
+            continue
+        row = mine.get(pk)
+        if row is None:
+            errors.append({"field": f"params.{name}", "code": "not_found", "message": "Not found."})
+        elif row.job_id is not None or row.over:
+            text = "This file is no longer available."
+            errors.append({"field": f"params.{name}", "code": "gone", "message": text})
+        else:
+            check(row, source)
+    if errors:
+        raise Problem("validation_failed", errors=errors)
+
+
+def delete(upload: Upload) -> None:
+    """Remove a file and its row. Raises Problem not_finished while an open job may read it."""
+    with transaction.atomic():
+        # The row is locked, so that no job takes the file in between.
+        row = Upload.objects.select_for_update(of=("self",)).select_related("job").filter(pk=upload.pk).first()
+        if row is None:
+            return
+        if row.job is not None and row.job.state in OPEN:
+            raise Problem("not_finished")
+        row.delete()
+        transaction.on_commit(lambda: _forget(upload.path), robust=True)
+
+
+def serve(upload: Upload) -> FileResponse:
+    """Return the file as a download that no browser runs (RFC 6266)."""
+    response = FileResponse(open_upload(upload), content_type=UNKNOWN)
+    plain = "".join(c if c.isascii() and (c.isalnum() or c in "._- ") else "_" for c in upload.name)
+    response["Content-Disposition"] = f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(upload.name)}"
+    response["Content-Length"] = upload.size
+    response["Content-Security-Policy"] = "sandbox; default-src 'none'"
+    response["X-Content-Type-Options"] = "nosniff"
+    response["Cache-Control"] = "no-store"
+    return response
+
+
+def clean_name(name: str) -> str:
+    """Return a file's name as it may be shown and offered: no path, no control or direction characters."""
+    name = unicodedata.normalize("NFC", name.encode("utf-8", "replace").decode()).replace("\\", "/")
+    name = name.rsplit("/", 1)[-1]
+    name = "".join(c for c in name if unicodedata.category(c) not in ("Cc", "Cf", "Cs", "Co", "Zl", "Zp"))
+    name = re.sub(r'[<>:"|?*;]', "_", name).strip(" .")
+    if _RESERVED.fullmatch(name):
+        name = f"_{name}"
+    stem, dot, ending = name.rpartition(".")
+    if len(name) > MAX_NAME:
+        keep = MAX_NAME - len(ending) - 1
+        name = f"{stem[:keep]}.{ending}" if dot and keep > 0 and len(ending) <= 10 else name[:MAX_NAME]
+    return name or "file"
+
+
+def type_of(head: bytes) -> str:
+    """Return the media type by the first bytes; the name and what the client says are not asked."""
+    if head.startswith(b"\x1f\x8b"):
+        return GZIP
+    if head.startswith(b"PK\x03\x04"):
+        return _office(head)
+    if b"%PDF-" in head[:1024]:
+        # A picture that is also a PDF is neither.
+        return PDF if not head.startswith((b"GIF8", b"\x89PNG", b"\xff\xd8")) else UNKNOWN
+    text = _text(head)
+    if text is None:
+        return UNKNOWN
+    start = text.lstrip().lower()
+    if start.startswith(("<!doctype html", "<html", "<head", "<body", "<script")):
+        return HTML
+    if "<svg" in start[:1000] and start.startswith("<"):
+        return SVG
+    first = text.lstrip("\r\n").split("\n", 1)[0]
+    return CSV if any(separator in first for separator in _SEPARATORS) else TEXT
+
+
+def _office(head: bytes) -> str:
+    if b"xl/" in head or b"spreadsheetml" in head:
+        return XLSX
+    if b"word/" in head or b"wordprocessingml" in head:
+        return DOCX
+    return ZIP
+
+
+def _text(head: bytes) -> str | None:
+    """Return the start of a text, or None for what is no text. Old encodings are text too."""
+    for bom, encoding in _BOMS:
+        if head.startswith(bom):
+            return head[len(bom) :].decode(encoding, "ignore")
+    if head.startswith((b"\x7fELF", b"MZ\x90", b"\x89PNG", b"GIF8", b"\xff\xd8\xff", b"%!PS", b"RIFF")):
+        return None
+    if head.count(b"\x00") > len(head) // 10:
+        # Half of the bytes of Latin text in UTF-16 without a mark are zero, all on one side.
+        even, odd = head[::2].count(0), head[1::2].count(0)
+        if max(even, odd) < len(head) * 0.3 or min(even, odd) > len(head) * 0.02:
+            return None
+        return head.decode("utf-16-be" if even > odd else "utf-16-le", "ignore")
+    odd_bytes = sum(byte < 32 and byte not in b"\t\n\r\f\x00\x1a\x1b" for byte in head)
+    return None if odd_bytes > len(head) // 20 else head.decode("latin-1")
+
+
+def _check_promise(upload: Upload) -> None:
+    promise = _PROMISES.get(upload.name.rpartition(".")[2].lower())
+    if promise is None:
+        return
+    noun, types = promise
+    if upload.type not in types:
+        hint = " Save the sheet as CSV." if noun == "CSV" and upload.type == ZIP else ""
+        raise Problem("file_type", detail=f"This is not a {noun} file.{hint}")
+
+
+class _Pieces:
+    """A stream that hashes what passes, and stops at a limit."""
+
+    def __init__(self, content: Readable, limit: int, room: int) -> None:
+        self._content, self._limit, self._room = content, limit, room
+        self._head: list[bytes] = []
+        self.hash = hashlib.sha256()
+        self.size = 0
+
+    def peek(self) -> bytes:
+        """Return the first bytes; they will be read again."""
+        head = b""
+        while len(head) < HEAD and (piece := self._content.read(HEAD - len(head))):
+            head += piece
+        self._head = [head] if head else []
+        return head
+
+    def read(self, size: int = CHUNK) -> bytes:
+        """Return the next bytes."""
+        piece = self._head.pop() if self._head else self._content.read(size if size > 0 else CHUNK)
+        self.size += len(piece)
+        if self.size > self._limit:
+            raise Problem("file_too_large", n=self._limit // MEGABYTE)
+        if self.size > self._room:
+            raise _too_many_bytes()
+        self.hash.update(piece)
+        return piece
+
+
+def _room(user: Any) -> int:
+    """Return how many bytes the user may still store. Raises Problem quota_exceeded."""
+    used = Upload.objects.filter(owner=user).aggregate(files=Count("pk"), size=Sum("size"))
+    if used["files"] >= settings.MAX_FILES_PER_USER:
+        raise Problem("quota_exceeded", n=f"{settings.MAX_FILES_PER_USER:,}", things="files", retry_after=3600)
+    room = int(settings.MAX_FILES_GB_PER_USER * GIGABYTE - (used["size"] or 0))
+    if room <= 0:
+        raise _too_many_bytes()
+    return room
+
+
+def _too_many_bytes() -> Problem:
+    return Problem("quota_exceeded", n=settings.MAX_FILES_GB_PER_USER, things="GB of files", retry_after=3600)
+
+
+def _forget(path: str) -> None:
+    try:
+        default_storage.delete(path)
+    except OSError as error:
+        log.warning("upload_not_deleted", path=path, error=type(error).__name__)
+
+
+def forget_files(paths: Iterable[str]) -> None:
+    """Remove stored files whose rows are gone."""
+    for path in paths:
+        _forget(path)
