@@ -53,7 +53,7 @@ class ClockTimestamp(models.Func):
     """The wall clock of the database; `now()` would be the start of the transaction."""
 
     template = "clock_timestamp()"
-    output_field: models.Field[Any, Any] = models.DateTimeField()
+    output_field = models.DateTimeField()
 
 
 class Refused(Exception):

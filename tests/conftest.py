@@ -26,8 +26,9 @@ def pytest_configure(config: pytest.Config) -> None:
     from django.conf import settings
 
     if settings.configured and not {"DATABASE_URL", "REDIS_URL"} <= os.environ.keys():
-        pytest.exit("Set DATABASE_URL and REDIS_URL together with DJANGO_SETTINGS_MODULE, or none of them.", 4)
+        pytest.exit("Set DATABASE_URL and REDIS_URL too, or unset DJANGO_SETTINGS_MODULE.", 4)
     os.environ.setdefault("HEADWAY_PROFILE", "test")
+    os.environ.setdefault("HEADWAY_EXTRA_APPS", "tests.demo")  # sources that wait, fail and kill
     if "HEADWAY_DATA" not in os.environ:
         folder = tempfile.mkdtemp(prefix="headway-test-data-")
         os.environ["HEADWAY_DATA"] = folder
@@ -44,7 +45,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
-    """Run a coroutine test. Not pytest-asyncio: its ORM calls leave the test's transaction and are committed."""
+    """Run a coroutine test. With pytest-asyncio the ORM leaves the test's transaction and commits."""
     if not inspect.iscoroutinefunction(pyfuncitem.obj):
         return None
     names = pyfuncitem._fixtureinfo.argnames

@@ -1,0 +1,93 @@
+"""All pairs of states: in Python's table, by CHECK and trigger, and by raw SQL."""
+
+import itertools
+import re
+from importlib import import_module
+
+import pytest
+from django.contrib.auth.models import User
+from django.db import IntegrityError, connection, transaction
+
+from ingestion.models import FINAL, MOVES, OPEN, Job, State
+
+pytestmark = pytest.mark.django_db
+
+# What a row of each state must also hold, as SQL.
+SHAPE = {
+    State.PENDING: "pending_reason='queue', lease_token=NULL, lease_until=NULL, waiting_for=NULL, finished_at=NULL",
+    State.RUNNING: "pending_reason='', lease_token=gen_random_uuid(), lease_until=now(), waiting_for=NULL,"
+    " finished_at=NULL",
+    State.WAITING: "pending_reason='', lease_token=NULL, lease_until=NULL, waiting_for='{}', finished_at=NULL",
+    **{
+        state: "pending_reason='', lease_token=NULL, lease_until=NULL, waiting_for=NULL, finished_at=now(),"
+        " error='{}'"
+        for state in FINAL
+    },
+}
+
+
+def a_job(state: State) -> Job:
+    job = Job.objects.create(source="ping", queue="default", title="Ping")
+    path = {State.PENDING: [], State.RUNNING: [State.RUNNING], State.CANCELLED: [State.CANCELLED]}
+    for step in path.get(state, [State.RUNNING, state]):
+        move(job, step)
+    job.refresh_from_db()
+    assert job.state == state
+    return job
+
+
+def move(job: Job, to: State) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(f"UPDATE ingestion_job SET state = %s, {SHAPE[to]} WHERE id = %s", [to, job.pk])
+
+
+@pytest.mark.parametrize(("was", "to"), list(itertools.permutations(State, 2)))
+def test_raw_sql_may_make_the_moves_of_the_table_and_no_other(was: State, to: State) -> None:
+    job = a_job(was)
+    before = job.version
+    if to in MOVES[was]:
+        move(job, to)
+        job.refresh_from_db()
+        assert (job.state, job.version) == (to, before + 1)
+    else:
+        with pytest.raises(IntegrityError, match="may not move"), transaction.atomic():
+            move(job, to)
+
+
+def test_the_trigger_holds_the_same_table_as_python() -> None:
+    sql = import_module("ingestion.migrations.0002_job_moves").FORWARD
+    pairs = set(re.findall(r"'([a-z]+)>([a-z]+)'", sql))
+    assert pairs == {(was.value, to.value) for was, tos in MOVES.items() for to in tos}
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        "finished_at = now()",
+        "lease_token = gen_random_uuid(), lease_until = now()",
+        "pending_reason = ''",
+        "waiting_for = '{}'",
+        "items_done = 1",
+        "progress = 1.5",
+        "state = 'running', pending_reason = ''",
+        "state = 'running', pending_reason = '', lease_token = gen_random_uuid()",
+        "state = 'cancelled', pending_reason = ''",
+    ],
+)
+def test_a_row_that_contradicts_itself_is_refused(bad: str) -> None:
+    job = a_job(State.PENDING)
+    with pytest.raises(IntegrityError), transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(f"UPDATE ingestion_job SET {bad} WHERE id = %s", [job.pk])
+
+
+def test_a_failed_job_says_why() -> None:
+    job = a_job(State.RUNNING)
+    shape = SHAPE[State.FAILED].replace(", error='{}'", "")
+    with pytest.raises(IntegrityError, match="job_failed_says_why"), transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute(f"UPDATE ingestion_job SET state = 'failed', {shape} WHERE id = %s", [job.pk])
+
+
+def test_open_and_final_are_all_states_and_final_leads_nowhere(alice: User) -> None:
+    assert set(OPEN) | set(FINAL) == set(State)
+    assert all(not MOVES[state] for state in FINAL)
