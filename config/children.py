@@ -43,7 +43,7 @@ def start(
             if os.getppid() != parent:  # the parent died before the line above
                 os._exit(1)
 
-    return subprocess.Popen(  # noqa: S603 - the commands are ours, no shell
+    return subprocess.Popen(
         [str(part) for part in command],
         env=None if env is None else dict(env),
         stdin=subprocess.DEVNULL,

@@ -70,7 +70,7 @@ def layout(data: Path) -> Layout:
     """Tell where the instance of a data folder lives. The same answer for every command, nothing is made."""
     data = data.absolute()
     digest = hashlib.sha256(os.fsencode(data)).hexdigest()[:16]
-    short = Path("/var/tmp") / f"headway-{digest}"  # noqa: S108 - owner and mode are checked by _private_folder
+    short = Path("/var/tmp") / f"headway-{digest}"
     home = short if _is_root() and not _others_may_enter(data) else data
     sockets = home / "run"
     longest = max(len(os.fsencode(sockets / name)) for name in (POSTGRES_SOCKET + ".lock", "valkey.sock"))
@@ -115,7 +115,7 @@ def _private_folder(folder: Path, mode: int, owner: pwd.struct_passwd | None = N
         raise ServiceError(f"{folder} cannot be used: {error.strerror}") from error
     allowed = {os.geteuid()} | ({owner.pw_uid} if owner else set())
     # In /var/tmp somebody else could have made the folder, or a link of its name, before us.
-    if not stat.S_ISDIR(found.st_mode) and folder.is_relative_to("/var/tmp"):  # noqa: S108
+    if not stat.S_ISDIR(found.st_mode) and folder.is_relative_to("/var/tmp"):
         raise ServiceError(f"{folder} is not a folder")
     if found.st_uid not in allowed and stat.S_ISDIR(found.st_mode):
         raise ServiceError(f"{folder} belongs to another user; name another folder with --data")
@@ -146,9 +146,7 @@ def _machine_binaries() -> Path | None:
 
 
 def _major(binaries: Path) -> int:
-    done = subprocess.run(  # noqa: S603
-        [binaries / "postgres", "--version"], capture_output=True, text=True, check=False
-    )
+    done = subprocess.run([binaries / "postgres", "--version"], capture_output=True, text=True, check=False)
     found = re.search(r"\) (\d+)", done.stdout)
     return int(found.group(1)) if found else 0
 
@@ -196,16 +194,16 @@ def make_cluster(place: Layout, binaries: Path) -> None:
         if theirs != str(ours):
             raise ServiceError(
                 f"The data in {place.cluster} belongs to PostgreSQL {theirs}, this is PostgreSQL {ours}. "
-                f"Dump it with PostgreSQL {theirs} (pg_dump) and load it into a new folder: ./run up --data NEW"
+                f"Dump it with pg_dump {theirs} and load it into a new folder: ./run up --data NEW"
             )
         return
     if any(place.cluster.iterdir()):  # initdb was interrupted; nothing was ever stored in it
         for leftover in place.cluster.iterdir():
             shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
     locale = ["--locale-provider=builtin", "--builtin-locale=C.UTF-8"] if ours >= 17 else []
+    locale.append("--locale=C.UTF-8" if sys.platform == "linux" else "--locale=C")
     made = children.start(
-        [binaries / "initdb", "-D", place.cluster, "-U", "headway", "--encoding=UTF8", "--auth=peer"]
-        + ["--locale=C.UTF-8" if sys.platform == "linux" else "--locale=C", *locale],
+        [binaries / "initdb", "-D", place.cluster, "-U", "headway", "-E", "UTF8", "-A", "peer", *locale],
         user=_postgres_user(),
         output=subprocess.PIPE,
         cwd=Path("/"),

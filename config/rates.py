@@ -60,3 +60,39 @@ def _shared() -> SlidingWindowCounterRateLimiter:
 @cache
 def _local() -> SlidingWindowCounterRateLimiter:
     return SlidingWindowCounterRateLimiter(MemoryStorage())
+
+
+def wait(limit: RateLimitItem, who: str) -> int:
+    """Return the seconds until somebody may ask again, 0 for now. Counts nothing."""
+    limiter = _limiter()
+    try:
+        return _wait(limiter, limit, who)
+    except (RedisError, OSError) as error:
+        _skip(error)
+        return _wait(_local(), limit, who)
+
+
+def count(limit: RateLimitItem, who: str) -> None:
+    """Count one try of somebody."""
+    limiter = _limiter()
+    try:
+        limiter.hit(limit, who)
+    except (RedisError, OSError) as error:
+        _skip(error)
+        _local().hit(limit, who)
+
+
+def _wait(limiter: SlidingWindowCounterRateLimiter, limit: RateLimitItem, who: str) -> int:
+    if limiter.test(limit, who):
+        return 0
+    return max(1, round(limiter.get_window_stats(limit, who).reset_time - time.time()))
+
+
+def _limiter() -> SlidingWindowCounterRateLimiter:
+    return _shared() if time.monotonic() >= _skip_until else _local()
+
+
+def _skip(error: Exception) -> None:
+    global _skip_until
+    _skip_until = time.monotonic() + SKIP_SECONDS
+    log.warning("rates_without_redis", error=type(error).__name__)

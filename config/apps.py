@@ -1,0 +1,15 @@
+"""The project as an app: commands, checks and sign-in."""
+
+from django.apps import AppConfig
+
+
+class ProjectConfig(AppConfig):
+    """Registers the project's own checks."""
+
+    name = "config"
+    label = "headway"
+    verbose_name = "Headway"
+
+    def ready(self) -> None:
+        """Register the checks."""
+        from config import checks  # noqa: F401 - importing registers them

@@ -1,0 +1,71 @@
+"""What a web process serves: pages and API through Django, the live socket, nothing else."""
+
+import os
+from typing import Any
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+
+from django.core.asgi import get_asgi_application
+
+django_app = get_asgi_application()  # sets Django up: what follows needs its models
+
+from channels.auth import AuthMiddlewareStack
+from channels.db import database_sync_to_async
+from channels.routing import URLRouter
+from django.conf import settings
+from django.contrib.auth import SESSION_KEY
+from django.contrib.sessions.backends.db import SessionStore
+from django.http import parse_cookie
+from django.urls import re_path
+
+from config import errors
+from config.bodies import BodyLimit, Scope
+from config.headers import SecurityHeaders
+from config.proxies import Proxies
+from config.staticfiles import StaticFiles
+from ingestion import tokens
+
+NO_SUCH_PATH = 4404
+
+
+async def no_such_path(scope: Scope, receive: Any, send: Any) -> None:
+    """Close a WebSocket of an unknown path. Accepted first: a browser cannot read the code otherwise."""
+    await receive()
+    await send({"type": "websocket.accept"})
+    await send({"type": "websocket.close", "code": NO_SUCH_PATH})
+
+
+def _signed_in(scope: Scope) -> bool:
+    """Tell, with one query, whether a request carries a living session or token."""
+    headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
+    if b"authorization" in headers:
+        token = tokens.of_header(headers[b"authorization"])
+        return token is not None and tokens.find(token) is not None
+    key = parse_cookie(headers.get(b"cookie", "")).get(settings.SESSION_COOKIE_NAME)
+    return bool(key) and SESSION_KEY in SessionStore(key).load()
+
+
+# Not the thread that all synchronous views share.
+signed_in = database_sync_to_async(_signed_in, thread_sensitive=False)
+http = BodyLimit(
+    StaticFiles(django_app),
+    small=settings.MAX_BODY_KB * 1024,
+    large=settings.MAX_UPLOAD_MB * 1024**2,
+    seconds=settings.BODY_SECONDS,
+    signed_in=signed_in,
+    page=errors.page,
+)
+websocket = AuthMiddlewareStack(URLRouter([re_path("", no_such_path)]))
+
+
+async def route(scope: Scope, receive: Any, send: Any) -> None:
+    """Send a connection to the part that speaks its protocol."""
+    if scope["type"] == "http":
+        await http(scope, receive, send)
+    elif scope["type"] == "websocket":
+        await websocket(scope, receive, send)
+    else:
+        raise ValueError(f"No handler for {scope['type']}")
+
+
+application = SecurityHeaders(Proxies(route, settings.TRUSTED_PROXIES))

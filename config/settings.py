@@ -1,0 +1,297 @@
+"""Settings, read once from the environment; runnable with nothing set. See docs/settings.md."""
+
+import os
+import secrets
+import tempfile
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import dj_database_url
+from csp.constants import NONCE, NONE, SELF
+from django.http.request import validate_host
+
+from config import embedded, logs
+from config.env import Environment
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+env = Environment(os.environ)
+
+PROFILE = env.choice("HEADWAY_PROFILE", ["development", "test", "production"], "development")
+PRODUCTION = PROFILE == "production"
+ROLE = os.environ.get("HEADWAY_ROLE", "")  # web, worker, keeper; set by the supervisor or the deployment
+DEBUG = env.flag("HEADWAY_DEBUG")
+if DEBUG and PRODUCTION:
+    env.problem("HEADWAY_DEBUG", "may not be on in production")
+
+# --- Where things are ---------------------------------------------------------------------------------------
+
+DATA_DIR = Path(env.text("HEADWAY_DATA", str(BASE_DIR / ".headway"))).absolute()
+PLACE = embedded.layout(DATA_DIR)
+STATIC_ROOT = BASE_DIR / "staticfiles"
+MEDIA_ROOT = env.folder("HEADWAY_UPLOAD_DIR", DATA_DIR / "files", web_root=STATIC_ROOT)
+try:
+    tempfile.gettempdir()
+except FileNotFoundError:
+    env.problem("TMPDIR", "names no usable place: the temporary folder is not writable")
+
+
+def _kept_secret() -> str:
+    """Return the key of this data folder, made with its first use and readable by us alone."""
+    path = DATA_DIR / "secret_key"
+    try:
+        DATA_DIR.mkdir(parents=True, exist_ok=True)
+        new = DATA_DIR / f"secret_key.{os.getpid()}"
+        if not path.exists():
+            with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+                file.write(secrets.token_urlsafe(50))
+            try:
+                os.link(new, path)  # unlike a rename, this cannot replace the key another process just made
+            except FileExistsError:
+                pass
+            finally:
+                new.unlink()
+        return path.read_text()
+    except OSError as error:
+        env.problem("HEADWAY_DATA", f"must be a writable folder: {DATA_DIR}: {error.strerror}")
+        return ""
+
+
+# --- Secrets and addresses ----------------------------------------------------------------------------------
+
+SECRET_KEY = env.secret("HEADWAY_SECRET_KEY", 50)
+SECRET_KEY_FALLBACKS = [key for key in [env.secret("HEADWAY_SECRET_KEY_FALLBACK", 50)] if key]
+if SECRET_KEY and SECRET_KEY in SECRET_KEY_FALLBACKS:
+    env.problem("HEADWAY_SECRET_KEY_FALLBACK", "must differ from HEADWAY_SECRET_KEY")
+if not SECRET_KEY and PRODUCTION and not any("HEADWAY_SECRET_KEY " in line for line in env.problems):
+    env.problem("HEADWAY_SECRET_KEY", "must be set in production")
+SECRET_KEY = SECRET_KEY or ("" if PRODUCTION else _kept_secret())
+
+_site = env.text("HEADWAY_SITE_URL")
+if PRODUCTION and not _site.startswith("https://"):
+    env.problem("HEADWAY_SITE_URL", "must start with https:// in production")
+SITE_URL = env.origin("HEADWAY_SITE_URL", "http://127.0.0.1:8000")
+SITE_HOST = SITE_URL.partition("://")[2]
+ALLOWED_HOSTS = env.hosts("HEADWAY_ALLOWED_HOSTS")
+if PRODUCTION:
+    if not ALLOWED_HOSTS:
+        env.problem("HEADWAY_ALLOWED_HOSTS", "must name the site in production")
+    if "*" in ALLOWED_HOSTS:
+        env.problem("HEADWAY_ALLOWED_HOSTS", "may not be * in production")
+    if ALLOWED_HOSTS and _site and not validate_host(urlsplit(SITE_URL).hostname or "", ALLOWED_HOSTS):
+        env.problem("HEADWAY_SITE_URL", "has a wrong host: the host must be in ALLOWED_HOSTS")
+else:
+    ALLOWED_HOSTS += ["localhost", "127.0.0.1", "[::1]"]
+# Origins that may open a WebSocket. Empty: exactly the scheme, host and port the page itself was asked for.
+WS_ORIGINS = env.origins("HEADWAY_WS_ORIGINS") or ([SITE_URL] if PRODUCTION else [])
+CSRF_TRUSTED_ORIGINS = env.origins("HEADWAY_CSRF_TRUSTED_ORIGINS")
+TRUSTED_PROXIES = env.networks("HEADWAY_TRUSTED_PROXIES")
+
+# --- Database and Redis -------------------------------------------------------------------------------------
+
+_database_url = env.database_url("DATABASE_URL")
+REDIS_URL = env.redis_url("REDIS_URL", production=PRODUCTION) or PLACE.redis_url
+EMBEDDED_POSTGRES = "DATABASE_URL" not in os.environ
+EMBEDDED_REDIS = "REDIS_URL" not in os.environ
+if PRODUCTION:
+    for _name in ("DATABASE_URL", "REDIS_URL"):
+        if not os.environ.get(_name):
+            env.problem(_name, "must be set in production")
+# More than 5: redis-py's own default of 5 s ended every quiet subscription after 5 s.
+REDIS_SOCKET_TIMEOUT = env.whole("HEADWAY_REDIS_SOCKET_TIMEOUT", 15, 0, 300)
+if REDIS_SOCKET_TIMEOUT <= 5:
+    env.problem("HEADWAY_REDIS_SOCKET_TIMEOUT", "must be more than 5 seconds")
+
+
+def _database() -> dict[str, Any]:
+    """Return the connection each role needs: a request gives up soon, a worker keeps its one connection."""
+    database: dict[str, Any] = dict(dj_database_url.parse(_database_url or PLACE.database_url))
+    options = database.setdefault("OPTIONS", {})
+    if ROLE == "web":
+        options["pool"] = {"min_size": 1, "max_size": 8, "timeout": 2}
+        options["connect_timeout"] = 2
+        options["options"] = "-c lock_timeout=3000 -c statement_timeout=5000"
+        database["CONN_HEALTH_CHECKS"] = True
+    else:
+        options["connect_timeout"] = 5
+        if ROLE in ("worker", "keeper"):
+            options["options"] = "-c idle_in_transaction_session_timeout=15000"
+    return database
+
+
+DATABASES = {"default": _database()}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+CHANNEL_LAYERS = {
+    "default": {
+        "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
+        "CONFIG": {"hosts": [{"address": REDIS_URL, "socket_timeout": REDIS_SOCKET_TIMEOUT}]},
+    }
+}
+QUEUES = ("default", "analytics", "light")
+
+# --- Limits -------------------------------------------------------------------------------------------------
+
+JOB_LEASE_SECONDS = env.whole("HEADWAY_JOB_LEASE_SECONDS", 10, 5, 300)
+MAX_QUEUED_PER_USER = env.whole("HEADWAY_MAX_QUEUED_PER_USER", 100, 1, 100_000)  # of one source
+MAX_QUEUED = env.whole("HEADWAY_MAX_QUEUED", 10_000, 1, 1_000_000)
+MAX_ITEMS = env.whole("HEADWAY_MAX_ITEMS", 100_000, 1, 10_000_000)  # of one job
+MAX_UPLOAD_MB = env.whole("HEADWAY_MAX_UPLOAD_MB", 1024, 1, 1024)  # of any file; a source may allow less
+MAX_BODY_KB = env.whole("HEADWAY_MAX_BODY_KB", 1024, 1, 10_240)  # of any other request
+if MAX_BODY_KB > MAX_UPLOAD_MB * 1024:
+    env.problem("HEADWAY_MAX_BODY_KB", "must be 1-10240 and not more than HEADWAY_MAX_UPLOAD_MB")
+BODY_SECONDS = 30  # a small body must have arrived by then
+MAX_FILES_PER_USER = env.whole("HEADWAY_MAX_FILES_PER_USER", 10_000, 1, 1_000_000)
+MAX_FILES_GB_PER_USER = env.whole("HEADWAY_MAX_FILES_GB_PER_USER", 20, 1, 10_000)
+RATE_READS_PER_MINUTE = env.whole("HEADWAY_RATE_READS_PER_MINUTE", 3000, 1, 1_000_000)  # of a user or token
+RATE_WRITES_PER_MINUTE = env.whole("HEADWAY_RATE_WRITES_PER_MINUTE", 300, 1, 1_000_000)
+RATE_UNSIGNED_PER_MINUTE = env.whole("HEADWAY_RATE_UNSIGNED_PER_MINUTE", 120, 1, 1_000_000)  # of an address
+SIGN_IN_TRIES_PER_USER = 10  # wrong passwords in SIGN_IN_SECONDS
+SIGN_IN_TRIES_PER_ADDRESS = 50
+SIGN_IN_SECONDS = 300
+SIGN_IN_LINK_SECONDS = 24 * 3600
+WS_MAX_SOCKETS_PER_USER = env.whole("HEADWAY_WS_MAX_SOCKETS_PER_USER", 20, 1, 1000)
+WS_HEARTBEAT_SECONDS = env.whole("HEADWAY_WS_HEARTBEAT_SECONDS", 20, 5, 45)
+WS_MAX_BYTES = 64 * 1024  # of one message
+if env.flag("HEADWAY_WS_ALLOW_COMPRESSION"):
+    env.problem(
+        "HEADWAY_WS_ALLOW_COMPRESSION", "is not supported: it costs memory a socket and leaks by length"
+    )
+SESSION_SWEEP_SECONDS = env.whole("HEADWAY_SESSION_SWEEP_SECONDS", 15, 5, 60)
+
+# What is kept, in days.
+RETENTION_JOBS_DAYS = env.whole("HEADWAY_RETENTION_JOBS_DAYS", 180, 1, 36_500)
+RETENTION_EVENTS_DAYS = env.whole("HEADWAY_RETENTION_EVENTS_DAYS", 30, 1, 36_500)
+RETENTION_UPLOADS_DAYS = env.whole("HEADWAY_RETENTION_UPLOADS_DAYS", 30, 1, 36_500)
+RETENTION_AUDIT_DAYS = env.whole("HEADWAY_RETENTION_AUDIT_DAYS", 730, 1, 36_500)
+RETENTION_IDEMPOTENCY_HOURS = 24
+RETENTION_UNUSED_UPLOADS_HOURS = 24
+
+DEBUG_FAILPOINTS = env.flag("HEADWAY_DEBUG_FAILPOINTS")
+FAILPOINTS = env.text("HEADWAY_FAILPOINTS")
+if PRODUCTION and (DEBUG_FAILPOINTS or FAILPOINTS):
+    env.problem("HEADWAY_DEBUG_FAILPOINTS", "is for tests, not in production")
+
+# --- Django -------------------------------------------------------------------------------------------------
+
+EXTRA_APPS = env.modules("HEADWAY_EXTRA_APPS")
+INSTALLED_APPS = [
+    "daphne",  # gives runserver its ASGI
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "django.contrib.postgres",
+    "csp",
+    "django_htmx",
+    "ninja",
+    "config",
+    "realtime",
+    "notifications",
+    "ingestion",
+    *EXTRA_APPS,
+]
+# Each is able to run async: one that is not would hold a thread for every waiting long poll.
+MIDDLEWARE = [
+    "config.middleware.ProblemMiddleware",
+    "django.middleware.security.SecurityMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "config.headers.no_store",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
+]
+ROOT_URLCONF = "config.urls"
+ASGI_APPLICATION = "config.asgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")
+]
+if PROFILE == "test":
+    PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # a test makes many users
+LOGIN_URL = "signin"
+LOGIN_REDIRECT_URL = "/"
+LANGUAGE_CODE = env.choice("HEADWAY_LANGUAGE_CODE", ["en-gb", "en-us", "en"], "en-gb")
+TIME_ZONE = env.zone("HEADWAY_TIME_ZONE", "UTC")
+USE_TZ = True
+
+STATIC_URL = "/static/"
+STATICFILES_DIRS = [BASE_DIR / "static"]
+MEDIA_URL = ""  # no address: files are served by views that ask who is asking
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {
+        "BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"
+        if PRODUCTION
+        else "django.contrib.staticfiles.storage.StaticFilesStorage"
+    },
+}
+FILE_UPLOAD_PERMISSIONS = 0o600
+FILE_UPLOAD_DIRECTORY_PERMISSIONS = 0o700
+DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_KB * 1024
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 2000
+
+# --- Security -----------------------------------------------------------------------------------------------
+
+SESSION_COOKIE_AGE = env.whole("HEADWAY_SESSION_COOKIE_AGE", 1_209_600, 60, 31_536_000)
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = "Lax"
+CSRF_COOKIE_SAMESITE = "Lax"
+CSRF_FAILURE_VIEW = "config.errors.csrf_failure"
+X_FRAME_OPTIONS = "DENY"
+SECURE_CONTENT_TYPE_NOSNIFF = True
+SECURE_REFERRER_POLICY = "same-origin"
+SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
+if PRODUCTION:
+    SESSION_COOKIE_NAME = "__Host-sessionid"
+    SESSION_COOKIE_SECURE = True
+    CSRF_COOKIE_NAME = "__Host-csrftoken"
+    CSRF_COOKIE_SECURE = True
+    SECURE_SSL_REDIRECT = True
+    SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]  # asked from inside, without TLS
+    SECURE_HSTS_SECONDS = 63_072_000
+    SECURE_HSTS_INCLUDE_SUBDOMAINS = True
+    SECURE_HSTS_PRELOAD = True
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": [NONE],
+        "script-src": [SELF, NONCE],
+        "style-src": [SELF],
+        "img-src": [SELF, "data:"],
+        "connect-src": [SELF, f"wss://{SITE_HOST}"] if PRODUCTION else [SELF],
+        "base-uri": [NONE],
+        "form-action": [SELF],
+        "frame-ancestors": [NONE],
+        "object-src": [NONE],
+        "report-uri": "/csp-report/",
+    }
+}
+
+# --- Logs ---------------------------------------------------------------------------------------------------
+
+LOG_LEVEL = env.choice("HEADWAY_LOG_LEVEL", ["DEBUG", "INFO", "WARNING", "ERROR"], "INFO")
+LOG_FORMAT = env.choice("HEADWAY_LOG_FORMAT", ["console", "json"], "json" if PRODUCTION else "console")
+LOGGING_CONFIG = None  # structlog renders everything, configured in one place
+logs.configure(LOG_LEVEL, LOG_FORMAT)
+
+UNKNOWN_SETTINGS = env.unknown()
+env.refuse()

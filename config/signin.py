@@ -1,0 +1,105 @@
+"""Sign-in by password or link, and sign-out."""
+
+import hashlib
+
+import structlog
+from django.conf import settings
+from django.contrib import auth
+from django.contrib.auth.forms import AuthenticationForm
+from django.contrib.auth.models import User
+from django.db import transaction
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import render, resolve_url
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.views.decorators.cache import never_cache
+from django.views.decorators.debug import sensitive_post_parameters
+from django.views.decorators.http import require_http_methods, require_POST
+from limits import RateLimitItemPerSecond
+
+from config import links, rates
+
+log = structlog.get_logger(__name__)
+
+BY_USER = RateLimitItemPerSecond(
+    settings.SIGN_IN_TRIES_PER_USER, settings.SIGN_IN_SECONDS, namespace="signin"
+)
+BY_ADDRESS = RateLimitItemPerSecond(
+    settings.SIGN_IN_TRIES_PER_ADDRESS, settings.SIGN_IN_SECONDS, namespace="signin-from"
+)
+WRONG = "That username and password do not match. Check both and try again."
+USED = "This link was used already, or is over. Ask for a new one with ./run user link NAME."
+
+
+@never_cache
+@sensitive_post_parameters("password")
+@require_http_methods(["GET", "HEAD", "POST"])
+def signin(request: HttpRequest) -> HttpResponse:
+    """Sign in with name and password; then go where the person wanted to go."""
+    target = safe_next(request)
+    if request.user.is_authenticated:
+        return HttpResponseRedirect(target)
+    if request.method != "POST":
+        return render(request, "registration/signin.html", {"form": AuthenticationForm(), "next": target})
+    form = AuthenticationForm(request, request.POST)
+    form.error_messages = form.error_messages | {"invalid_login": WRONG, "inactive": WRONG}
+    limits = _limits(request)
+    wait = max(rates.wait(limit, who) for limit, who in limits)
+    if not wait:
+        if form.is_valid():
+            auth.login(request, form.get_user())
+            return HttpResponseRedirect(target)
+        for limit, who in limits:
+            rates.count(limit, who)
+        return render(request, "registration/signin.html", {"form": form, "next": target})
+    log.warning("signin_limited", address=request.META.get("REMOTE_ADDR"))
+    # Not the form itself: asking it for its errors would try the password.
+    shown = {
+        "non_field_errors": [f"Too many tries. Wait {wait} s."],
+        "username": {"value": form["username"].value()},
+    }
+    answer = render(request, "registration/signin.html", {"form": shown, "next": target}, status=429)
+    answer["Retry-After"] = str(wait)
+    return answer
+
+
+@never_cache
+@require_http_methods(["GET", "HEAD", "POST"])
+def signin_link(request: HttpRequest, token: str) -> HttpResponse:
+    """Show one button that signs in. A GET changes nothing: mail scanners follow links."""
+    template = "registration/signin_link.html"
+    if request.method != "POST":
+        user = links.owner(token)
+        if user is None:
+            return render(request, template, {"error": USED}, status=404)
+        return render(request, template, {"username": user.get_username()})
+    with transaction.atomic():
+        user = links.owner(token, lock=True)
+        if user is not None:
+            auth.login(request, user, backend="django.contrib.auth.backends.ModelBackend")
+    if user is None:
+        return render(request, template, {"error": USED}, status=404)
+    return HttpResponseRedirect(safe_next(request))
+
+
+@never_cache
+@require_POST
+def signout(request: HttpRequest) -> HttpResponse:
+    """End the session."""
+    auth.logout(request)
+    return render(request, "registration/signed_out.html")
+
+
+def safe_next(request: HttpRequest) -> str:
+    """Return the address to go to after sign-in: one of this site, or home."""
+    target = request.POST.get("next") or request.GET.get("next") or ""
+    hosts = {request.get_host()}
+    if url_has_allowed_host_and_scheme(target, allowed_hosts=hosts, require_https=request.is_secure()):
+        return target
+    return resolve_url(settings.LOGIN_REDIRECT_URL)
+
+
+def _limits(request: HttpRequest) -> list[tuple[RateLimitItemPerSecond, str]]:
+    # A hash, so that names that people typed, passwords among them, are not kept. Unknown names count alike.
+    name = User.normalize_username(request.POST.get("username", "")[:150]).casefold()
+    digest = hashlib.sha256(name.encode("utf-8", "replace")).hexdigest()
+    return [(BY_USER, digest), (BY_ADDRESS, request.META.get("REMOTE_ADDR") or "unknown")]

@@ -1,0 +1,57 @@
+"""Serve static files before Django: whitenoise's own middleware would hold a thread for every async view."""
+
+import asyncio
+from typing import Any
+
+from django.conf import settings
+from django.contrib.staticfiles import finders
+from whitenoise import WhiteNoise
+from whitenoise.responders import MissingFileError, StaticFile
+
+CHUNK = 256 * 1024
+YEAR = 365 * 24 * 3600
+
+
+class StaticFiles:
+    """ASGI wrapper: answers below STATIC_URL, lets everything else through."""
+
+    def __init__(self, app: Any) -> None:
+        self.app = app
+        self.files = WhiteNoise(None, max_age=YEAR if settings.PRODUCTION else 0)
+        if settings.PRODUCTION:  # collected, with the hash of their content in their names
+            self.files.add_files(str(settings.STATIC_ROOT), prefix=settings.STATIC_URL)
+
+    def find(self, url: str) -> StaticFile | None:
+        """Return the file of an address, or None."""
+        if settings.PRODUCTION:
+            found = self.files.files.get(url)
+            return found if isinstance(found, StaticFile) else None
+        path = finders.find(url.removeprefix(settings.STATIC_URL))
+        try:
+            return self.files.get_static_file(path, url) if path else None
+        except MissingFileError:
+            return None
+
+    async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
+        """Handle one connection."""
+        if scope["type"] != "http" or not scope["path"].startswith(settings.STATIC_URL):
+            await self.app(scope, receive, send)
+            return
+        file = await asyncio.to_thread(self.find, scope["path"])
+        if file is None:
+            await self.app(scope, receive, send)  # Django's own 404
+            return
+        headers = {
+            "HTTP_" + name.decode("latin-1").upper().replace("-", "_"): value.decode("latin-1")
+            for name, value in scope["headers"]
+        }
+        answer = await asyncio.to_thread(file.get_response, scope["method"], headers)
+        start = [(name.lower().encode(), str(value).encode()) for name, value in answer.headers]
+        await send({"type": "http.response.start", "status": int(answer.status), "headers": start})
+        try:
+            while answer.file and (chunk := await asyncio.to_thread(answer.file.read, CHUNK)):
+                await send({"type": "http.response.body", "body": chunk, "more_body": True})
+        finally:
+            if answer.file:
+                answer.file.close()
+        await send({"type": "http.response.body", "body": b""})

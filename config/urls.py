@@ -1,0 +1,21 @@
+"""Addresses of the whole site."""
+
+from django.contrib import admin
+from django.urls import include, path
+
+from config import errors, health, signin
+
+urlpatterns = [
+    path("healthz", health.healthz, name="healthz"),
+    path("readyz", health.readyz, name="readyz"),
+    path("csp-report/", health.csp_report, name="csp_report"),
+    path("signin/", signin.signin, name="signin"),
+    path("signin/link/<str:token>/", signin.signin_link, name="signin_link"),
+    path("signout/", signin.signout, name="signout"),
+    path("admin/", admin.site.urls),
+    path("", include("ingestion.urls")),
+]
+handler400 = errors.bad_request
+handler403 = errors.forbidden
+handler404 = errors.not_found
+handler500 = errors.server_error
