@@ -4,6 +4,7 @@ from django.contrib import admin
 from django.urls import include, path
 
 from config import errors, health, signin
+from config.api import api
 
 urlpatterns = [
     path("healthz", health.healthz, name="healthz"),
@@ -13,6 +14,7 @@ urlpatterns = [
     path("signin/link/<str:token>/", signin.signin_link, name="signin_link"),
     path("signout/", signin.signout, name="signout"),
     path("admin/", admin.site.urls),
+    path("api/", api.urls),
     path("", include("ingestion.urls")),
 ]
 handler400 = errors.bad_request
