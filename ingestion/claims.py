@@ -72,7 +72,7 @@ def claimable(queue: str, most: int) -> int:
     """Count the claimable jobs of a queue, at most `most`."""
     with connection.cursor() as cursor:
         cursor.execute(
-            f"SELECT count(*) FROM (SELECT 1 FROM ({_DUE}) due WHERE {_FREE} LIMIT %(most)s) some",  # noqa: S608
+            f"SELECT count(*) FROM (SELECT 1 FROM ({_DUE}) due WHERE {_FREE} LIMIT %(most)s) found",  # noqa: S608
             {**_facts(queue), "most": most},
         )
         return int(cursor.fetchone()[0])
