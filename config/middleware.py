@@ -4,8 +4,9 @@ from collections.abc import Awaitable, Callable
 
 import structlog
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
+from django.core.exceptions import PermissionDenied, SuspiciousOperation
 from django.db import InterfaceError, OperationalError
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
 
@@ -15,6 +16,9 @@ log = structlog.get_logger(__name__)
 
 API = "/api/"
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+
+# What Django itself turns into 404, 403 and 400; `_end` then makes problems of them.
+_DJANGO_ANSWERS = (Http404, PermissionDenied, SuspiciousOperation)
 
 Handler = Callable[[HttpRequest], HttpResponseBase | Awaitable[HttpResponseBase]]
 
@@ -52,7 +56,9 @@ class ProblemMiddleware:
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
         """Answer for a view under /api/ that raised."""
-        return exception_response(request, exception) if request.path.startswith(API) else None
+        if not request.path.startswith(API) or isinstance(exception, _DJANGO_ANSWERS):
+            return None
+        return exception_response(request, exception)
 
     def _begin(self, request: HttpRequest) -> HttpResponse | None:
         structlog.contextvars.clear_contextvars()

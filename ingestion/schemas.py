@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Union, cast
 from uuid import UUID
 
 from ninja import Schema
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, create_model
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, create_model
 from pydantic_core import PydanticCustomError
 
 from config.http import Limit, RowId
@@ -41,6 +41,12 @@ def _moment(value: Any) -> datetime:
 
 
 
+def _states(value: str | None) -> str | None:
+    if value is not None and not set(value.split(",")) <= set(State.values):
+        raise PydanticCustomError("states", "Must be of: " + ", ".join(State.values) + ".")
+    return value
+
+
 Moment = Annotated[datetime, BeforeValidator(_moment)]
 
 
@@ -52,8 +58,9 @@ class JobFilter(Schema):
 
     state: Annotated[
         str | None,
+        AfterValidator(_states),
         Field(
-            pattern=f"^({'|'.join(State.values)})(,({'|'.join(State.values)}))*$",
+            json_schema_extra={"pattern": f"^({'|'.join(State.values)})(,({'|'.join(State.values)}))*$"},
             description="One or more states, separated by commas",
         ),
     ] = None
