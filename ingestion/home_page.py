@@ -1,0 +1,60 @@
+"""What the home page shows: the start form, and the user's own jobs in three short lists."""
+
+from typing import Any
+
+from django.db.models import Count
+from django.utils import timezone
+
+from ingestion import serializers, source
+from ingestion.access import can_act, visible_jobs
+from ingestion.forms import StartForm, source_form
+from ingestion.models import FINAL, OPEN, Job, State
+from realtime.models import Epoch
+
+MAX_ACTIVE = 5
+MAX_RECENT = 6
+MAX_WAITING = 5
+
+
+def start(kind: source.Source | None, form: StartForm | None = None) -> dict[str, Any]:
+    """Return the start form of a source, the first one unless told."""
+    kinds = list(source.registry().values())
+    chosen = kind or next(iter(kinds), None)
+    return {"kinds": kinds, "kind": chosen, "form": form or (source_form(chosen) if chosen else None)}
+
+
+def overview(user: Any) -> dict[str, Any]:
+    """Return the lists. Waiting jobs need the user, so they have a list of their own."""
+    mine = serializers.for_json(visible_jobs(user).filter(owner=user))
+    active = mine.filter(state__in=OPEN).exclude(state=State.WAITING)
+    running = list(active.filter(state=State.RUNNING).order_by("-pk")[:MAX_ACTIVE])
+    queued = list(active.filter(state=State.PENDING).order_by("pk")[: MAX_ACTIVE - len(running)])
+    waiting = [job for job in mine.filter(state=State.WAITING).order_by("pk")[:MAX_WAITING] if can_act(user, job)]
+    recent = list(mine.filter(state__in=FINAL).order_by("-pk")[:MAX_RECENT])
+    counts = {state: 0 for state in OPEN} | _counts(user)
+    return {
+        "active": running + queued,
+        "waiting": [{"job": job, "url": _review_url(job)} for job in waiting],
+        "recent": recent,
+        "running_count": counts[State.RUNNING],
+        "queued_count": counts[State.PENDING],
+        "waiting_count": counts[State.WAITING],
+        "active_count": counts[State.RUNNING] + counts[State.PENDING],
+        "now": timezone.now(),
+        "refresh": bool(running or queued),
+    }
+
+
+def _counts(user: Any) -> dict[State, int]:
+    rows = Job.objects.filter(owner=user, state__in=OPEN).values_list("state").annotate(Count("pk"))
+    return {State(state): count for state, count in rows}
+
+
+def _review_url(job: Job) -> str:
+    give = getattr(source.find(job.source), "review_url", None)
+    return (give(job) if callable(give) else "") or job.get_absolute_url()
+
+
+def epoch() -> str:
+    """Return the deployment's epoch: a version means something only together with it."""
+    return Epoch.objects.values_list("value", flat=True).first() or ""

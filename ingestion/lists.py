@@ -1,0 +1,168 @@
+"""The jobs list: its filters, which live in the URL, and its pages."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+from urllib.parse import urlencode
+from uuid import UUID
+
+from django.db.models import Count, Q, QuerySet
+from django.http import QueryDict
+
+from ingestion import serializers, source
+from ingestion.access import can_act, visible_jobs
+from ingestion.models import FINAL, OPEN, Job, State
+
+PAGE = 25  # rows of a page
+BULK = 500  # jobs that one bulk action may touch
+MAX_QUERY = 200  # characters of a filter's text
+
+ACTIVE = (State.PENDING, State.RUNNING)
+
+# What `?state=` may say -> the states it means, in the order of the segments.
+STATES: dict[str, tuple[str, tuple[State, ...]]] = {
+    "": ("All", ()),
+    "active": ("Active", ACTIVE),
+    "waiting": ("Needs attention", (State.WAITING,)),
+    "completed": ("Complete", (State.COMPLETED,)),
+    "partial": ("With errors", (State.PARTIAL,)),
+    "failed": ("Failed", (State.FAILED,)),
+    "cancelled": ("Cancelled", (State.CANCELLED,)),
+}
+
+
+@dataclass(frozen=True)
+class Filters:
+    """What the list shows. Values that mean nothing are left out, so that an old link still opens."""
+
+    state: str = ""
+    source: str = ""
+    by: str = ""
+    q: str = ""
+    before: str = ""
+
+    @classmethod
+    def from_query(cls, query: Mapping[str, str]) -> "Filters":
+        """Read the filters of a URL."""
+        said = {name: (query.get(name) or "").replace("\0", "").strip()[:MAX_QUERY] for name in cls.__annotations__}
+        return cls(**{**said, "state": said["state"] if said["state"] in STATES else ""})
+
+    def query(self, **changes: str) -> str:
+        """Return the query string of these filters, changed; a change starts at the first page."""
+        changed = replace(self, **{"before": "", **changes})
+        return urlencode({name: value for name, value in vars(changed).items() if value})
+
+    @property
+    def narrowed(self) -> bool:
+        """Say whether anything is filtered."""
+        return bool(self.state or self.source or self.by or self.q)
+
+    def apply(self, jobs: QuerySet[Job]) -> QuerySet[Job]:
+        """Return those of the jobs that match."""
+        states = STATES[self.state][1]
+        if states:
+            jobs = jobs.filter(state__in=states)
+        return self._apply_others(jobs)
+
+    def _apply_others(self, jobs: QuerySet[Job]) -> QuerySet[Job]:
+        if self.source:
+            jobs = jobs.filter(source=self.source)
+        if self.by:
+            jobs = jobs.filter(owner__username=self.by)
+        if self.q:
+            wanted = Q(title__icontains=self.q) | Q(subject__icontains=self.q)
+            if (job_id := _uuid(self.q)) is not None:
+                wanted |= Q(pk=job_id)
+            jobs = jobs.filter(wanted)
+        return jobs
+
+
+@dataclass(frozen=True)
+class Page:
+    """One page of jobs: the running ones first, then the newest."""
+
+    jobs: list[Job]
+    following: str  # the `before` of the next page, empty on the last one
+
+
+def page_of(jobs: QuerySet[Job], before: str) -> Page:
+    """Return the page after `before`, which is `<0 running | 1 others>-<job id>`.
+
+    Two queries instead of one ORDER BY: the running ones are few and have an index of their own.
+    """
+    rank, _, text = before.partition("-")
+    after = _uuid(text) if rank in ("0", "1") else None
+    jobs = serializers.for_json(jobs)
+    rows: list[Job] = []
+    if after is None or rank == "0":
+        running = jobs.filter(state=State.RUNNING)
+        rows += (running.filter(pk__lt=after) if after else running).order_by("-pk")[: PAGE + 1]
+    if len(rows) <= PAGE:
+        others = jobs.exclude(state=State.RUNNING)
+        if after is not None and rank == "1":
+            others = others.filter(pk__lt=after)
+        rows += others.order_by("-pk")[: PAGE + 1 - len(rows)]
+    if len(rows) <= PAGE:
+        return Page(rows, "")
+    last = rows[PAGE - 1]
+    return Page(rows[:PAGE], f"{0 if last.state == State.RUNNING else 1}-{last.pk}")
+
+
+def context(user: Any, filters: Filters) -> dict[str, Any]:
+    """Return what the list's template shows."""
+    visible = visible_jobs(user)
+    page = page_of(filters.apply(visible), filters.before)
+    counts = dict(
+        filters._apply_others(visible.filter(state__in=OPEN))
+        .order_by()
+        .values_list("state")
+        .annotate(Count("pk"))
+    )
+    segments = [
+        {
+            "label": label,
+            "count": sum(counts.get(state, 0) for state in states) if set(states) <= set(OPEN) else None,
+            "query": filters.query(state=name),
+            "current": filters.state == name,
+        }
+        for name, (label, states) in STATES.items()
+    ]
+    return {
+        "filters": filters,
+        "segments": segments,
+        "sources": source.registry().values(),
+        "rows": [{"job": job, "acts": can_act(user, job)} for job in page.jobs],
+        "following": filters.query(before=page.following) if page.following else "",
+        "newest": max((str(job.pk) for job in page.jobs), default=""),
+        "first": not filters.before,
+        "refresh": any(job.state not in FINAL for job in page.jobs),
+        "query": filters.query(),
+        "filter_values": [(k, v) for k, v in vars(filters).items() if v and k != "before"],
+        "bulk": BULK,
+        "running": counts.get(State.RUNNING, 0),
+        "queued": counts.get(State.PENDING, 0),
+        "waiting": counts.get(State.WAITING, 0),
+    }
+
+
+def newer(user: Any, filters: Filters, newest: str) -> int:
+    """Count the jobs that match and were made after the newest one shown; more than a page is enough."""
+    since = _uuid(newest)
+    jobs = filters.apply(visible_jobs(user))
+    return (jobs.filter(pk__gt=since) if since else jobs)[: PAGE + 1].count()
+
+
+def chosen(user: Any, filters: Filters, form: QueryDict) -> list[Job]:
+    """Return the jobs a bulk action is for: those ticked, or all that match when the box says so."""
+    visible = visible_jobs(user).select_related("owner")
+    if form.get("all") == "1":
+        return list(filters.apply(visible).order_by("-pk")[:BULK])
+    ids = [pk for text in form.getlist("job")[:BULK] if (pk := _uuid(text)) is not None]
+    return list(visible.filter(pk__in=ids).order_by("-pk"))
+
+
+def _uuid(text: str) -> UUID | None:
+    try:
+        return UUID(text)
+    except ValueError:
+        return None

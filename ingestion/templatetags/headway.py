@@ -1,0 +1,244 @@
+"""What templates need to draw a state, a bar, a figure or a time. Looks come from headway.css."""
+
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from django import template
+from django.urls import NoReverseMatch, reverse
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from ingestion import figures, source, words
+from ingestion.access import visible_jobs
+from ingestion.models import FINAL, OPEN, Job, JobItem, State
+from ingestion.serializers import display, item_display
+from notifications.models import Inbox
+
+register = template.Library()
+
+
+@register.simple_tag
+def icon(name: str, css: str = "") -> SafeString:
+    """Draw an icon of the sprite; it says nothing to a screen reader."""
+    return format_html(
+        '<svg class="icon{}" aria-hidden="true"><use href="#i-{}"/></svg>', f" {css}" if css else "", name
+    )
+
+
+@register.simple_tag
+def status_icon(status: str) -> SafeString:
+    """Draw the icon of a status."""
+    return icon(words.picture(status), "spin" if status in words.SPINNING else "")
+
+
+@register.simple_tag
+def status_badge(what: Job | str, css: str = "", label: str = "") -> SafeString:
+    """Draw the badge of a job, or of a status given as a word."""
+    status = display(what, timezone.now()) if isinstance(what, Job) else what
+    return format_html(
+        '<span class="badge{}" data-status="{}">{}{}</span>',
+        f" {css}" if css else "",
+        status,
+        status_icon(status),
+        label or words.word(status),
+    )
+
+
+@register.simple_tag
+def chip(item: JobItem, href: str = "") -> SafeString:
+    """Draw an item: icon, label, state, and why it failed, in words too."""
+    status, picture, said = words.CHIP.get(item.state, words.CHIP["pending"])
+    why = f", {item.error}" if item.error else ""
+    inner = format_html(
+        '{}<span>{}</span><span class="sr">, {}{}</span>', icon(picture), item.label or item.key, said, why
+    )
+    if not href:
+        return format_html('<span class="chip" data-status="{}" data-key="{}">{}</span>', status, item.key, inner)
+    return format_html(
+        '<a class="chip" data-status="{}" data-key="{}" href="{}">{}</a>', status, item.key, href, inner
+    )
+
+
+@register.simple_tag
+def bar(job: Job, noun: str = "items", css: str = "") -> SafeString:
+    """Draw a job's progress. Without a total and without progress there is no percentage to draw."""
+    name = f"{job.title} {job.subject}".strip()
+    live = SafeString(' data-field="bar"') if job.state not in FINAL else ""
+    if not job.items_total and job.progress <= 0 and job.state == State.RUNNING:
+        return format_html(
+            '<div class="bar{}" role="progressbar" aria-label="{}" aria-valuetext="{}" data-indeterminate{}>'
+            '<svg aria-hidden="true"><rect data-status="running" x="0%" width="40%" height="100%"/></svg></div>',
+            _css(css), name, job.message or "Working, no total yet", live,
+        )  # fmt: skip
+    done, failed = figures.bar(job)
+    return format_html(
+        '<div class="bar{}" role="progressbar" aria-label="{}" aria-valuemin="0" aria-valuemax="100" '
+        'aria-valuenow="{}" aria-valuetext="{}"{}><svg aria-hidden="true">{}{}</svg></div>',
+        _css(css), name, figures.percent(job), _spoken(job, noun), live,
+        _rect("complete", "bar.done", 0.0, done, job),
+        _rect("failed", "bar.failed", done, failed, job),
+    )  # fmt: skip
+
+
+def _spoken(job: Job, noun: str) -> str:
+    if not job.items_total:
+        return f"{figures.percent(job)}%"
+    text = f"{finished_items(job):,} of {job.items_total:,} {noun}"
+    return f"{text}, {job.items_failed:,} failed" if job.items_failed else text
+
+
+def _rect(status: str, field: str, x: float, width: float, job: Job) -> SafeString:
+    # An empty part is drawn too: a live page only sets x and width.
+    live = format_html(' data-field="{}"', field) if job.state not in FINAL else ""
+    return format_html(
+        '<rect data-status="{}" x="{}%" width="{}%" height="100%"{}/>', status, f"{x:.2f}", f"{width:.2f}", live
+    )
+
+
+def _css(name: str) -> str:
+    return f" {name}" if name else ""
+
+
+@register.filter
+def thousands(value: Any) -> str:
+    """Write a whole number with separators."""
+    return "" if value is None else f"{int(value):,}"
+
+
+register.filter("percent", figures.percent)
+register.filter("duration", figures.duration)
+register.filter("clock", figures.clock)
+register.filter("rate", figures.rate)
+
+
+@register.filter
+def ago(at: datetime | None) -> SafeString | str:
+    """Write how long ago something was, with the exact time to read and to copy."""
+    if at is None:
+        return ""
+    return moment(at, figures.ago(at, timezone.now()), relative=True)
+
+
+@register.filter
+def at_clock(at: datetime | None) -> SafeString | str:
+    """Write a time of the day, with the date when it was not today."""
+    if at is None:
+        return ""
+    at = at.astimezone(UTC)
+    text = f"{at:%H:%M:%S}" if at.date() == timezone.now().date() else f"{at.day} {at:%b %H:%M}"
+    return moment(at, text)
+
+
+def moment(at: datetime, text: str, *, relative: bool = False) -> SafeString:
+    """Mark a time up; live.js repaints the relative ones."""
+    at = at.astimezone(UTC)
+    return format_html(
+        '<time datetime="{}" title="{}"{}>{}</time>',
+        at.isoformat(timespec="seconds"),
+        f"{at.day} {at:%B %Y, %H:%M:%S} UTC",
+        "" if relative else SafeString(" data-absolute"),
+        text,
+    )
+
+
+@register.filter
+def took(job: Job) -> str:
+    """Write how long a job has run or ran, as a clock."""
+    if job.started_at is None:
+        return ""
+    end = job.finished_at or timezone.now()
+    return figures.clock(end - job.started_at)
+
+
+@register.filter
+def eta(job: Job) -> str:
+    """Write how long a job will take still, or nothing before there is a basis."""
+    seconds = figures.left(job, timezone.now())
+    return "" if seconds is None else f"about {figures.duration(seconds)} left"
+
+
+@register.filter
+def seconds_since(since: datetime | None) -> float | None:
+    """Return the seconds since a moment."""
+    return None if since is None else (timezone.now() - since).total_seconds()
+
+
+@register.filter
+def finished_items(job: Job) -> int:
+    """Return how many items of a job have an outcome."""
+    return job.items_done + job.items_skipped + job.items_failed
+
+
+@register.filter
+def open_items(job: Job) -> int:
+    """Return how many items of a job wait for their outcome."""
+    return max(0, job.items_total - finished_items(job))
+
+
+@register.filter
+def short(pk: UUID) -> str:
+    """Write the end of an id, the part in which the ids of one second differ."""
+    return str(pk)[-8:]
+
+
+@register.filter
+def cause(code: str) -> str:
+    """Write an error code or a field's name in words."""
+    return code.replace("_", " ").capitalize() if code else "Not finished"
+
+
+register.filter("item_display", item_display)
+
+
+@register.filter
+def person(user: Any) -> str:
+    """Return how a user is called."""
+    return "" if user is None else user.get_full_name() or user.get_username()
+
+
+@register.filter
+def initials(user: Any) -> str:
+    """Return one or two letters for a user's picture."""
+    parts = person(user).replace(".", " ").replace("_", " ").split()
+    return "".join(part[0] for part in parts[:2]).upper()
+
+
+@register.simple_tag(takes_context=True)
+def current(context: template.Context, *names: str) -> SafeString | str:
+    """Mark the menu entry of the page that is shown."""
+    match = getattr(context.get("request"), "resolver_match", None)
+    return SafeString(' aria-current="page"') if match is not None and match.view_name in names else ""
+
+
+@register.simple_tag(takes_context=True)
+def active_jobs(context: template.Context) -> int:
+    """Count the open jobs of the user, for the menu."""
+    request = context.get("request")
+    if request is None or not request.user.is_authenticated:
+        return 0
+    return visible_jobs(request.user).filter(owner=request.user, state__in=OPEN).count()
+
+
+@register.simple_tag(takes_context=True)
+def inbox_version(context: template.Context) -> int:
+    """Return where the user's stream stands, so that the page knows what it has painted."""
+    user = context["request"].user
+    return Inbox.objects.filter(user=user.pk).values_list("version", flat=True).first() or 0
+
+
+@register.simple_tag
+def source_pages() -> list[dict[str, Any]]:
+    """Return the pages that sources offer for the menu: those that name one in `page`."""
+    pages = []
+    for kind in source.registry().values():
+        name = getattr(kind, "page", "")
+        if not name:
+            continue
+        try:
+            url = reverse(name)
+        except NoReverseMatch:
+            continue
+        pages.append({"url": url, "length": len(url), "label": getattr(kind, "page_label", "") or kind.label})
+    return pages

@@ -1,0 +1,21 @@
+"""The pages of the jobs room."""
+
+from django.urls import path
+
+from ingestion import views
+
+app_name = "ingestion"
+urlpatterns = [
+    path("", views.home, name="home"),
+    path("start/<slug:kind>/", views.start, name="start"),
+    path("jobs/", views.jobs, name="jobs"),
+    path("jobs/bulk/", views.bulk, name="bulk"),
+    path("jobs/<uuid:pk>/", views.job, name="job"),
+    path("jobs/<uuid:pk>/cancel/", views.cancel, name="cancel"),
+    path("jobs/<uuid:pk>/retry/", views.retry, name="retry"),
+    path("jobs/<uuid:pk>/again/", views.again, name="again"),
+    path("jobs/<uuid:pk>/answer/", views.answer, name="answer"),
+    path("jobs/<uuid:pk>/follow/", views.follow, name="follow"),
+    path("jobs/<uuid:pk>/failed.csv", views.failed_csv, name="failed_csv"),
+    path("jobs/<uuid:pk>/events.txt", views.events_text, name="events_text"),
+]

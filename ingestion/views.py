@@ -1,0 +1,276 @@
+"""The pages: fetch with the access check, validate, call one verb, respond."""
+
+from http import HTTPStatus
+from typing import Any
+from uuid import UUID
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import redirect, render
+from django.utils import timezone
+from django.views.decorators.http import require_GET, require_POST, require_safe
+
+from config.problems import PROBLEMS, Problem
+from ingestion import downloads, home_page, job_page, lifecycle, lists, serializers, source, uploads
+from ingestion.access import can_act, visible_jobs
+from ingestion.forms import AnswerForm, StartForm, source_form
+from ingestion.lifecycle import Refused
+from ingestion.models import State
+from notifications import inbox
+
+
+@login_required
+@require_safe
+def home(request: HttpRequest) -> HttpResponseBase:
+    """Show what can be started, what runs, what ended and what waits for the user."""
+    kind = source.find(request.GET.get("kind", ""))
+    target = _target(request)
+    if target == "start":
+        return render(request, "ingestion/_start.html", home_page.start(kind))
+    context = home_page.overview(request.user)
+    if target == "home":
+        return render(request, "ingestion/_overview.html", context)
+    return render(request, "ingestion/home.html", {**context, **home_page.start(kind)})
+
+
+@login_required
+@require_safe
+def jobs(request: HttpRequest) -> HttpResponseBase:
+    """List jobs; all of the list's state is in its URL."""
+    filters = lists.Filters.from_query(request.GET)
+    if _target(request) == "new-jobs":
+        newest = request.GET.get("since", "")
+        new = lists.newer(request.user, filters, newest)
+        context = {"new": new, "filters": filters, "newest": newest, "query": filters.query(), "first": True}
+        return render(request, "ingestion/_new_jobs.html", context)
+    return render(request, "ingestion/jobs.html", lists.context(request.user, filters))
+
+
+@login_required
+@require_safe
+def job(request: HttpRequest, pk: UUID) -> HttpResponseBase:
+    """Show one job, the part of it that a live page asks for, or its row in the list."""
+    found = _visible(request, pk)
+    target = _target(request)
+    now = timezone.now()
+    # What is not in the row's version but shows all the same is in the tag too.
+    tag = f'"{home_page.epoch()}:{found.version}:{serializers.display(found, now)}:{can_act(request.user, found):d}"'
+    if target and request.headers.get("If-None-Match") == tag:
+        return HttpResponse(status=HTTPStatus.NOT_MODIFIED, headers={"ETag": tag})
+    if target.startswith("row-"):
+        response = render(
+            request, "ingestion/_job_row.html", {"row": {"job": found, "acts": can_act(request.user, found)}}
+        )
+    else:
+        template = "ingestion/_job.html" if target == "job" else "ingestion/job.html"
+        response = render(request, template, job_page.context(found, request.user, request.GET))
+    response["ETag"] = tag
+    return response
+
+
+@login_required
+@require_POST
+def start(request: HttpRequest, kind: str) -> HttpResponseBase:
+    """Start a job from the form of its source; a refusal shows the form again with what was typed."""
+    chosen = source.find(kind)
+    if chosen is None:
+        raise Http404
+    form = source_form(chosen, request.POST, request.FILES)
+    if not form.is_valid():
+        return _form_again(request, form, HTTPStatus.UNPROCESSABLE_ENTITY)
+    try:
+        created = lifecycle.create(kind, {**form.params(), **_stored(request, form)}, owner=request.user)
+    except Refused as refused:
+        form.add_problems(refused.errors or [{"field": "", "message": refused.message}])
+        status = HTTPStatus.UNPROCESSABLE_ENTITY if refused.errors else _status(refused.code)
+        return _form_again(request, form, status)
+    except Problem as problem:
+        form.add_problems(problem.errors or [{"field": "", "message": problem.detail}])
+        return _form_again(request, form, problem.status)
+    if not created.created:
+        messages.info(request, "This is running already. You follow it now.")
+    return redirect(created.job)
+
+
+@login_required
+@require_POST
+def cancel(request: HttpRequest, pk: UUID) -> HttpResponseBase:
+    """Ask for a job's end."""
+    found = _visible(request, pk)
+    if not can_act(request.user, found):
+        return _not_yours(request, found)
+    try:
+        lifecycle.cancel(found, request.user)
+    except Refused as refused:
+        return _refused(request, refused, found)
+    return _back(request, found)
+
+
+@login_required
+@require_POST
+def retry(request: HttpRequest, pk: UUID) -> HttpResponseBase:
+    """Make a job that does what this one left undone: all of it, some items, or those with one error."""
+    found = _visible(request, pk)
+    if not can_act(request.user, found):
+        return _not_yours(request, found)
+    keys = request.POST.getlist("key")[: job_page.MAX_CHIPS] or None
+    try:
+        created = lifecycle.retry(found, request.user, keys=keys, error_code=request.POST.get("error_code"))
+    except Refused as refused:
+        return _refused(request, refused, found)
+    return redirect(created.job)
+
+
+@login_required
+@require_POST
+def again(request: HttpRequest, pk: UUID) -> HttpResponseBase:
+    """Start the same once more, from nothing."""
+    found = _visible(request, pk)
+    if found.owner_id != request.user.pk:
+        return _not_yours(request, found)
+    try:
+        created = lifecycle.create(found.source, found.params, owner=request.user)
+    except Refused as refused:
+        return _refused(request, refused, found)
+    return redirect(created.job)
+
+
+@login_required
+@require_POST
+def answer(request: HttpRequest, pk: UUID) -> HttpResponseBase:
+    """Say yes, no with a reason, or give the file that a job waits for."""
+    found = _visible(request, pk)
+    if not can_act(request.user, found):
+        return _not_yours(request, found)
+    form = AnswerForm(request.POST, request.FILES)
+    if not form.is_valid() and found.state == State.WAITING:
+        context = {**job_page.context(found, request.user, request.GET), "answer_form": form}
+        return render(request, "ingestion/job.html", context, status=HTTPStatus.UNPROCESSABLE_ENTITY)
+    try:
+        data = {"reason": form.cleaned_data.get("reason", "")}
+        if form.cleaned_data.get("file"):
+            file = form.cleaned_data["file"]
+            data["file"] = str(uploads.store(request.user, file.name, file, source=source.find(found.source)).pk)
+        lifecycle.answer(found, form.cleaned_data.get("answer", ""), data, request.user)
+    except Refused as refused:
+        return _refused(request, refused, found)
+    except Problem as problem:
+        form.add_error("file", problem.detail)
+        context = {**job_page.context(found, request.user, request.GET), "answer_form": form}
+        return render(request, "ingestion/job.html", context, status=problem.status)
+    return redirect(found)
+
+
+@login_required
+@require_POST
+def follow(request: HttpRequest, pk: UUID) -> HttpResponseBase:
+    """Hear about a job, or no more."""
+    found = _visible(request, pk)
+    if request.POST.get("follow") == "1":
+        inbox.follow(request.user, found.stream)
+    else:
+        inbox.unfollow(request.user, found.stream)
+    # A follower who leaves somebody else's job cannot see it any more.
+    return redirect(found if visible_jobs(request.user).filter(pk=pk).exists() else "ingestion:jobs")
+
+
+@login_required
+@require_POST
+def bulk(request: HttpRequest) -> HttpResponseBase:
+    """Cancel or retry the chosen jobs, or all that match the filter, and say how many."""
+    filters = lists.Filters.from_query(request.POST)
+    verb = {"cancel": lifecycle.cancel, "retry": lifecycle.retry}.get(request.POST.get("verb", ""))
+    if verb is None:
+        return render(request, "errors/400.html", status=HTTPStatus.BAD_REQUEST)
+    done = 0
+    chosen = lists.chosen(request.user, filters, request.POST)
+    for one in chosen:
+        try:
+            if can_act(request.user, one):
+                verb(one, request.user)
+                done += 1
+        except Refused:  # it ended meanwhile, or there is nothing to retry: counted below
+            continue
+    said = {"cancel": "cancelled", "retry": "retried"}[request.POST["verb"]]
+    text = f"{done:,} of {len(chosen):,} {said}."
+    (messages.success if done == len(chosen) else messages.warning)(request, text)
+    query = filters.query()
+    return redirect(f"{request.path.removesuffix('bulk/')}{'?' if query else ''}{query}")
+
+
+@login_required
+@require_GET
+def failed_csv(request: HttpRequest, pk: UUID) -> HttpResponseBase:
+    """Give the failed items as a file for a spreadsheet."""
+    found = _visible(request, pk)
+    return downloads.attachment(downloads.failed_csv(found), f"failed-{found.pk}.csv", "text/csv")
+
+
+@login_required
+@require_GET
+def events_text(request: HttpRequest, pk: UUID) -> HttpResponseBase:
+    """Give all events as text."""
+    found = _visible(request, pk)
+    return downloads.attachment(downloads.events_text(found), f"events-{found.pk}.txt", "text/plain")
+
+
+# ---- what the views share ---------------------------------------------------------------------------------
+
+
+def _target(request: HttpRequest) -> str:
+    """Return the id of the element that htmx will replace, or an empty text for a whole page."""
+    return request.headers.get("HX-Target", "") if request.headers.get("HX-Request") == "true" else ""
+
+
+def _visible(request: HttpRequest, pk: UUID) -> Any:
+    found = serializers.for_json(visible_jobs(request.user)).filter(pk=pk).first()
+    if found is None:
+        raise Http404(
+            f"Job {str(pk)[-8:]} does not exist, it was removed, or it is not yours to see. "
+            "Whoever started it can tell you."
+        )
+    return found
+
+
+def _stored(request: HttpRequest, form: StartForm) -> dict[str, str]:
+    """Store the files of a form and return their ids by field; those of an earlier try count too."""
+    ids = {name: str(pk) for name, pk in form.kept().items()}
+    for name, file in form.files_given().items():
+        upload = uploads.store(request.user, file.name or "", file, source=form.source)
+        form.keep(name, upload)
+        ids[name] = str(upload.pk)
+    return ids
+
+
+def _form_again(request: HttpRequest, form: StartForm, status: int) -> HttpResponse:
+    context = {**home_page.overview(request.user), **home_page.start(form.source, form)}
+    return render(request, "ingestion/home.html", context, status=status)
+
+
+def _refused(request: HttpRequest, refused: Refused, job: Any) -> HttpResponse:
+    status = _status(refused.code)
+    template = f"errors/{status if status in (400, 403, 404, 409, 413, 429, 503) else 400}.html"
+    context = {"message": refused.message, "job": job, "retry_after": refused.retry_after}
+    response = render(request, template, context, status=status)
+    if refused.retry_after:
+        response["Retry-After"] = str(refused.retry_after)
+    return response
+
+
+def _status(code: str) -> int:
+    return PROBLEMS[code][0] if code in PROBLEMS else HTTPStatus.UNPROCESSABLE_ENTITY
+
+
+def _not_yours(request: HttpRequest, job: Any) -> HttpResponse:
+    owner = job.owner.get_username() if job.owner else "the system"
+    context = {"heading": "This job is not yours to change", "message": f"It belongs to {owner}. Ask them."}
+    return render(request, "errors/403.html", context, status=HTTPStatus.FORBIDDEN)
+
+
+def _back(request: HttpRequest, job: Any) -> HttpResponse:
+    """Return to the page the button was on: home, the list, or the job."""
+    place = {"home": "ingestion:home", "jobs": "ingestion:jobs"}.get(request.POST.get("back", ""))
+    if place is None and not visible_jobs(request.user).filter(pk=job.pk).exists():
+        place = "ingestion:jobs"  # an owner who leaves a job to those who joined it may lose sight of it
+    return redirect(place or job)

@@ -1,0 +1,199 @@
+// What a page does beyond its forms and links, all of which work without this file. It writes no HTML:
+// states and figures are live.js's, structure is the server's.
+
+const $ = (selector, root = document) => root.querySelector(selector);
+const $$ = (selector, root = document) => [...root.querySelectorAll(selector)];
+
+// ---- selection and bulk actions ----
+
+const plural = (n, of, verb) => (n === of ? `${verb} ${n}` : `${verb} ${n} of ${of}`);
+const OPEN = ["pending", "running", "waiting"];
+
+function countPicked() {
+  const bar = $("[data-actionbar]");
+  if (!bar) return;
+  const picked = $$('input[name="job"]:checked');
+  const all = $("[data-all]", bar)?.checked ?? false;
+  const open = picked.filter((box) => OPEN.includes(box.dataset.state)).length;
+  const again = picked.filter((box) => !OPEN.includes(box.dataset.state) && box.dataset.state !== "completed").length;
+  bar.hidden = picked.length === 0 && !all;
+  $("[data-picked]", bar).textContent = all ? "All that match are selected" : `${picked.length} selected`;
+  $("[data-count-cancel]", bar).textContent = all ? "Cancel all that can be" : plural(open, picked.length, "Cancel");
+  $("[data-count-retry]", bar).textContent = all ? "Retry all that can be" : plural(again, picked.length, "Retry");
+  $('[value="cancel"]', bar).disabled = !all && open === 0;
+  $('[value="retry"]', bar).disabled = !all && again === 0;
+  for (const row of $$("tr:has(input[name='job'])")) {
+    row.setAttribute("aria-selected", String($('input[name="job"]', row).checked));
+  }
+}
+
+let lastPicked = null;
+
+document.addEventListener("click", (event) => {
+  const box = event.target.closest('input[name="job"]');
+  if (!box) return;
+  const boxes = $$('input[name="job"]');
+  if (event.shiftKey && lastPicked && boxes.includes(lastPicked)) {
+    const [from, to] = [boxes.indexOf(lastPicked), boxes.indexOf(box)].sort((a, b) => a - b);
+    for (const one of boxes.slice(from, to + 1)) one.checked = box.checked;
+  }
+  lastPicked = box;
+});
+
+document.addEventListener("change", (event) => {
+  if (event.target.matches("[data-pick-all]")) {
+    for (const box of $$('input[name="job"]')) box.checked = event.target.checked;
+  }
+  if (event.target.matches('[data-pick-all], [data-all], input[name="job"]')) countPicked();
+});
+
+// ---- forms: one click is one request ----
+
+document.addEventListener("submit", (event) => {
+  if (!event.target.matches("[data-once]")) return;
+  if (event.target.dataset.sent) return event.preventDefault();
+  event.target.dataset.sent = "1";
+  const button = event.submitter;
+  if (button) button.setAttribute("aria-disabled", "true");
+});
+addEventListener("pageshow", () => {
+  for (const form of $$("[data-sent]")) {
+    delete form.dataset.sent;
+    for (const button of $$("[aria-disabled]", form)) button.removeAttribute("aria-disabled");
+  }
+});
+
+// ---- files dropped on a form ----
+
+for (const name of ["dragover", "dragleave", "drop"]) {
+  document.addEventListener(name, (event) => {
+    const zone = event.target.closest?.("[data-drop]");
+    if (!zone) return;
+    event.preventDefault();
+    zone.classList.toggle("over", name === "dragover");
+    if (name !== "drop" || !event.dataTransfer?.files.length) return;
+    const input = $('input[type="file"]', zone);
+    input.files = event.dataTransfer.files;
+    input.dispatchEvent(new Event("change", { bubbles: true }));
+  });
+}
+
+// ---- the feed of events: it follows its end until the reader scrolls up ----
+
+const feed = { follows: true, top: 0, seen: 0 };
+
+function showFeed() {
+  const list = $("[data-feed]");
+  if (!list) return;
+  const count = list.children.length;
+  const last = Number(list.lastElementChild?.id.slice(1) ?? 0);
+  if (feed.follows) {
+    list.scrollTop = list.scrollHeight;
+    feed.seen = last;
+  } else {
+    list.scrollTop = feed.top;
+  }
+  const fresh = feed.follows ? 0 : [...list.children].filter((row) => Number(row.id.slice(1)) > feed.seen).length;
+  const more = $("[data-feed-new]");
+  more.hidden = fresh === 0 || count === 0;
+  $("button", more).textContent = fresh === 1 ? "1 new event" : `${fresh} new events`;
+  if (list.dataset.armed) return;
+  list.dataset.armed = "1";
+  list.addEventListener("scroll", () => {
+    feed.top = list.scrollTop;
+    feed.follows = list.scrollTop + list.clientHeight >= list.scrollHeight - 8;
+    if (feed.follows) showFeedEnd(more, last);
+  });
+}
+
+function showFeedEnd(more, last) {
+  more.hidden = true;
+  feed.seen = Math.max(feed.seen, last);
+}
+
+document.addEventListener("click", (event) => {
+  if (!event.target.closest("[data-feed-new] button")) return;
+  feed.follows = true;
+  showFeed();
+  $("[data-feed]").focus({ preventScroll: true });
+});
+
+// ---- messages ----
+
+function armToasts() {
+  for (const toast of $$(".toast:not([data-armed])")) {
+    toast.dataset.armed = "1";
+    if ("stays" in toast.dataset) continue;
+    let left = 6;
+    const timer = setInterval(() => {
+      if (document.hidden || toast.matches(":hover, :focus-within")) return;
+      left -= 1;
+      if (left > 0) return;
+      clearInterval(timer);
+      toast.remove();
+    }, 1000);
+  }
+}
+
+document.addEventListener("click", (event) => {
+  event.target.closest("[data-dismiss]")?.closest(".toast")?.remove();
+  const copy = event.target.closest("[data-copy]");
+  if (copy) {
+    navigator.clipboard.writeText(new URL(copy.dataset.copy, location.href).href).then(() => {
+      $("#announce").textContent = "Link copied";
+    });
+  }
+});
+
+// ---- keys; every one has a visible button or link ----
+
+const GO = { h: 'a[href="/"]', j: 'a[href="/jobs/"]' };
+let going = 0;
+
+document.addEventListener("keydown", (event) => {
+  const typing = event.target.closest?.("input:not([type=checkbox]), textarea, select, [contenteditable]");
+  if (typing || event.ctrlKey || event.metaKey || event.altKey) return;
+  const key = event.key;
+  if (key === "F6") return focusOn($("#toasts"), event);
+  if (key === "/") return focusOn($("#search"), event);
+  if (Date.now() - going < 1000 && GO[key]) return $(`#nav ${GO[key]}`)?.click();
+  going = key === "g" ? Date.now() : 0;
+  if (key === "j" || key === "k") return moveRow(key === "j" ? 1 : -1, event);
+  if (key === "x") $('input[name="job"]', event.target.closest("tr") ?? document.createElement("tr"))?.click();
+  if (key === "r") $("#retry")?.focus();
+  if (key === "c") $("#cancel")?.focus();
+});
+
+function focusOn(element, event) {
+  if (!element) return;
+  event.preventDefault();
+  element.focus();
+}
+
+function moveRow(step, event) {
+  const links = $$("main tbody tr a[href], main .list > li a[href]").filter(
+    (link, n, all) => n === all.findIndex((one) => one.closest("tr, li") === link.closest("tr, li")),
+  );
+  const here = links.findIndex((link) => link.closest("tr, li") === event.target.closest("tr, li"));
+  focusOn(links[Math.max(0, Math.min(links.length - 1, here + step))], event);
+}
+
+// ---- after a part of the page was replaced ----
+
+let picked = new Set();
+document.addEventListener("htmx:beforeSwap", () => {
+  picked = new Set($$('input[name="job"]:checked').map((box) => box.value));
+});
+document.addEventListener("htmx:afterSettle", () => {
+  for (const box of $$('input[name="job"]')) if (picked.has(box.value)) box.checked = true;
+  ready();
+});
+
+function ready() {
+  for (const hidden of $$("[data-pick-all], [data-copy]")) hidden.hidden = false;
+  countPicked();
+  showFeed();
+  armToasts();
+}
+
+ready();

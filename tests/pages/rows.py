@@ -1,0 +1,85 @@
+"""Rows for the tests of pages: jobs in every state, as the engine would leave them."""
+
+from datetime import timedelta
+from typing import Any
+from uuid import uuid4
+
+from django.utils import timezone
+
+from ingestion.models import Job, JobEvent, JobItem, State
+
+STEPS = {
+    "look": {"label": "Look around", "weight": 10},
+    "fill": {"label": "Fill the shelf", "weight": 80},
+    "tidy": {"label": "Tidy up", "weight": 10},
+}
+
+
+def job(owner: Any, state: str = "pending", **values: Any) -> Job:
+    """Make a job of the demo source in a state, with what the constraints ask for."""
+    now = timezone.now()
+    begun = now - timedelta(minutes=5, seconds=9)
+    of_state: dict[str, dict[str, Any]] = {
+        "pending": {"pending_reason": "queue"},
+        "running": {
+            "lease_token": uuid4(),
+            "lease_until": now + timedelta(seconds=600),
+            "started_at": begun,
+            "attempt": 1,
+        },
+        "waiting": {
+            "waiting_for": {"kind": "review", "since": now.isoformat(), "text": "61 of 5,000 rows need a decision"},
+            "started_at": begun,
+            "attempt": 1,
+        },
+        "failed": {"error": {"code": "broken", "text": "The shelf broke."}},
+    }
+    defaults: dict[str, Any] = {"pending_reason": "", **of_state.get(state, {})}
+    if state in ("completed", "partial", "failed", "cancelled"):
+        defaults |= {"started_at": begun, "finished_at": now - timedelta(minutes=1), "attempt": 1}
+        if state == "completed":
+            defaults["progress"] = 1.0
+    fields = {"source": "shelves", "queue": "default", "title": "Shelves", "subject": "shelf", "owner": owner}
+    return Job.objects.create(**{**fields, **defaults, "state": state, **values})
+
+
+def steps(**states: str) -> dict[str, dict[str, Any]]:
+    """Return the steps of the demo source; a started one has a start, only a completed one an end."""
+    now = timezone.now()
+    found = {}
+    for n, (name, step) in enumerate(STEPS.items()):
+        state = states.get(name, "pending")
+        started = (now - timedelta(seconds=300 - 60 * n)).isoformat() if state != "pending" else None
+        finished = (now - timedelta(seconds=240 - 60 * n)).isoformat() if state == "completed" else None
+        found[name] = {**step, "state": state, "started_at": started, "finished_at": finished, "done": 0, "total": None}
+    return found
+
+
+def items(of: Job, states: dict[str, int], **values: Any) -> None:
+    """Give a job items, so many of each state, and the counts that fit them."""
+    rows = []
+    for state, count in states.items():
+        for _ in range(count):
+            n = len(rows)
+            bad = {"error_code": "broken_box", "error": "The box is broken."} if state == "failed" else {}
+            rows.append(
+                JobItem(
+                    job=of, step="fill", key=f"k{n:04}", label=f"Box {n:04}", ordinal=n, state=state, **(bad | values)
+                )
+            )
+    JobItem.objects.bulk_create(rows)
+    failed = states.get("failed", 0) + states.get("quarantined", 0)
+    Job.objects.filter(pk=of.pk).update(
+        items_total=len(rows),
+        items_done=states.get("done", 0),
+        items_failed=failed,
+        items_skipped=states.get("skipped", 0),
+    )
+    of.refresh_from_db()
+
+
+def event(of: Job, message: str, level: str = "info") -> JobEvent:
+    """Add a line to a job's history."""
+    Job.objects.filter(pk=of.pk).update(version=of.version + 1)
+    of.version += 1
+    return JobEvent.objects.create(job=of, version=of.version, kind="log", level=level, message=message)
