@@ -21,6 +21,7 @@ from ingestion import api as jobs_api
 from ingestion import tokens, uploads_api
 from ingestion.lifecycle import Refused
 from ingestion.schemas import ProblemOut, start_adapter
+from ingestion.sources.imports import api as imports_api
 
 SAFE = ("GET", "HEAD", "OPTIONS")
 JSON = ("application/json", "application/problem+json", "application/octet-stream")
@@ -147,6 +148,7 @@ api = HeadwayAPI(
 )
 api.add_router("", jobs_api.router)
 api.add_router("", uploads_api.router)
+api.add_router("", imports_api.router)
 
 
 @api.exception_handler(Problem)

@@ -190,6 +190,7 @@ INSTALLED_APPS = [
     "realtime",
     "notifications",
     "ingestion",
+    "ingestion.sources.imports",
     *EXTRA_APPS,
 ]
 # Each is able to run async: one that is not would hold a thread for every waiting long poll.

@@ -15,6 +15,7 @@ urlpatterns = [
     path("signout/", signin.signout, name="signout"),
     path("admin/", admin.site.urls),
     path("api/", api.urls),
+    path("imports/", include("ingestion.sources.imports.urls")),
     path("", include("ingestion.urls")),
 ]
 handler400 = errors.bad_request

@@ -1,0 +1,183 @@
+"""The API of imports: what a file turned out to be, what is wrong in it, what was loaded."""
+
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from django.http import HttpRequest, HttpResponse
+from ninja import Router, Schema
+
+from config import paging
+from config.http import DEFAULT_PAGE, Limit, StrictQuery, answer
+from config.problems import Problem
+from ingestion.sources.imports import review
+from ingestion.sources.imports.models import Import, Unit
+from ingestion.sources.imports.views import LARGEST_ID, MAX_QUERY, search
+
+READ = ["GET", "HEAD"]
+router = Router(tags=["imports"])
+
+
+class PageFilter(Schema):
+    """Which page of a list."""
+
+    limit: Limit = DEFAULT_PAGE
+    cursor: str | None = None
+
+
+class RowFilter(PageFilter):
+    """Which rows: errors, warnings or all."""
+
+    filter: str = "errors"
+
+
+class UnitFilter(PageFilter):
+    """Which units: an identifier, or words of the name."""
+
+    q: str = ""
+
+
+class ImportOut(Schema):
+    """An import. Row counts are null until its rows were checked, the last two until they were loaded."""
+
+    id: int
+    job: UUID | None
+    file_name: str
+    file_size: int
+    created_at: datetime
+    display: str
+    header: list[str]
+    mapping: dict[str, str]
+    rows_total: int | None
+    rows_bad: int | None
+    rows_new: int | None
+    problems: list[dict[str, Any]]
+    created: int | None
+    updated: int | None
+
+
+class ImportsOut(Schema):
+    """A page of imports."""
+
+    imports: list[ImportOut]
+    next: str | None
+
+
+class RowOut(Schema):
+    """A row of a file: its number there, its cells, what is wrong by source column."""
+
+    number: int
+    cells: list[str]
+    errors: dict[str, dict[str, str]]
+    warnings: dict[str, dict[str, str]]
+
+
+class RowsOut(Schema):
+    """A page of rows."""
+
+    rows: list[RowOut]
+    next: str | None
+
+
+class UnitOut(Schema):
+    """A unit of the register during a period."""
+
+    id: int
+    tax_ident: str
+    stat_ident: str
+    name: str
+    valid_from: date | None
+    valid_to: date | None
+    birth_date: date | None
+    death_date: date | None
+    physical_region_code: str
+    primary_activity_category_code: str
+    legal_form_code: str
+    sector_code: str
+    employees: int | None
+    turnover: Decimal | None
+    extra: dict[str, Any]
+    loaded_by: int | None
+
+
+class UnitsOut(Schema):
+    """A page of units."""
+
+    units: list[UnitOut]
+    next: str | None
+
+
+@router.api_operation(READ, "/imports", response=ImportsOut, operation_id="list_imports")
+def list_imports(request: HttpRequest, filters: PageFilter = StrictQuery(...)) -> HttpResponse:
+    """List the imports you may see, newest first."""
+    scope = paging.Scope("imports", request.user.pk or 0, {})
+    after = paging.read_cursor(scope, filters.cursor)
+    found = Import.objects.visible_to(request.user).select_related("job").order_by("-pk")
+    if after is not None:
+        found = found.filter(pk__lt=after)
+    shown, following = paging.page(list(found[: filters.limit + 1]), filters.limit, scope, lambda one: one.pk)
+    return answer({"imports": [_import(one) for one in shown], "next": following})
+
+
+@router.api_operation(READ, "/imports/{int:import_id}", response=ImportOut, operation_id="get_import")
+def get_import(request: HttpRequest, import_id: int) -> HttpResponse:
+    """Return one import."""
+    return answer(_import(_visible(request, import_id)))
+
+
+@router.api_operation(READ, "/imports/{int:import_id}/rows", response=RowsOut, operation_id="list_import_rows")
+def list_rows(request: HttpRequest, import_id: int, filters: RowFilter = StrictQuery(...)) -> HttpResponse:
+    """List an import's rows with errors (or `filter=warnings`, `all`) in the file's order."""
+    if filters.filter not in review.FILTERS:
+        raise Problem("bad_parameter", name="filter", reason=f"one of {', '.join(review.FILTERS)}")
+    imported = _visible(request, import_id)
+    scope = paging.Scope(f"rows:{imported.pk}", request.user.pk or 0, {"filter": filters.filter})
+    after = paging.read_cursor(scope, filters.cursor) or 0
+    rows = list(review.rows(imported, filters.filter).filter(number__gt=after)[: filters.limit + 1])
+    shown, following = paging.page(rows, filters.limit, scope, lambda row: row.number)
+    data = [
+        {"number": row.number, "cells": row.cells, "errors": row.errors or {}, "warnings": row.warnings or {}}
+        for row in shown
+    ]
+    return answer({"rows": data, "next": following})
+
+
+@router.api_operation(READ, "/units", response=UnitsOut, operation_id="list_units")
+def list_units(request: HttpRequest, filters: UnitFilter = StrictQuery(...)) -> HttpResponse:
+    """List the units of the register, newest first; `q`: an identifier or words of the name."""
+    if len(filters.q) > MAX_QUERY:
+        raise Problem("bad_parameter", name="q", reason=f"at most {MAX_QUERY} characters")
+    scope = paging.Scope("units", request.user.pk or 0, {"q": filters.q})
+    after = paging.read_cursor(scope, filters.cursor)
+    found = search(filters.q.strip()).order_by("-pk")
+    if after is not None:
+        found = found.filter(pk__lt=after)
+    shown, following = paging.page(list(found[: filters.limit + 1]), filters.limit, scope, lambda one: one.pk)
+    return answer({"units": [_unit(one) for one in shown], "next": following})
+
+
+def _visible(request: HttpRequest, pk: int) -> Import:
+    found = None
+    if pk <= LARGEST_ID:
+        found = Import.objects.visible_to(request.user).select_related("job").filter(pk=pk).first()
+    if found is None:
+        raise Problem("not_found")
+    return found
+
+
+def _import(imported: Import) -> dict[str, Any]:
+    plain = ("file_name", "file_size", "created_at", "header", "rows_total", "rows_bad", "rows_new", "problems",
+             "created", "updated")
+    return {
+        "id": imported.pk,
+        "job": imported.job_id,
+        "display": review.display_of(imported),
+        "mapping": {match.header: match.target for match in imported.matches},
+        **{name: getattr(imported, name) for name in plain},
+    }
+
+
+def _unit(unit: Unit) -> dict[str, Any]:
+    names = [name for name in UnitOut.model_fields if name != "loaded_by"]
+    return {**{name: getattr(unit, name) for name in names}, "loaded_by": unit.loaded_by_id}

@@ -1,0 +1,253 @@
+"""Check rows: a span at a time, column by column over the distinct values; then all rows of a file in SQL.
+
+What is wrong is kept by source column: {column: {"code": .., "text": ..}}; the column "" is the whole row.
+"""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.db import connection
+from psycopg import sql
+
+from ingestion.sources.imports.columns import Columns
+from ingestion.sources.imports.definition import Column
+from ingestion.sources.imports.models import Import
+from ingestion.sources.imports.records import Bad
+from ingestion.sources.imports.values import BLANKS, DOUBTS, READERS, Unreadable, is_empty
+
+Problem = dict[str, str]  # {code, text}
+
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
+
+@dataclass(slots=True)
+class Row:
+    """A row as it will be staged."""
+
+    number: int
+    cells: list[str]
+    fixed: dict[str, str | None] = field(default_factory=dict)
+    errors: dict[str, Problem] = field(default_factory=dict)
+    warnings: dict[str, Problem] = field(default_factory=dict)
+
+    def copy_line(self, import_id: int) -> str:
+        """Return the row in COPY's text format."""
+        rest = "\t".join(_json(value) for value in (self.fixed, self.errors, self.warnings))
+        return f"{import_id}\t{self.number}\t{_json(self.cells)}\t{rest}\n"
+
+
+@dataclass(frozen=True)
+class _Verdict:
+    """What a text means in a column."""
+
+    fixed: tuple[str | None] | None = None  # the text it is read as, where that differs
+    error: Problem | None = None
+    warning: Problem | None = None
+
+
+def check_span(records: Iterable[tuple[int, list[str] | Bad]], columns: Columns) -> list[Row]:
+    """Return the rows of a span with what is wrong in each; blank rows are left out."""
+    rows: list[Row] = []
+    whole: list[Row] = []  # as wide as the header
+    width = len(columns.header)
+    for number, record in records:
+        if isinstance(record, Bad):
+            text = f"Row {number:,}: {record.problem}."
+            rows.append(Row(number, [record.raw], errors={"": {"code": record.code, "text": text}}))
+            continue
+        if not "".join(record).strip(BLANKS):
+            continue
+        if len(record) > width and not "".join(record[width:]).strip(BLANKS):
+            del record[width:]
+        row = Row(number, record)
+        rows.append(row)
+        if len(record) == width:
+            whole.append(row)
+        else:
+            text = f"Row {number:,}: expected {width:,} cells, found {len(record):,}."
+            row.errors[""] = {"code": "csv_row_width", "text": text}
+    for match in columns.matches:
+        _check_column(whole, match.index, columns.header[match.index], columns.target(match))
+    return rows
+
+
+def _check_column(rows: Sequence[Row], index: int, header: str, column: Column) -> None:
+    texts = [row.cells[index] for row in rows]
+    remarkable = {text: verdict for text in set(texts) if (verdict := _judge(text, column)) is not None}
+    if not remarkable:
+        return
+    for row, text in zip(rows, texts, strict=True):
+        verdict = remarkable.get(text)
+        if verdict is None:
+            continue
+        if verdict.fixed is not None:
+            row.fixed[str(index)] = verdict.fixed[0]
+        if verdict.error is not None:
+            row.errors[header] = verdict.error
+        if verdict.warning is not None:
+            row.warnings[header] = verdict.warning
+
+
+def _judge(text: str, column: Column) -> _Verdict | None:
+    """Return what is remarkable about a text, None for most."""
+    trimmed = text.strip(BLANKS)
+    if is_empty(trimmed):
+        fixed = (None,) if trimmed else None
+        error = {"code": "is_empty", "text": "is empty"} if column.required else None
+        return _Verdict(fixed, error) if fixed or error else None
+    if len(trimmed) > column.longest:
+        return _Verdict(error={"code": "too_long", "text": f"is longer than {column.longest} characters"})
+    if column.type in ("text", "code"):
+        return None
+    try:
+        plain = READERS[column.type](trimmed)
+    except Unreadable as problem:
+        return _Verdict(error={"code": problem.code, "text": problem.text})
+    if error := _out_of_range(plain, column):
+        return _Verdict(error=error)
+    doubt = DOUBTS[column.type](trimmed) if column.type in DOUBTS else None
+    warning = {"code": "doubtful", "text": doubt} if doubt else None
+    fixed = (plain,) if plain != trimmed else None
+    return _Verdict(fixed, None, warning) if fixed or warning else None
+
+
+def _out_of_range(plain: str, column: Column) -> Problem | None:
+    if column.least is not None and float(plain) < column.least:
+        return {"code": "out_of_range", "text": f"is less than {column.least:g}"}
+    if column.most is not None and float(plain) > column.most:
+        return {"code": "out_of_range", "text": f"is more than {column.most:g}"}
+    return None
+
+
+def stage(import_id: int, rows: Iterable[Row]) -> None:
+    """Write checked rows with COPY, in the current transaction."""
+    with connection.cursor() as cursor, cursor.copy(
+        "COPY imports_importrow (import_id, number, cells, fixed, errors, warnings) FROM STDIN"
+    ) as copy:
+        copy.write("".join(row.copy_line(import_id) for row in rows))
+
+
+def check_together(imported: Import) -> None:
+    """Find what only all rows together show: periods that end before they begin, identifiers that come twice.
+
+    The same identifier is legal again in another period. Doing it twice changes nothing.
+    """
+    columns = Columns.of(imported)
+    if columns.has("valid_from") and columns.has("valid_to"):
+        _execute(_ENDS_BEFORE, imported, columns)
+    _execute(_COMES_TWICE, imported, columns)
+
+
+_FLAGGED = """
+    UPDATE imports_importrow AS target
+    SET errors = jsonb_build_object({header}::text, jsonb_build_object('code', {code}::text, 'text', found.words))
+    FROM ({found}) AS found
+    WHERE target.import_id = {pk} AND target.number = found.number
+"""
+_ENDS_BEFORE = """
+    SELECT number, 'is before ' || {from_header}::text AS words
+    FROM imports_importrow
+    WHERE import_id = {pk} AND errors IS NULL AND {valid_to}::date < {valid_from}::date
+"""
+# Days as numbers, so that the furthest end before a row and the row it is in travel together.
+_COMES_TWICE = """
+    SELECT number,
+        CASE WHEN before[1] >= starts THEN before[2] ELSE next_number END AS other
+    FROM (
+        SELECT number, starts, ends,
+            max(ARRAY[ends, number]) OVER (
+                PARTITION BY ident ORDER BY starts, number ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
+            ) AS before,
+            lead(starts) OVER (PARTITION BY ident ORDER BY starts, number) AS next_starts,
+            lead(number) OVER (PARTITION BY ident ORDER BY starts, number) AS next_number
+        FROM (
+            SELECT number, {tax_ident} AS ident,
+                coalesce({valid_from}::date - DATE '2000-01-01', -2147483647) AS starts,
+                CASE WHEN coalesce({valid_to}, 'infinity') = 'infinity' THEN 2147483647
+                     ELSE {valid_to}::date - DATE '2000-01-01' END AS ends
+            FROM imports_importrow WHERE import_id = {pk} AND errors IS NULL
+        ) AS periods
+    ) AS neighbours
+    WHERE before[1] >= starts OR next_starts <= ends
+"""
+
+
+def _execute(found: str, imported: Import, columns: Columns) -> None:
+    overlap = columns.has("valid_from") or columns.has("valid_to")
+    values = {"pk": sql.Literal(imported.pk), **{name: columns.value(name) for name in _PERIOD}}
+    if found is _ENDS_BEFORE:
+        inner = sql.SQL(found).format(from_header=sql.Literal(columns.header_of("valid_from")), **values)
+        header, code = columns.header_of("valid_to"), "ends_before"
+    else:
+        words = "also in row %s, for a period that overlaps" if overlap else "also in row %s"
+        inner = sql.SQL(
+            "SELECT number, format({words}, to_char(other, 'FM999,999,999')) AS words FROM ({pairs}) AS pairs"
+        ).format(words=sql.Literal(words), pairs=sql.SQL(found).format(**values))
+        header, code = columns.header_of("tax_ident"), "period_overlaps" if overlap else "appears_twice"
+    query = sql.SQL(_FLAGGED).format(
+        header=sql.Literal(header), code=sql.Literal(code), found=inner, pk=values["pk"]
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(query.as_string(cursor.connection))
+
+
+_PERIOD = ("tax_ident", "valid_from", "valid_to")
+
+
+def count(imported: Import) -> None:
+    """Write down how many rows there are, how many are bad or doubtful, and how many are of new units."""
+    columns = Columns.of(imported)
+    query = sql.SQL(
+        """
+        SELECT count(*), count(errors), count(*) FILTER (WHERE errors IS NULL AND warnings IS NOT NULL),
+            count(*) FILTER (WHERE errors IS NULL AND NOT EXISTS (
+                SELECT FROM imports_unit AS unit WHERE unit.tax_ident = {tax_ident}
+                    AND ({valid_from} IS NULL OR unit.valid_from = {valid_from}::date)
+            ))
+        FROM imports_importrow WHERE import_id = {pk}
+        """
+    ).format(
+        pk=sql.Literal(imported.pk), tax_ident=columns.value("tax_ident"), valid_from=columns.value("valid_from")
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(query.as_string(cursor.connection))
+        row: Any = cursor.fetchone()
+    names = ("rows_total", "rows_bad", "rows_doubtful", "rows_new")
+    found = dict(zip(names, row, strict=True))
+    Import.objects.filter(pk=imported.pk).update(**found, problems=causes(imported))
+
+
+def causes(imported: Import) -> list[dict[str, Any]]:
+    """Return what is wrong, by cause: {level, column, code, text, rows, first, example}, the most frequent first."""
+    with connection.cursor() as cursor:
+        cursor.execute(_CAUSES, {"pk": imported.pk, "most": MAX_CAUSES})
+        names = ("level", "column", "code", "text", "rows", "first")
+        found = [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+    firsts = imported.rows.filter(number__in=[one["first"] for one in found])
+    cells = dict(firsts.values_list("number", "cells"))
+    for one in found:
+        place = imported.header.index(one["column"]) if one["column"] in imported.header else 0
+        one["example"] = cells[one["first"]][place][:MAX_EXAMPLE]
+    return found
+
+
+MAX_CAUSES = 100
+MAX_EXAMPLE = 100  # characters
+_CAUSES = """
+    SELECT level, key, value ->> 'code', min(value ->> 'text'), count(*) AS times, min(number)
+    FROM (
+        SELECT 'error' AS level, number, errors AS found FROM imports_importrow
+        WHERE import_id = %(pk)s AND errors IS NOT NULL
+        UNION ALL
+        SELECT 'warning', number, warnings FROM imports_importrow
+        WHERE import_id = %(pk)s AND warnings IS NOT NULL
+    ) AS rows, jsonb_each(found)
+    GROUP BY level, key, value ->> 'code'
+    ORDER BY level, times DESC, key LIMIT %(most)s
+"""
+
+
+def _json(value: Any) -> str:
+    return _encode(value).replace("\\", "\\\\") if value else r"\N"

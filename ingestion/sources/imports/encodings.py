@@ -1,0 +1,164 @@
+"""Recognise the encoding of text without trying codecs in turn: most of them accept anything."""
+
+import codecs
+import re
+from collections.abc import Callable
+from typing import IO
+
+import charset_normalizer
+
+from ingestion.source import SourceError
+
+CHUNK = 1 << 20
+SAMPLE = 64 << 10  # of lines with bytes outside ASCII
+
+_MARKS = (  # the longer first: UTF-32's begins with UTF-16's
+    (codecs.BOM_UTF32_LE, "utf-32-le"),
+    (codecs.BOM_UTF32_BE, "utf-32-be"),
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+)
+# In the order in which equal readings are told apart: the usual ones of our files first.
+_LEGACY = ["cp1252", "iso8859_15", "cp1250", "iso8859_2", "cp1251", "koi8_r", "iso8859_7", "cp1253", "cp1254",
+           "cp1257", "mac_roman", "cp1255", "cp1256", "cp850", "shift_jis", "euc_jp", "gb18030", "big5", "euc_kr"]
+_NOT_ASCII_LINE = re.compile(rb"[^\r\n]*[\x80-\xff][^\r\n]*")
+_RUN = re.compile(rb"[\x80-\xff]+")
+
+# A second reading as clean as the first, in other letters, whose language is at least this likely by comparison.
+RIVAL = 0.5
+
+
+def from_mark(head: bytes) -> tuple[str, int] | None:
+    """Return the encoding and length of a byte order mark, or None."""
+    return next(((name, len(mark)) for mark, name in _MARKS if head.startswith(mark)), None)
+
+
+def from_zeros(head: bytes) -> str | None:
+    """Return UTF-16 or UTF-32 without a mark, told by where its zero bytes are, or None."""
+    quarter = len(head) // 4
+    zeros = [head[place::4].count(0) for place in range(4)]
+    if quarter < 2 or max(zeros) < quarter * 0.4:
+        return None
+    pattern = "".join("0" if count >= quarter * 0.4 else "x" for count in zeros)
+    return {"x000": "utf-32-le", "000x": "utf-32-be", "x0x0": "utf-16-le", "0x0x": "utf-16-be"}.get(pattern)
+
+
+def recognise(file: IO[bytes], check: Callable[[], None] = lambda: None) -> tuple[str, int]:
+    """Return (encoding, length of the mark) of a whole file. Raises SourceError file_encoding."""
+    head = file.read(CHUNK)
+    if found := from_mark(head):
+        return found
+    if name := from_zeros(head[: 64 << 10]):
+        return name, 0
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    line, sample, valid, invalid, chunk = 1, bytearray(), 0, 0, head
+    bad_line = 0
+    while chunk:
+        check()
+        if not bad_line:
+            try:
+                decoder.decode(chunk)
+            except UnicodeDecodeError as error:
+                start = max(0, min(error.start, len(chunk)))
+                bad_line = line + lines_in(chunk[:start])
+            line += lines_in(chunk)
+        if len(sample) < SAMPLE and not chunk.isascii():
+            for text in _NOT_ASCII_LINE.findall(chunk):
+                sample += text[:2000] + b"\n"
+        if len(sample) >= SAMPLE and bad_line:
+            break
+        chunk = file.read(CHUNK)
+    try:
+        decoder.decode(b"", final=True)
+    except UnicodeDecodeError:
+        bad_line = bad_line or line
+    if not bad_line:
+        return "utf-8", 0
+    for run in _RUN.findall(bytes(sample)):
+        try:
+            run.decode()
+            valid += 1
+        except UnicodeDecodeError:
+            invalid += 1
+    name = None if valid > invalid // 10 else guess(bytes(sample[: SAMPLE * 2]))
+    if name is None:
+        raise not_text(bad_line)
+    return name, 0
+
+
+def recognise_head(head: bytes, whole: bool) -> tuple[str, int] | None:
+    """Return what the first bytes say, or None when only the whole file can tell. Raises file_encoding."""
+    if found := from_mark(head):
+        return found
+    if name := from_zeros(head):
+        return name, 0
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(head, final=whole)
+    except UnicodeDecodeError as error:
+        name = guess(head)
+        if name is None and whole:
+            raise not_text(1 + lines_in(head[: error.start])) from None
+        return (name, 0) if name else None
+    return "utf-8", 0
+
+
+def guess(sample: bytes) -> str | None:
+    """Return the encoding that makes words of these bytes, or None when two readings are as good."""
+    found = charset_normalizer.from_bytes(sample, cp_isolation=_LEGACY, threshold=0.15)
+    best = found.best()
+    if best is None:
+        return None
+    for other in found:
+        as_clean = other.chaos <= best.chaos and other.coherence >= best.coherence * RIVAL
+        if other is not best and as_clean and _letters(str(other)) != _letters(str(best)):
+            return None
+    names = {best.encoding, *best.could_be_from_charset}
+    return next((name for name in _LEGACY if name in names), best.encoding)
+
+
+def transcode(
+    source: IO[bytes], target: IO[bytes], encoding: str, most: int, check: Callable[[], None] = lambda: None
+) -> None:
+    """Write `source` as UTF-8. Raises SourceError file_encoding, file_too_large."""
+    decoder = codecs.getincrementaldecoder(encoding)()
+    line, size, ended = 1, 0, False
+    while not ended:
+        check()
+        chunk = source.read(CHUNK)
+        ended = not chunk
+        try:
+            text = decoder.decode(chunk, final=ended)
+        except UnicodeDecodeError as error:
+            before = chunk[: error.start].decode(encoding, "ignore")
+            raise not_text(line + before.count("\n")) from None
+        line += text.count("\n")
+        try:
+            data = text.encode()
+        except UnicodeEncodeError:
+            raise not_text(line) from None
+        size += len(data)
+        if size > most:
+            raise SourceError("file_too_large", f"The file is larger than the {most >> 20:,} MB limit.")
+        target.write(data)
+
+
+def lines_in(data: bytes) -> int:
+    """Return how many lines end in these bytes."""
+    return data.count(b"\n") or data.count(b"\r")
+
+
+def not_text(line: int) -> SourceError:
+    """Return the refusal of a file that cannot be read as text."""
+    return SourceError(
+        "file_encoding", f"Line {line:,} is not UTF-8 text. Save the file as UTF-8 and try again."
+    )
+
+
+def _letters(text: str) -> str:
+    """Return which alphabet most letters outside ASCII are of: L, G, C, or another block."""
+    blocks = [ord(letter) >> 7 for letter in text if ord(letter) > 127 and letter.isalpha()]
+    if not blocks:
+        return ""
+    block = max(set(blocks), key=blocks.count)
+    return "L" if block < 6 else "G" if block == 7 else "C" if block in (8, 9) else str(block >> 5)

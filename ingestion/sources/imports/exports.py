@@ -1,0 +1,71 @@
+"""Rows with errors as a file: to correct in a spreadsheet and send again."""
+
+import csv
+from collections.abc import Iterator
+from typing import Any
+
+from django.http import StreamingHttpResponse
+from django.utils.http import content_disposition_header
+
+from ingestion.downloads import safe_cell
+from ingestion.sources.imports.models import Import
+from ingestion.sources.imports.review import rows
+
+CHUNK = 2000
+NUMBERS = ("integer", "decimal")
+
+
+class _Line:
+    """What csv.writer writes to: gives the line back."""
+
+    def write(self, text: str) -> str:
+        """Return the text."""
+        return text
+
+
+def lines(imported: Import, which: str = "errors") -> Iterator[str]:
+    """Yield the file's own columns, then the row's number and what is wrong, line by line."""
+    writer = csv.writer(_Line())
+    rules = imported.rules
+    numeric = {
+        match.index
+        for match in imported.matches
+        if (column := rules.column(match.target)) is not None and column.type in NUMBERS
+    }
+    header = list(imported.header)
+    width = len(header)
+    yield "\ufeff"  # spreadsheets take a file without it for an old encoding
+    yield writer.writerow([*map(safe_cell, header), "row", "errors"])
+    for row in rows(imported, which).iterator(chunk_size=CHUNK):
+        cells = (row.cells + [""] * width)[:width]
+        safe = [_cell(text, place in numeric) for place, text in enumerate(cells)]
+        yield writer.writerow([*safe, row.number, safe_cell(_in_words(row.errors or row.warnings or {}))])
+
+
+def response(imported: Import, which: str) -> StreamingHttpResponse:
+    """Return the rows as a download."""
+    stem = imported.file_name.rsplit(".", 1)[0]
+    return StreamingHttpResponse(
+        lines(imported, which),
+        content_type="text/csv; charset=utf-8",
+        headers={
+            "Content-Disposition": content_disposition_header(True, f"{stem}-{which}.csv"),
+            "X-Content-Type-Options": "nosniff",
+        },
+    )
+
+
+def _cell(text: str, numeric: bool) -> str:
+    """Return a cell that no spreadsheet runs; a negative number stays one."""
+    if numeric:
+        try:
+            float(text.replace(",", "."))
+        except ValueError:
+            pass
+        else:
+            return text
+    return safe_cell(text)
+
+
+def _in_words(problems: dict[str, Any]) -> str:
+    return "; ".join(f"{column} {problem['text']}".strip() for column, problem in problems.items())

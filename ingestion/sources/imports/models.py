@@ -1,0 +1,187 @@
+"""What an import reads, finds and writes: the import, its staged rows, and the units of the register."""
+
+from typing import Any, ClassVar
+
+from django.conf import settings
+from django.contrib.postgres.indexes import GinIndex
+from django.contrib.postgres.search import SearchVector
+from django.db import models
+from django.db.models.functions import Now
+from django.urls import reverse
+
+from ingestion.access import can_view_all
+from ingestion.models import Job, Upload
+from ingestion.sources.imports.definition import Definition
+from ingestion.sources.imports.matching import Match
+
+
+class ImportQuerySet(models.QuerySet["Import"]):
+    def visible_to(self, user: Any) -> "ImportQuerySet":
+        """Keep the imports whose file and rows this user may see: own ones, and all for reviewers."""
+        if user.is_active and (user.has_perm("imports.review") or can_view_all(user)):
+            return self
+        return self.filter(owner=user)
+
+
+class Import(models.Model):
+    """A file on its way into the register. A retry of its job goes on with the same import."""
+
+    job = models.OneToOneField(Job, null=True, on_delete=models.SET_NULL, related_name="imports")
+    upload = models.ForeignKey(Upload, null=True, on_delete=models.SET_NULL, related_name="+")
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
+    file_name = models.CharField(max_length=255)
+    file_size = models.PositiveBigIntegerField()
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    definition = models.JSONField()  # a copy: later edits do not change a running import
+    facts = models.JSONField(default=dict)  # {encoding, kind, packed, skip, separator, padded, header_row}
+    header = models.JSONField(default=list)  # the file's columns, trimmed
+    mapping = models.JSONField(default=list)  # [{index, header, target, exact}], see `matching.Match`
+    spans = models.JSONField(default=list)  # [[start, end, row, line, rows, long]], see `records.Span`
+
+    # Null until checked.
+    rows_total = models.PositiveIntegerField(null=True)  # without blank ones
+    rows_bad = models.PositiveIntegerField(null=True)
+    rows_doubtful = models.PositiveIntegerField(null=True)  # good, with a warning
+    rows_new = models.PositiveIntegerField(null=True)  # good, of units that are not in the register
+    problems = models.JSONField(default=list)  # causes, see `checks.causes`
+    # Null until loaded.
+    created = models.PositiveIntegerField(null=True)
+    updated = models.PositiveIntegerField(null=True)
+
+    objects = ImportQuerySet.as_manager()
+
+    class Meta:
+        permissions: ClassVar = [("review", "Can see and decide everybody's imports")]
+        indexes: ClassVar = [
+            # the list of imports, newest first
+            models.Index(name="import_newest", fields=["-created_at"]),
+        ]
+
+    def __str__(self) -> str:
+        return self.file_name
+
+    def get_absolute_url(self) -> str:
+        """Return the path of the import's page."""
+        return reverse("imports:import", args=[self.pk])
+
+    @property
+    def stream(self) -> str:
+        """Return the name under which jobs say that they are about this import."""
+        return f"import:{self.pk}"
+
+    @property
+    def rules(self) -> Definition:
+        """Return the definition this import was started with."""
+        return Definition.from_json(self.definition)
+
+    @property
+    def matches(self) -> list[Match]:
+        """Return which column is which."""
+        return [Match(**one) for one in self.mapping]
+
+    @property
+    def rows_good(self) -> int:
+        """Return how many rows can be loaded."""
+        return (self.rows_total or 0) - (self.rows_bad or 0)
+
+    @property
+    def rows_known(self) -> int:
+        """Return how many good rows are of units that the register has."""
+        return self.rows_good - (self.rows_new or 0)
+
+
+class ImportRow(models.Model):
+    """A row of a file as it stands there, with what is wrong with it.
+
+    number: as a spreadsheet shows it, the header counted. cells: the texts, in the file's order. fixed: cells that
+    mean another text than they show {place: text or null}. errors, warnings: {source column: {code, text}}, the
+    column "" is the whole row.
+    """
+
+    pk = models.CompositePrimaryKey("parent_id", "number")
+    # No constraint: COPY would look up the same import for each of a million rows.
+    parent = models.ForeignKey(
+        Import, on_delete=models.CASCADE, related_name="rows", db_constraint=False, db_index=False,
+        db_column="import_id",
+    )
+    number = models.PositiveIntegerField()
+    cells = models.JSONField()
+    fixed = models.JSONField(null=True)
+    errors = models.JSONField(null=True)
+    warnings = models.JSONField(null=True)
+
+    class Meta:
+        indexes: ClassVar = [
+            # the review page: rows with errors, rows with warnings, in order
+            models.Index(
+                name="importrow_bad", fields=["parent", "number"], condition=models.Q(errors__isnull=False)
+            ),
+            models.Index(
+                name="importrow_doubtful", fields=["parent", "number"], condition=models.Q(warnings__isnull=False)
+            ),
+        ]
+
+
+class Unit(models.Model):
+    """A business unit during a period. Periods of one identifier never overlap.
+
+    valid_from null: since ever. valid_to null: until further notice.
+    """
+
+    tax_ident = models.CharField(max_length=200)
+    stat_ident = models.CharField(max_length=200, blank=True, default="")
+    name = models.CharField(max_length=500)
+    birth_date = models.DateField(null=True)
+    death_date = models.DateField(null=True)
+    valid_from = models.DateField(null=True)
+    valid_to = models.DateField(null=True)
+    physical_address_part1 = models.TextField(blank=True, default="")
+    physical_address_part2 = models.TextField(blank=True, default="")
+    physical_address_part3 = models.TextField(blank=True, default="")
+    physical_postcode = models.TextField(blank=True, default="")
+    physical_postplace = models.TextField(blank=True, default="")
+    physical_region_code = models.TextField(blank=True, default="")
+    physical_country_iso_2 = models.TextField(blank=True, default="")
+    postal_address_part1 = models.TextField(blank=True, default="")
+    postal_address_part2 = models.TextField(blank=True, default="")
+    postal_address_part3 = models.TextField(blank=True, default="")
+    postal_postcode = models.TextField(blank=True, default="")
+    postal_postplace = models.TextField(blank=True, default="")
+    postal_region_code = models.TextField(blank=True, default="")
+    postal_country_iso_2 = models.TextField(blank=True, default="")
+    primary_activity_category_code = models.TextField(blank=True, default="")
+    secondary_activity_category_code = models.TextField(blank=True, default="")
+    legal_form_code = models.TextField(blank=True, default="")
+    sector_code = models.TextField(blank=True, default="")
+    employees = models.BigIntegerField(null=True)
+    turnover = models.DecimalField(max_digits=40, decimal_places=10, null=True)
+    physical_latitude = models.DecimalField(max_digits=20, decimal_places=12, null=True)
+    physical_longitude = models.DecimalField(max_digits=20, decimal_places=12, null=True)
+    web_address = models.TextField(blank=True, default="")
+    email_address = models.TextField(blank=True, default="")
+    phone_number = models.TextField(blank=True, default="")
+    extra = models.JSONField(default=dict)  # columns of the file that the definition does not know
+    loaded_by = models.ForeignKey(Import, null=True, on_delete=models.SET_NULL, related_name="units")
+    loaded_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints: ClassVar = [
+            # insert or update; two imports at once
+            models.UniqueConstraint(
+                name="unit_once_a_period", fields=["tax_ident", "valid_from"], nulls_distinct=False
+            ),
+            models.CheckConstraint(
+                name="unit_period_runs_forward",
+                condition=models.Q(valid_from__isnull=True)
+                | models.Q(valid_to__isnull=True)
+                | models.Q(valid_to__gte=models.F("valid_from")),
+            ),
+        ]
+        indexes: ClassVar = [
+            # search by words of the name
+            GinIndex(SearchVector("name", config="simple"), name="unit_by_name"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name

@@ -1,0 +1,210 @@
+"""Import a business register from a CSV file: read, match the columns, check the rows, ask, load."""
+
+from dataclasses import asdict
+from typing import Any, ClassVar, Literal
+
+from django.urls import reverse
+from pydantic import Field
+
+from ingestion.models import ItemState, Job, JobItem, Upload
+from ingestion.run import Run, StepHandle
+from ingestion.source import Outcome, Source, SourceError, SourceParams, Step, UploadId, register
+from ingestion.sources.imports import checks, dialect, files, loading, matching, records
+from ingestion.sources.imports.columns import Columns
+from ingestion.sources.imports.definition import DEFAULT
+from ingestion.sources.imports.models import Import
+from ingestion.sources.imports.records import Layout, Span
+from ingestion.uploads import CSV, GZIP, TEXT, XLSX, open_upload
+
+
+class Params(SourceParams):
+    """What to import and when to ask."""
+
+    file: UploadId = Field(description="A register as .csv, .tsv, .txt, .xlsx, or packed as .gz")
+    review: Literal["auto", "always", "never"] = Field(
+        default="auto",
+        description="Ask before loading: when rows have errors (auto), always, or never (rows with errors are left out)",
+    )
+    columns: list[str] = Field(
+        default=[],
+        max_length=dialect.MAX_COLUMNS,
+        description="Only where a header is not recognised: file column = target column, one a line",
+    )
+
+
+@register
+class Imports(Source):
+    """Rows of a file become units of the register."""
+
+    kind, label, params = "imports", "Import a register", Params
+    description = "Load business units from a CSV file: recognised, checked, reviewed, then written."
+    steps: ClassVar[list[Step]] = [
+        Step("read", "Read the file", 10),
+        Step("match", "Match columns", 1),
+        Step("check", "Check rows", 45),
+        Step("load", "Load rows", 44),
+    ]
+    item_noun = "batches"
+    page, page_label = "imports:list", "Imports"
+    file_types, file_noun = frozenset({CSV, TEXT, GZIP, XLSX}), "CSV"
+
+    def run(self, job: Run, p: Params) -> Outcome:
+        """Bring the file's good rows into the register."""
+        imported = Import.objects.select_related("upload").get(job=job.id)
+        if imported.rows_total is None:
+            self.read_and_check(job, imported, p)
+        if p.review == "always" or (p.review == "auto" and imported.rows_bad):
+            job.wait_for("review", _question(imported))
+        with job.step("load", f"Loading {imported.rows_good:,} rows") as step:
+            self.load(step, imported)
+        return _outcome(job, imported)
+
+    def read_and_check(self, job: Run, imported: Import, p: Params) -> None:
+        """Stage every row of the file with what is wrong in it."""
+        upload = imported.upload
+        if upload is None:
+            raise SourceError("file_gone", "The file is no longer kept. Upload it again.")
+        known = files.Found(**imported.facts["found"]) if imported.facts else None
+        with open_upload(upload) as stored, files.opened(stored, upload.name, known, job.checkpoint) as (text, found):
+            with job.step("read", f"Reading {upload.name}"):
+                job.once("plan", lambda: _plan(imported, text, found, job))
+            with job.step("match"):
+                job.once("matches", lambda: _match(imported, p))
+            with job.step("check", "Checking rows") as step:
+                self.check(job, step, imported, text)
+
+    def check(self, job: Run, step: StepHandle, imported: Import, text: Any) -> None:
+        """Check the spans of the file one by one, then all rows together."""
+        layout = Layout(**imported.facts["layout"])
+        columns = Columns.of(imported)
+
+        def fetch(span: Span) -> list[checks.Row]:
+            return checks.check_span(records.read(text, span, layout), columns)
+
+        for item in step.items(_spans(imported), key=_range, label=_rows, fetch=fetch):
+            with item:
+                checks.stage(imported.pk, item.fetched)
+                item.result = {"rows": len(item.fetched)}
+        unread = JobItem.objects.filter(job=job.id, step="check").exclude(state=ItemState.DONE).first()
+        if unread is not None:
+            raise SourceError("not_read", f"{unread.label} could not be read. {unread.error}", retryable=True)
+        step.message("Looking for identifiers that come twice")
+        job.once("together", lambda: checks.check_together(imported))
+        job.once("counted", lambda: checks.count(imported))
+        imported.refresh_from_db()
+        if not imported.rows_total:
+            raise SourceError("csv_no_rows", "The file has a header but no rows.")
+
+    def load(self, step: StepHandle, imported: Import) -> None:
+        """Write the good rows, batch by batch."""
+        if not imported.rows_good:
+            raise SourceError("no_good_rows", "No row can be loaded: each has an error. Correct the file.")
+        for item in step.items(_spans(imported), key=_range, label=_rows):
+            with item:
+                item.result = asdict(loading.load(imported, item.value.row, _last(item.value)))
+
+    def can_start(self, user: Any, p: Params) -> None:
+        """Refuse what the first 64 KB of the file show to be wrong."""
+        upload = Upload.objects.filter(pk=p.file, owner=user).first()
+        if upload is None:
+            return  # the engine says so
+        with open_upload(upload) as stored:
+            head = stored.read(files.HEAD)
+        found = dialect.judge_head(upload.name, head, upload.size, DEFAULT)
+        if found is not None:
+            matching.match(found.header, DEFAULT, matching.parse_choices(p.columns))
+
+    def unique_key(self, p: Params) -> str | None:
+        """The same content twice is the same work."""
+        upload = Upload.objects.filter(pk=p.file).first()
+        return None if upload is None else upload.sha256
+
+    def describe(self, p: Params) -> tuple[str, str]:
+        """Call the job after the file."""
+        upload = Upload.objects.filter(pk=p.file).first()
+        name = upload.name if upload else ""
+        return f"Import {name}".strip(), name
+
+    def review_url(self, job: Job) -> str:
+        """Return the page that shows what there is to decide."""
+        return Import.objects.get(job=job).get_absolute_url()
+
+    def created(self, job: Job, p: Params) -> None:
+        """Make the import that the job is about; a retry goes on with the one of its parent."""
+        taken = job.retry_of_id and Import.objects.filter(job=job.retry_of_id).update(job=job)
+        if not taken:
+            upload = Upload.objects.get(pk=p.file)
+            Import.objects.create(
+                job=job,
+                upload=upload,
+                owner=job.owner,
+                file_name=upload.name,
+                file_size=upload.size,
+                definition=DEFAULT.as_json(),
+            )
+        job.object = Import.objects.get(job=job).stream
+        job.save(update_fields=["object"])
+
+
+def _plan(imported: Import, text: Any, found: files.Found, job: Run) -> bool:
+    """Find out how the file is written and where its rows are."""
+    size = text.seek(0, 2)
+    text.seek(found.skip)
+    head = text.read(files.HEAD)
+    whole = found.skip + len(head) >= size
+    read_as = dialect.recognise(head.decode(errors="strict" if whole else "ignore"), whole, imported.rules)
+    spans = records.plan(text, found.skip, size, read_as.layout, read_as.header_row, job.checkpoint)
+    if not spans:
+        raise SourceError("csv_no_rows", "The file has a header but no rows.")
+    imported.facts = {"found": asdict(found), "layout": asdict(read_as.layout), "header_row": read_as.header_row}
+    imported.header = read_as.header
+    imported.spans = [list(asdict(span).values()) for span in spans]
+    imported.save(update_fields=["facts", "header", "spans"])
+    separator = dialect.NAMES[read_as.layout.separator]
+    job.log(f"Read as {found.encoding.upper()}. Separator: {separator}. {len(read_as.header)} columns.")
+    if read_as.header_row > 1:
+        job.log(f"The header is row {read_as.header_row}; what is above it was left out.", "warning")
+    return True
+
+
+def _match(imported: Import, p: Params) -> bool:
+    """Recognise the file's columns."""
+    found = matching.match(imported.header, imported.rules, matching.parse_choices(p.columns))
+    imported.mapping = [asdict(one) for one in found]
+    imported.save(update_fields=["mapping"])
+    return True
+
+
+def _outcome(job: Run, imported: Import) -> Outcome:
+    results = JobItem.objects.filter(job=job.id, step="load", state=ItemState.DONE).values_list("result", flat=True)
+    created, updated = (sum(one[name] for one in results) for name in ("created", "updated"))
+    Import.objects.filter(pk=imported.pk).update(created=created, updated=updated)
+    left_out = f", {imported.rows_bad:,} with errors left out" if imported.rows_bad else ""
+    return Outcome(
+        text=f"{created + updated:,} rows loaded: {created:,} new, {updated:,} updated{left_out}",
+        url=reverse("imports:import", args=[imported.pk]),
+        data={"created": created, "updated": updated, "errors": imported.rows_bad, "rows": imported.rows_total},
+    )
+
+
+def _question(imported: Import) -> str:
+    if not imported.rows_bad:
+        return f"{imported.rows_total:,} rows checked, no problems. Load them?"
+    have = "1 has an error" if imported.rows_bad == 1 else f"{imported.rows_bad:,} have errors"
+    return f"{imported.rows_total:,} rows checked, {have}. Load the other {imported.rows_good:,}?"
+
+
+def _spans(imported: Import) -> list[Span]:
+    return [Span(*values) for values in imported.spans]
+
+
+def _last(span: Span) -> int:
+    return span.row + span.rows - 1
+
+
+def _range(span: Span) -> str:
+    return f"{span.row}-{_last(span)}"
+
+
+def _rows(span: Span) -> str:
+    return f"Rows {span.row:,} to {_last(span):,}"

@@ -1,0 +1,97 @@
+"""What a cell may say: each type of value, read from text the way registers write it."""
+
+import re
+from collections.abc import Callable
+from datetime import date
+from decimal import Decimal
+
+# Read as "nothing", in any case.
+EMPTY = frozenset({"", "na", "n/a", "null", "none", "nan"})
+
+# `loading` trims the same characters in SQL.
+BLANKS = " \t\n\r\v\f\u00a0\ufeff"
+
+OPEN_END = "infinity"
+
+_ISO = re.compile(r"(\d{4})-(\d{1,2})-(\d{1,2})(?:[T ]00:00(?::00(?:\.0+)?)?Z?)?")
+_DAY_FIRST = re.compile(r"(\d{1,2})([./-])(\d{1,2})\2(\d{4})")
+_INTEGER = re.compile(r"[+-]?\d{1,18}(?:[.,]0+)?")
+_DECIMAL = re.compile(r"[+-]?(?:\d+(?:[.,]\d*)?|[.,]\d+)(?:[eE][+-]?\d{1,2})?")
+_GROUPED = re.compile(r"[+-]?\d{1,3}(?:[ \u00a0\u202f']\d{3})+(?:[.,]\d+)?")
+_MAYBE_GROUPED = re.compile(r"[+-]?[1-9]\d{0,2}(?:,\d{3})")
+_BLANK_OR_QUOTE = re.compile("[ \u00a0\u202f']")
+
+MAX_DIGITS = 40
+LARGEST = Decimal(10) ** 25  # what the column of a unit holds
+
+
+class Unreadable(Exception):
+    """A cell does not hold a value of its type. code: the cause. text: in words, without the value."""
+
+    def __init__(self, code: str, text: str) -> None:
+        super().__init__(text)
+        self.code, self.text = code, text
+
+
+def is_empty(text: str) -> bool:
+    """Say whether a trimmed cell is read as nothing."""
+    return len(text) <= 4 and text.lower() in EMPTY
+
+
+def read_text(text: str) -> str:
+    """Return the text. Codes are text too: leading zeros and dots stay."""
+    return text
+
+
+def read_date(text: str) -> str:
+    """Return the ISO form of a date written YYYY-MM-DD, DD.MM.YYYY or DD/MM/YYYY, whichever a cell uses."""
+    if found := _ISO.fullmatch(text):
+        year, month, day = found.groups()
+    elif found := _DAY_FIRST.fullmatch(text):
+        day, _, month, year = found.groups()
+    else:
+        raise Unreadable("not_a_date", "is not a date; expected YYYY-MM-DD, DD.MM.YYYY or DD/MM/YYYY")
+    try:
+        return date(int(year), int(month), int(day)).isoformat()
+    except ValueError:
+        raise Unreadable("not_a_date", "is not a day of the calendar; expected day before month") from None
+
+
+def read_end_date(text: str) -> str:
+    """Return a date like `read_date`, or `infinity` for a period without an end."""
+    return OPEN_END if text.lower() in (OPEN_END, "+infinity", "inf") else read_date(text)
+
+
+def read_integer(text: str) -> str:
+    """Return a whole number in PostgreSQL's form; `20.0` as spreadsheets write it is 20."""
+    plain = _BLANK_OR_QUOTE.sub("", text) if _GROUPED.fullmatch(text) else text
+    if not _INTEGER.fullmatch(plain):
+        raise Unreadable("not_an_integer", "is not a whole number")
+    return str(int(re.split("[.,]", plain)[0]))
+
+
+def read_decimal(text: str) -> str:
+    """Return a number in PostgreSQL's form; the decimal sign is a point or a comma."""
+    plain = _BLANK_OR_QUOTE.sub("", text) if _GROUPED.fullmatch(text) else text
+    if len(plain) > MAX_DIGITS or not _DECIMAL.fullmatch(plain):
+        raise Unreadable("not_a_number", "is not a number")
+    number = Decimal(plain.replace(",", "."))
+    if abs(number) >= LARGEST:
+        raise Unreadable("not_a_number", "is too large a number")
+    return f"{number:f}"
+
+
+def doubt_decimal(text: str) -> str | None:
+    """Return what is doubtful about a readable number: `1,234` may mean a thousand."""
+    return "the comma is read as the decimal sign" if _MAYBE_GROUPED.fullmatch(text) else None
+
+
+READERS: dict[str, Callable[[str], str]] = {
+    "text": read_text,
+    "code": read_text,
+    "date": read_date,
+    "end_date": read_end_date,
+    "integer": read_integer,
+    "decimal": read_decimal,
+}
+DOUBTS: dict[str, Callable[[str], str | None]] = {"decimal": doubt_decimal}
