@@ -9,14 +9,11 @@ from django.core.asgi import get_asgi_application
 
 django_app = get_asgi_application()  # sets Django up: what follows needs its models
 
-from channels.auth import AuthMiddlewareStack
 from channels.db import database_sync_to_async
-from channels.routing import URLRouter
 from django.conf import settings
 from django.contrib.auth import SESSION_KEY
 from django.contrib.sessions.backends.db import SessionStore
 from django.http import parse_cookie
-from django.urls import re_path
 
 from config import errors
 from config.bodies import BodyLimit, Scope
@@ -24,15 +21,13 @@ from config.headers import SecurityHeaders
 from config.proxies import Proxies
 from config.staticfiles import StaticFiles
 from ingestion import tokens
+from realtime.routing import websockets
 
-NO_SUCH_PATH = 4404
 
-
-async def no_such_path(scope: Scope, receive: Any, send: Any) -> None:
-    """Close a WebSocket of an unknown path. Accepted first: a browser cannot read the code otherwise."""
-    await receive()
-    await send({"type": "websocket.accept"})
-    await send({"type": "websocket.close", "code": NO_SUCH_PATH})
+def _user_of_token(token: str) -> Any:
+    """Return whose token this is, if it lives and may read."""
+    row = tokens.find(token)
+    return row.user if row is not None and "read" in row.scopes else None
 
 
 def _signed_in(scope: Scope) -> bool:
@@ -55,7 +50,7 @@ http = BodyLimit(
     signed_in=signed_in,
     page=errors.page,
 )
-websocket = AuthMiddlewareStack(URLRouter([re_path("", no_such_path)]))
+websocket = websockets(_user_of_token)
 
 
 async def route(scope: Scope, receive: Any, send: Any) -> None:

@@ -26,6 +26,7 @@ OLDEST_POSTGRES = 15
 START_SECONDS = 60  # recovery after a power cut may take a while
 POSTGRES_STOP_SECONDS = 6
 VALKEY_STOP_SECONDS = 3
+ORPHAN_SECONDS = 20
 
 
 class ServiceError(Exception):
@@ -238,6 +239,7 @@ def start_postgres(
         "timezone": "UTC",
         "log_timezone": "UTC",
         "log_min_messages": "warning",
+        "log_checkpoints": "off",
     }
     if not durable:
         values |= {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
@@ -247,6 +249,29 @@ def start_postgres(
     return children.start(
         command, user=_postgres_user(), death_signal=signal.SIGINT, output=output, cwd=Path("/")
     )
+
+
+def await_orphan(place: Layout) -> None:
+    """Wait for a PostgreSQL whose supervisor was killed: it is ending. The caller holds the data folder."""
+    pid_file = place.cluster / "postmaster.pid"
+    end = time.monotonic() + ORPHAN_SECONDS
+    while pid_file.exists() and time.monotonic() < end:
+        lines = pid_file.read_text().splitlines()
+        if not lines or not _is_postgres(int(lines[0])):
+            # PostgreSQL itself only sees that some process has the number, and would refuse to start.
+            pid_file.unlink(missing_ok=True)
+            return
+        time.sleep(0.05)
+
+
+def _is_postgres(pid: int) -> bool:
+    if sys.platform == "linux":
+        try:
+            return Path(f"/proc/{pid}/comm").read_text().startswith("postgres")
+        except OSError:
+            return False
+    done = subprocess.run(["ps", "-p", str(pid), "-o", "comm="], capture_output=True, text=True, check=False)
+    return "postgres" in done.stdout
 
 
 def wait_for_postgres(place: Layout, child: subprocess.Popen[bytes]) -> None:

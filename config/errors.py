@@ -39,7 +39,7 @@ def forbidden(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Answer an address that does not exist, or not for this user (404)."""
-    return _answer(request, 404, "not_found")
+    return _answer(request, 404, "not_found", getattr(exception, "for_people", ""))
 
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:

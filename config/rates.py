@@ -96,3 +96,12 @@ def _skip(error: Exception) -> None:
     global _skip_until
     _skip_until = time.monotonic() + SKIP_SECONDS
     log.warning("rates_without_redis", error=type(error).__name__)
+
+
+def forget() -> None:
+    """Count from zero again."""
+    _local().storage.reset()
+    try:
+        _shared().storage.reset()
+    except (RedisError, OSError) as error:
+        log.warning("rates_without_redis", error=type(error).__name__)

@@ -1,0 +1,55 @@
+"""The web process: uvicorn, told to say goodbye to live clients before it closes."""
+
+import asyncio
+import os
+import socket
+
+import structlog
+import uvicorn
+from django.conf import settings
+
+log = structlog.get_logger(__name__)
+
+DRAIN_SECONDS = 3.0
+GRACEFUL_SECONDS = 5
+
+
+class Server(uvicorn.Server):
+    """A server that lets the hub send `drain` and end its long answers, then stops."""
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop accepting, say goodbye, then end as uvicorn does."""
+        from realtime import hub  # Django must be set up, which loading the application did
+
+        for server in self.servers:
+            server.close()
+        try:
+            await asyncio.wait_for(hub.drain(), DRAIN_SECONDS)
+        except TimeoutError:
+            log.warning("drain_incomplete", seconds=DRAIN_SECONDS)
+        await super().shutdown(sockets)
+
+
+def serve(host: str, port: int) -> None:
+    """Serve until SIGTERM or SIGINT."""
+    config = uvicorn.Config(
+        "config.asgi:application",
+        host=host,
+        port=port,
+        loop="uvloop",
+        http="httptools",
+        ws="websockets-sansio",
+        ws_max_size=settings.WS_MAX_BYTES,
+        ws_per_message_deflate=False,
+        ws_ping_interval=None,  # the hub's own beat tells the dead from the quiet
+        lifespan="off",
+        server_header=False,
+        date_header=True,
+        proxy_headers=False,  # config.proxies believes trusted proxies alone
+        access_log=False,
+        log_config=None,
+        timeout_graceful_shutdown=GRACEFUL_SECONDS,
+        timeout_keep_alive=20,
+    )
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+    Server(config).run()
