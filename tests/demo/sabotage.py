@@ -1,0 +1,68 @@
+"""Switch one protection off, so that a test can show that it notices (negative controls)."""
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+
+def _no_rescue() -> None:
+    from ingestion.keeper import Keeper
+
+    Keeper.rescue = lambda self: None  # type: ignore[method-assign]
+
+
+def _no_wake() -> None:
+    from ingestion.keeper import Keeper
+
+    Keeper.wake = lambda self: None  # type: ignore[method-assign]
+
+
+def _no_parent_report() -> None:
+    from ingestion import worker
+
+    worker.horse_ended = lambda *a, **k: None
+
+
+def _no_fence() -> None:
+    """Write without asking whether the lease is still held, and never lose heart."""
+    from django.db import connection
+
+    from ingestion import reporter, run
+    from ingestion.models import Job, JobItem
+
+    def fence(self: Any, columns: str = "", values: Any = ()) -> int:
+        with connection.cursor() as cursor:
+            cursor.execute(
+                f"UPDATE ingestion_job SET {columns} version = version + 1 WHERE id = %s", [*values, self.id]
+            )
+        return 0
+
+    def finish_item(self: Any, item: Any) -> None:
+        JobItem.objects.filter(pk=item.row).update(state="done")
+        done = JobItem.objects.filter(job=self.id, state="done").count()
+        Job.objects.filter(pk=self.id).update(items_done=done)
+
+    run.Run.fence = fence  # type: ignore[method-assign]
+    run.Run.finish_item = finish_item  # type: ignore[method-assign]
+    reporter.Reporter._beat = lambda self: None  # type: ignore[method-assign]
+
+
+def _no_session_end() -> None:
+    from ingestion import keeper
+
+    keeper.end_sessions = lambda token: 0
+
+
+SWITCHES: dict[str, Callable[[], None]] = {
+    "rescue": _no_rescue,
+    "wake": _no_wake,
+    "parent_report": _no_parent_report,
+    "fence": _no_fence,
+    "session_end": _no_session_end,
+}
+
+
+def apply() -> None:
+    """Switch off what HEADWAY_TEST_WITHOUT names."""
+    for name in filter(None, os.environ.get("HEADWAY_TEST_WITHOUT", "").split(",")):
+        SWITCHES[name]()

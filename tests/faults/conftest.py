@@ -1,0 +1,42 @@
+"""Processes for the fault tests, and how many rounds each fault gets."""
+
+import os
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:  # models cannot be imported before the settings are named
+    from django.contrib.auth.models import User
+
+    from tests.engine import Engine
+
+ROUNDS = int(os.environ.get("HEADWAY_FAULT_ROUNDS", "1"))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark every test of this folder."""
+    for item in items:
+        if "tests/faults" in str(item.path):
+            item.add_marker(pytest.mark.faults)
+
+
+@pytest.fixture
+def engine(transactional_db: None) -> Iterator["Engine"]:
+    """An engine whose processes end with the test."""
+    from ingestion import queues
+    from tests.engine import Engine
+
+    queues._client().flushdb()
+    queues._skip_until = 0.0
+    engine = Engine()
+    yield engine
+    engine.stop()
+
+
+@pytest.fixture
+def owner(transactional_db: None) -> "User":
+    """Whose jobs they are."""
+    from django.contrib.auth.models import User
+
+    return User.objects.create_user("alice")

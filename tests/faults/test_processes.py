@@ -1,0 +1,243 @@
+"""Kill, freeze and stop workers and keepers: every accepted job ends, every effect stands exactly once."""
+
+import signal
+import time
+
+import pytest
+from django.contrib.auth.models import User
+
+from ingestion import lifecycle
+from ingestion.models import Job, State
+from tests.engine import (
+    Engine,
+    alive,
+    effects_once,
+    ended,
+    fresh,
+    horses,
+    keys,
+    running,
+    worker_of,
+)
+from tests.faults.conftest import ROUNDS
+from tests.waiting import until
+
+N = 20
+
+
+def shelves(owner: User, name: str, **params: object) -> Job:
+    return lifecycle.create("shelves", {"name": name, "n": N, "wait": 0.1, **params}, owner=owner).job
+
+
+def next_attempt(job: Job, number: int, seconds: float) -> float:
+    """Return how long it took until another attempt began."""
+    began = time.monotonic()
+    until(lambda: fresh(job).attempt >= number, seconds, f"attempt {number} of {job}")
+    return time.monotonic() - began
+
+
+def test_a_killed_worker_takes_its_horse_along_and_the_job_goes_on(engine: Engine, owner: User) -> None:
+    engine.keeper()
+    for n in range(ROUNDS):
+        workers = [engine.worker(), engine.worker()]
+        job = running(shelves(owner, f"parent-{n}"))
+        victim = worker_of(job, workers)
+        (horse,) = horses(victim.pid)
+        engine.kill(victim)
+        until(lambda horse=horse: not alive(horse), 4, "the horse's end")
+
+        assert next_attempt(job, 2, 60) < 60  # the figure (15 s) is asserted with --faults, see test_times
+        effects_once(ended(job), keys(N))
+        for worker in workers:
+            if worker is not victim:
+                engine.kill(worker)
+
+
+def test_without_rescue_the_job_of_a_killed_worker_never_ends(engine: Engine, owner: User) -> None:
+    engine.keeper(HEADWAY_TEST_WITHOUT="rescue")
+    workers = [engine.worker(), engine.worker()]
+    job = running(shelves(owner, "control"))
+    engine.kill(worker_of(job, workers))
+
+    with pytest.raises(AssertionError, match="the end of"):
+        ended(job, 16)
+
+
+def test_a_killed_horse_is_replaced_at_once(engine: Engine, owner: User) -> None:
+    engine.keeper()
+    worker = engine.worker()
+    for n in range(ROUNDS):
+        job = running(shelves(owner, f"horse-{n}"))
+        (horse,) = horses(worker.pid)
+        engine_kill(horse)
+        assert next_attempt(job, 2, 12) < 12
+        effects_once(ended(job), keys(N))
+        assert fresh(job).events.filter(kind="crashed").count() == 1
+
+
+def engine_kill(pid: int) -> None:
+    import os
+
+    os.kill(pid, signal.SIGKILL)
+
+
+def test_without_the_parents_report_a_killed_horse_costs_a_lease(engine: Engine, owner: User) -> None:
+    engine.keeper()
+    worker = engine.worker(HEADWAY_TEST_WITHOUT="parent_report")
+    job = running(shelves(owner, "control"))
+    engine_kill(horses(worker.pid)[0])
+    with pytest.raises(AssertionError, match="attempt 2"):
+        next_attempt(job, 2, 4)
+
+
+def test_a_frozen_worker_changes_nothing_after_its_lease(engine: Engine, owner: User) -> None:
+    """It is frozen inside an item's transaction, holding row locks; its sessions are ended with its lease."""
+    engine.keeper()
+    for n in range(ROUNDS):
+        frozen = engine.worker()
+        job = running(shelves(owner, f"frozen-{n}", wait=0.3))
+        pids = [frozen.pid, *horses(frozen.pid)]
+        for pid in pids:
+            engine_signal(pid, signal.SIGSTOP)
+        other = engine.worker()
+        next_attempt(job, 2, 60)
+        for pid in reversed(pids):
+            engine_signal(pid, signal.SIGCONT)
+        effects_once(ended(job), keys(N))
+        assert fresh(job).attempt == 2
+        for worker in (frozen, other):
+            engine.kill(worker)
+
+
+def engine_signal(pid: int, number: int) -> None:
+    import os
+
+    os.kill(pid, number)
+
+
+def test_without_the_fence_a_frozen_worker_writes_twice(engine: Engine, owner: User) -> None:
+    engine.keeper(HEADWAY_TEST_WITHOUT="session_end")
+    frozen = engine.worker(HEADWAY_TEST_WITHOUT="fence")
+    job = shelves(owner, "control", wait=0.3)
+    until(lambda: fresh(job).items_done >= 2, 30, "two items")
+    pids = [frozen.pid, *horses(frozen.pid)]
+    for pid in pids:
+        engine_signal(pid, signal.SIGSTOP)
+    until(lambda: fresh(job).state == State.PENDING, 40, "the rescue")
+    for pid in reversed(pids):
+        engine_signal(pid, signal.SIGCONT)
+    engine.worker()
+
+    with pytest.raises(AssertionError, match="effects of"):
+        effects_once(ended(job), keys(N))
+
+
+def test_sigterm_gives_the_job_back_and_costs_nothing(engine: Engine, owner: User) -> None:
+    engine.keeper()
+    for n in range(ROUNDS):
+        first = engine.worker()
+        job = running(shelves(owner, f"deploy-{n}"))
+        first.send_signal(signal.SIGTERM)
+        assert first.wait(20) == 0
+        assert fresh(job).events.filter(kind="released").count() == 1
+        second = engine.worker()
+        effects_once(ended(job), keys(N))
+        job = fresh(job)
+        assert (job.failures, job.crashes) == (0, 0)
+        engine.kill(second)
+
+
+def test_a_deaf_source_is_released_too(engine: Engine, owner: User) -> None:
+    worker = engine.worker()
+    job = lifecycle.create("nap", {"seconds": 500}, owner=owner).job
+    running(job, 0)
+    worker.send_signal(signal.SIGTERM)
+    worker.wait(20)
+    assert (fresh(job).state, fresh(job).crashes) == (State.PENDING, 0)
+
+
+def test_a_killed_keeper_is_replaced_and_nothing_was_forgotten(engine: Engine, owner: User) -> None:
+    for n in range(ROUNDS):
+        keeper, workers = engine.keeper(), [engine.worker(), engine.worker()]
+        job = running(shelves(owner, f"keeper-{n}"))
+        engine.kill(keeper)
+        engine.kill(worker_of(job, workers))
+        keeper = engine.keeper()
+        job = ended(job)
+        effects_once(job, keys(N))
+        assert not job.events.filter(kind="crashed").exists()  # a young keeper blames nobody
+        for child in (keeper, *workers):
+            if child.poll() is None:
+                engine.kill(child)
+
+
+def test_ten_keepers_do_what_one_does(engine: Engine, owner: User) -> None:
+    for _ in range(4):
+        engine.keeper()
+    workers = [engine.worker(), engine.worker()]
+    jobs = [shelves(owner, f"many-{n}", n=10) for n in range(6)]
+    engine.kill(worker_of(running(jobs[0]), workers))
+    for job in jobs:
+        effects_once(ended(job), keys(10))
+
+
+def test_a_poison_item_is_set_aside_and_the_rest_is_done(engine: Engine, owner: User) -> None:
+    engine.keeper()
+    engine.worker()
+    job = ended(shelves(owner, "poison", wait=0, n=50, kill=["k0007"], threads=2))
+
+    assert job.state == State.PARTIAL
+    effects_once_but(job, "k0007")
+    assert job.items.get(key="k0007").state == "quarantined"
+    assert job.events.filter(kind__in=["crashed", "quarantined"]).count() == 3
+
+
+def effects_once_but(job: Job, poison: str) -> None:
+    effects_once(job, [key for key in keys(50) if key != poison])
+
+
+@pytest.mark.parametrize("redis_away", [False, True])
+def test_cancel_ends_a_deaf_worker_within_ten_seconds(engine: Engine, owner: User, redis_away: bool) -> None:
+    engine.keeper(**({"REDIS_URL": "unix:///nowhere/redis.sock"} if redis_away else {}))
+    engine.worker()
+    job = lifecycle.create("nap", {"seconds": 500}, owner=owner).job
+    running(job, 0)
+    lifecycle.cancel(job, owner)
+    assert ended(job, 40).state == State.CANCELLED
+
+
+def test_a_frozen_worker_cannot_hold_up_a_cancel(engine: Engine, owner: User) -> None:
+    engine.keeper()
+    worker = engine.worker()
+    job = running(shelves(owner, "frozen", wait=0.5))
+    for pid in [worker.pid, *horses(worker.pid)]:
+        engine_signal(pid, signal.SIGSTOP)
+    lifecycle.cancel(job, owner)
+    assert ended(job, 40).state == State.CANCELLED
+
+
+def test_a_limit_is_never_exceeded_and_never_leaks(engine: Engine, owner: User) -> None:
+    engine.keeper()
+    workers = [engine.worker() for _ in range(5)]
+    jobs = [shelves(owner, f"limit-{n}", n=3) for n in range(12)]
+    most = 0
+    killed = False
+    while not all(fresh(job).is_final for job in jobs):
+        now = Job.objects.filter(source="shelves", state=State.RUNNING).count()
+        most = max(most, now)
+        if now == 4 and not killed:
+            killed = True
+            engine.kill(workers.pop())
+        assert now <= 4
+    assert most == 4
+    assert not Job.objects.filter(state=State.RUNNING).exists()
+
+
+def test_light_sources_run_without_a_fork_and_are_released(engine: Engine, owner: User) -> None:
+    worker = engine.worker("light")
+    jobs = [lifecycle.create("flash", {}, owner=owner).job for _ in range(10)]
+    engine.keeper()
+    for job in jobs:
+        assert ended(job, 40).message == "flash"
+    assert alive(worker.pid)
+    assert not horses(worker.pid)
