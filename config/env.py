@@ -16,7 +16,7 @@ HOST = re.compile(r"\.?[a-z0-9_-]+(\.[a-z0-9_-]+)*|\[[0-9a-f:]+\]", re.IGNORECAS
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 REDIS_DATABASES = 16
 UNPREFIXED = ("DATABASE_URL", "REDIS_URL")
-INTERNAL = ("HEADWAY_ROLE", "HEADWAY_REAL_DATA")  # set by the supervisor; read by the tests alone
+INTERNAL = ("HEADWAY_ROLE", "HEADWAY_REAL_DATA", "HEADWAY_FAULTS")  # of the supervisor; of the tests
 
 
 class SettingsError(Exception):

@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -175,7 +176,8 @@ if PRODUCTION and (DEBUG_FAILPOINTS or FAILPOINTS):
 
 EXTRA_APPS = env.modules("HEADWAY_EXTRA_APPS")
 INSTALLED_APPS = [
-    "daphne",  # gives runserver its ASGI
+    # Gives runserver its ASGI; first, as it asks. Nothing else waits the second that its import takes.
+    *(["daphne"] if sys.argv[1:2] == ["runserver"] else []),
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",

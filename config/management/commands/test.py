@@ -1,0 +1,118 @@
+"""Run all tests: unit and integration, then the browser, then faults; one total at the end."""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from xml.etree import ElementTree
+
+from django.conf import settings
+from django.core.management.base import BaseCommand
+
+CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
+NO_TESTS = 5  # pytest's exit code when its arguments leave nothing to run
+APART = (
+    "tests/browser",
+    "tests/faults",
+)  # Playwright keeps an event loop in its main thread; faults want quiet
+USAGE = """usage: ./run test [--faults] [--seeds] [pytest arguments]
+
+--faults   all rounds of the crash tests, and nothing else
+--seeds    only the tests that prove behaviours of the seed list
+Paths among the pytest arguments run alone, in one process."""
+
+
+class Command(BaseCommand):
+    """Run pytest three times; pass its arguments through."""
+
+    help = "Run all tests."
+
+    def run_from_argv(self, argv: list[str]) -> None:
+        """Read our two options by hand: everything else is pytest's."""
+        arguments = argv[2:]
+        if arguments[:1] in (["--help"], ["-h"]):
+            self.stdout.write(USAGE)
+            return
+        faults, seeds = "--faults" in arguments, "--seeds" in arguments
+        rest = [argument for argument in arguments if argument not in ("--faults", "--seeds")]
+        rest += ["-m", "seed"] if seeds else []
+        sys.exit(_Run(rest).all(faults=faults))
+
+
+class _Run:
+    """The runs of pytest and what they found."""
+
+    def __init__(self, arguments: Sequence[str]) -> None:
+        self.arguments = list(arguments)
+        self.passed = self.failed = self.skipped = 0
+        self.broken = False
+
+    def all(self, *, faults: bool) -> int:
+        """Run what was asked for. Return the exit code."""
+        if faults:
+            self._pytest("faults", [*self.arguments, "tests/faults"], {"HEADWAY_FAULTS": "full"})
+        elif any(_is_path(argument) for argument in self.arguments):
+            self._pytest("tests", self.arguments)
+        else:
+            apart = [f"--ignore={folder}" for folder in APART]
+            self._pytest("unit and integration", ["-n", "2", *apart, *self.arguments, "tests"])
+            if _has_chromium():
+                self._pytest("browser", [*self.arguments, "tests/browser"])
+            elif os.environ.get("CI") == "true":
+                _say("FAILED: no Chromium, so the browser tests could not run")
+                self.failed += 1
+            else:
+                _say("SKIPPED: no Chromium, so the browser tests did not run")
+            self._pytest("faults, small rounds", [*self.arguments, "tests/faults"])
+        if self.skipped:
+            _say(f"{self.skipped} skipped; the reasons are above")
+        if self.broken and not self.failed:
+            self.failed = 1  # pytest itself ended early
+        _say(f"{self.passed} passed, {self.failed} failed")
+        return 1 if self.failed else 0
+
+    def _pytest(self, title: str, arguments: Sequence[str], env: dict[str, str] | None = None) -> None:
+        _say(f"--- {title}")
+        # Tests run on services of their own, never on the settings this command was started with.
+        inherited = {name: value for name, value in os.environ.items() if name != "DJANGO_SETTINGS_MODULE"}
+        with tempfile.TemporaryDirectory() as folder:
+            report = Path(folder) / "report.xml"
+            command = [sys.executable, "-m", "pytest", "-q", f"--junitxml={report}", *arguments]
+            done = subprocess.run(
+                command, cwd=settings.BASE_DIR, env={**inherited, **(env or {})}, check=False
+            )
+            self._count(report)
+        self.broken = self.broken or done.returncode not in (0, 1, NO_TESTS)
+
+    def _count(self, report: Path) -> None:
+        if not report.exists():
+            return
+        for suite in ElementTree.parse(report).getroot().iter("testsuite"):
+            number = {name: int(suite.get(name, "0")) for name in ("tests", "failures", "errors", "skipped")}
+            self.failed += number["failures"] + number["errors"]
+            self.skipped += number["skipped"]
+            self.passed += number["tests"] - number["failures"] - number["errors"] - number["skipped"]
+
+
+def _is_path(argument: str) -> bool:
+    return not argument.startswith("-") and (settings.BASE_DIR / argument.partition("::")[0]).exists()
+
+
+def _has_chromium() -> bool:
+    """Find Chromium, or install it where that is possible without asking."""
+    if any(shutil.which(name) for name in CHROMIUM):
+        return True
+    if os.geteuid() != 0 or shutil.which("apt-get") is None:
+        return False
+    _say("installing Chromium")
+    for command in (["apt-get", "update", "-qq"], ["apt-get", "install", "-y", "-qq", "chromium"]):
+        if subprocess.run(command, stdout=sys.stderr, check=False).returncode:
+            return False
+    return shutil.which("chromium") is not None
+
+
+def _say(text: str) -> None:
+    print(text, flush=True)
