@@ -126,7 +126,9 @@ def get_import(request: HttpRequest, import_id: int) -> HttpResponse:
     return answer(_import(_visible(request, import_id)))
 
 
-@router.api_operation(READ, "/imports/{int:import_id}/rows", response=RowsOut, operation_id="list_import_rows")
+@router.api_operation(
+    READ, "/imports/{int:import_id}/rows", response=RowsOut, operation_id="list_import_rows"
+)
 def list_rows(request: HttpRequest, import_id: int, filters: RowFilter = StrictQuery(...)) -> HttpResponse:
     """List an import's rows with errors (or `filter=warnings`, `all`) in the file's order."""
     if filters.filter not in review.FILTERS:
@@ -167,8 +169,18 @@ def _visible(request: HttpRequest, pk: int) -> Import:
 
 
 def _import(imported: Import) -> dict[str, Any]:
-    plain = ("file_name", "file_size", "created_at", "header", "rows_total", "rows_bad", "rows_new", "problems",
-             "created", "updated")
+    plain = (
+        "file_name",
+        "file_size",
+        "created_at",
+        "header",
+        "rows_total",
+        "rows_bad",
+        "rows_new",
+        "problems",
+        "created",
+        "updated",
+    )
     return {
         "id": imported.pk,
         "job": imported.job_id,

@@ -123,9 +123,12 @@ def _out_of_range(plain: str, column: Column) -> Problem | None:
 
 def stage(import_id: int, rows: Iterable[Row]) -> None:
     """Write checked rows with COPY, in the current transaction."""
-    with connection.cursor() as cursor, cursor.copy(
-        "COPY imports_importrow (import_id, number, cells, fixed, errors, warnings) FROM STDIN"
-    ) as copy:
+    with (
+        connection.cursor() as cursor,
+        cursor.copy(
+            "COPY imports_importrow (import_id, number, cells, fixed, errors, warnings) FROM STDIN"
+        ) as copy,
+    ):
         copy.write("".join(row.copy_line(import_id) for row in rows))
 
 
@@ -142,7 +145,9 @@ def check_together(imported: Import) -> None:
 
 _FLAGGED = """
     UPDATE imports_importrow AS target
-    SET errors = jsonb_build_object({header}::text, jsonb_build_object('code', {code}::text, 'text', found.words))
+    SET errors = jsonb_build_object(
+        {header}::text, jsonb_build_object('code', {code}::text, 'text', found.words)
+    )
     FROM ({found}) AS found
     WHERE target.import_id = {pk} AND target.number = found.number
 """
@@ -209,7 +214,9 @@ def count(imported: Import) -> None:
         FROM imports_importrow WHERE import_id = {pk}
         """
     ).format(
-        pk=sql.Literal(imported.pk), tax_ident=columns.value("tax_ident"), valid_from=columns.value("valid_from")
+        pk=sql.Literal(imported.pk),
+        tax_ident=columns.value("tax_ident"),
+        valid_from=columns.value("valid_from"),
     )
     with connection.cursor() as cursor:
         cursor.execute(query.as_string(cursor.connection))
@@ -220,7 +227,7 @@ def count(imported: Import) -> None:
 
 
 def causes(imported: Import) -> list[dict[str, Any]]:
-    """Return what is wrong, by cause: {level, column, code, text, rows, first, example}, the most frequent first."""
+    """Return what is wrong by cause, the most frequent first: {level, column, code, text, rows, first, example}."""
     with connection.cursor() as cursor:
         cursor.execute(_CAUSES, {"pk": imported.pk, "most": MAX_CAUSES})
         names = ("level", "column", "code", "text", "rows", "first")

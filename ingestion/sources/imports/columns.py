@@ -50,4 +50,6 @@ class Columns:
             return sql.SQL("NULL::text")
         return sql.SQL(
             "(CASE WHEN fixed ? {key} THEN fixed ->> {key} ELSE nullif(btrim(cells ->> {place}, {blanks}), '') END)"
-        ).format(key=sql.Literal(str(match.index)), place=sql.Literal(match.index), blanks=sql.Literal(BLANKS))
+        ).format(
+            key=sql.Literal(str(match.index)), place=sql.Literal(match.index), blanks=sql.Literal(BLANKS)
+        )

@@ -66,7 +66,9 @@ def _address(kind: str, label: str, synonyms: Mapping[str, Iterable[str]]) -> li
         ("country_iso_2", "country", "code"),
     ]
     return [
-        Column(name=f"{kind}_{part}", label=f"{label} {name}", type=type_, synonyms=tuple(synonyms.get(part, ())))
+        Column(
+            name=f"{kind}_{part}", label=f"{label} {name}", type=type_, synonyms=tuple(synonyms.get(part, ()))
+        )
         for part, name, type_ in parts
     ]
 
@@ -83,9 +85,23 @@ DEFAULT = Definition(
             required=True,
             longest=200,
             synonyms=(
-                "identifier", "taxid", "taxnumber", "taxidentifier", "vatnumber", "companynumber", "companyno",
-                "registrationnumber", "regnumber", "orgnumber", "organisationnumber", "organizationnumber", "crn",
-                "organisasjonsnummer", "lurn", "ern", "id",
+                "identifier",
+                "taxid",
+                "taxnumber",
+                "taxidentifier",
+                "vatnumber",
+                "companynumber",
+                "companyno",
+                "registrationnumber",
+                "regnumber",
+                "orgnumber",
+                "organisationnumber",
+                "organizationnumber",
+                "crn",
+                "organisasjonsnummer",
+                "lurn",
+                "ern",
+                "id",
             ),
         ),
         Column(
@@ -105,8 +121,15 @@ DEFAULT = Definition(
             name="birth_date",
             label="Founded",
             type="date",
-            synonyms=("founded", "foundingdate", "incorporationdate", "dateofincorporation", "startdate",
-                      "oppstartsdato", "stiftelsesdato"),
+            synonyms=(
+                "founded",
+                "foundingdate",
+                "incorporationdate",
+                "dateofincorporation",
+                "startdate",
+                "oppstartsdato",
+                "stiftelsesdato",
+            ),
         ),
         Column(
             name="death_date",
@@ -120,18 +143,47 @@ DEFAULT = Definition(
             "physical",
             "Physical",
             {
-                "address_part1": ("address", "address1", "addressline1", "street", "regaddressaddressline1",
-                                  "beliggenhetsadresseadresse", "forretningsadresseadresse"),
+                "address_part1": (
+                    "address",
+                    "address1",
+                    "addressline1",
+                    "street",
+                    "regaddressaddressline1",
+                    "beliggenhetsadresseadresse",
+                    "forretningsadresseadresse",
+                ),
                 "address_part2": ("address2", "addressline2", "regaddressaddressline2"),
                 "address_part3": ("address3", "addressline3"),
-                "postcode": ("postcode", "zip", "zipcode", "postalcode", "regaddresspostcode",
-                             "beliggenhetsadressepostnummer", "forretningsadressepostnummer"),
-                "postplace": ("postplace", "city", "town", "regaddressposttown",
-                              "beliggenhetsadressepoststed", "forretningsadressepoststed"),
-                "region_code": ("region", "regioncode", "beliggenhetsadressekommunenummer",
-                                "forretningsadressekommunenummer"),
-                "country_iso_2": ("country", "countrycode", "countryiso2", "beliggenhetsadresselandkode",
-                                  "forretningsadresselandkode"),
+                "postcode": (
+                    "postcode",
+                    "zip",
+                    "zipcode",
+                    "postalcode",
+                    "regaddresspostcode",
+                    "beliggenhetsadressepostnummer",
+                    "forretningsadressepostnummer",
+                ),
+                "postplace": (
+                    "postplace",
+                    "city",
+                    "town",
+                    "regaddressposttown",
+                    "beliggenhetsadressepoststed",
+                    "forretningsadressepoststed",
+                ),
+                "region_code": (
+                    "region",
+                    "regioncode",
+                    "beliggenhetsadressekommunenummer",
+                    "forretningsadressekommunenummer",
+                ),
+                "country_iso_2": (
+                    "country",
+                    "countrycode",
+                    "countryiso2",
+                    "beliggenhetsadresselandkode",
+                    "forretningsadresselandkode",
+                ),
             },
         ),
         *_address(
@@ -150,8 +202,20 @@ DEFAULT = Definition(
             label="Main activity",
             type="code",
             longest=200,
-            synonyms=("activity", "activitycode", "primaryactivity", "nace", "nacecode", "isic", "isiccode", "sic",
-                      "sic07", "siccode", "siccodesictext1", "naeringskode1kode"),
+            synonyms=(
+                "activity",
+                "activitycode",
+                "primaryactivity",
+                "nace",
+                "nacecode",
+                "isic",
+                "isiccode",
+                "sic",
+                "sic07",
+                "siccode",
+                "siccodesictext1",
+                "naeringskode1kode",
+            ),
         ),
         Column(
             name="secondary_activity_category_code",
@@ -181,7 +245,9 @@ DEFAULT = Definition(
             least=0,
             synonyms=("numberofemployees", "employeecount", "headcount", "antallansatte"),
         ),
-        Column(name="turnover", label="Turnover", type="decimal", synonyms=("revenue", "sales", "entturnover")),
+        Column(
+            name="turnover", label="Turnover", type="decimal", synonyms=("revenue", "sales", "entturnover")
+        ),
         Column(
             name="physical_latitude",
             label="Latitude",
@@ -198,7 +264,11 @@ DEFAULT = Definition(
             most=180,
             synonyms=("longitude", "lon", "lng"),
         ),
-        Column(name="web_address", label="Web address", synonyms=("website", "web", "homepage", "url", "hjemmeside")),
+        Column(
+            name="web_address",
+            label="Web address",
+            synonyms=("website", "web", "homepage", "url", "hjemmeside"),
+        ),
         Column(name="email_address", label="E-mail address", synonyms=("email", "mail")),
         Column(name="phone_number", label="Phone number", type="code", synonyms=("phone", "telephone")),
     ),

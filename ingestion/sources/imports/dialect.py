@@ -106,7 +106,9 @@ class _Reading:
         except Unclosed as error:
             if whole and not rows:
                 line = error.done + 1
-                raise SourceError("csv_unclosed_quote", f"A quote opened in line {line:,} is never closed.") from None
+                raise SourceError(
+                    "csv_unclosed_quote", f"A quote opened in line {line:,} is never closed."
+                ) from None
             cut = False
         if cut:
             rows.pop()  # the head may end in the middle of it
@@ -173,7 +175,9 @@ def _checked_header(row: list[str] | Bad, number: int) -> list[str]:
         if not cell:
             raise SourceError("csv_columns", f"Column {place} has no name. Found: {listed(header)}.")
         if len(cell) > MAX_HEADER:
-            raise SourceError("csv_columns", f"The name of column {place} is longer than {MAX_HEADER:,} characters.")
+            raise SourceError(
+                "csv_columns", f"The name of column {place} is longer than {MAX_HEADER:,} characters."
+            )
         if header.index(cell) != place - 1:
             raise SourceError("csv_columns", f'Column "{cell}" appears twice. Found: {listed(header)}.')
     return header

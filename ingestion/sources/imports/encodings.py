@@ -20,8 +20,27 @@ _MARKS = (  # the longer first: UTF-32's begins with UTF-16's
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
 # In the order in which equal readings are told apart: the usual ones of our files first.
-_LEGACY = ["cp1252", "iso8859_15", "cp1250", "iso8859_2", "cp1251", "koi8_r", "iso8859_7", "cp1253", "cp1254",
-           "cp1257", "mac_roman", "cp1255", "cp1256", "cp850", "shift_jis", "euc_jp", "gb18030", "big5", "euc_kr"]
+_LEGACY = [
+    "cp1252",
+    "iso8859_15",
+    "cp1250",
+    "iso8859_2",
+    "cp1251",
+    "koi8_r",
+    "iso8859_7",
+    "cp1253",
+    "cp1254",
+    "cp1257",
+    "mac_roman",
+    "cp1255",
+    "cp1256",
+    "cp850",
+    "shift_jis",
+    "euc_jp",
+    "gb18030",
+    "big5",
+    "euc_kr",
+]
 _NOT_ASCII_LINE = re.compile(rb"[^\r\n]*[\x80-\xff][^\r\n]*")
 _RUN = re.compile(rb"[\x80-\xff]+")
 

@@ -22,8 +22,23 @@ from ingestion.sources.imports import encodings, workbooks
 CHUNK = 1 << 20
 HEAD = 64 << 10  # what is judged before a job is made
 
-_BINARY = (b"\x7fELF", b"\x89PNG", b"GIF8", b"\xff\xd8\xff", b"%PDF", b"MZ", b"\xca\xfe\xba\xbe", b"\xfd7zXZ",
-           b"BZh", b"7z\xbc\xaf", b"Rar!", b"RIFF", b"\x28\xb5\x2f\xfd", b"SQLite format 3", b"{\\rtf")
+_BINARY = (
+    b"\x7fELF",
+    b"\x89PNG",
+    b"GIF8",
+    b"\xff\xd8\xff",
+    b"%PDF",
+    b"MZ",
+    b"\xca\xfe\xba\xbe",
+    b"\xfd7zXZ",
+    b"BZh",
+    b"7z\xbc\xaf",
+    b"Rar!",
+    b"RIFF",
+    b"\x28\xb5\x2f\xfd",
+    b"SQLite format 3",
+    b"{\\rtf",
+)
 _ZIP = b"PK\x03\x04"
 _GZIP = b"\x1f\x8b"
 _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"

@@ -33,9 +33,11 @@ def load(imported: Import, first: int, last: int) -> Loaded:
         cursor.execute(_insert(columns, imported.pk, rows).as_string(cursor.connection))
         found: Any = cursor.fetchone()
         if columns.has("valid_from"):
-            cursor.execute(_END_EARLIER.format(tax_ident=columns.value("tax_ident"), rows=rows).as_string(
-                cursor.connection
-            ))
+            cursor.execute(
+                _END_EARLIER.format(tax_ident=columns.value("tax_ident"), rows=rows).as_string(
+                    cursor.connection
+                )
+            )
     return Loaded(created=found[0], updated=found[1])
 
 

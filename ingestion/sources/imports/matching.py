@@ -22,7 +22,9 @@ class Match:
     exact: bool = True
 
 
-def match(header: Sequence[str], definition: Definition, chosen: Mapping[str, str] | None = None) -> list[Match]:
+def match(
+    header: Sequence[str], definition: Definition, chosen: Mapping[str, str] | None = None
+) -> list[Match]:
     """Return what was recognised, in the file's order; every target once.
 
     chosen: header -> target, said by a person ("" keeps a column unmatched). Names themselves come before

@@ -28,7 +28,9 @@ class Import(models.Model):
 
     job = models.OneToOneField(Job, null=True, on_delete=models.SET_NULL, related_name="imports")
     upload = models.ForeignKey(Upload, null=True, on_delete=models.SET_NULL, related_name="+")
-    owner = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
+    owner = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+"
+    )
     file_name = models.CharField(max_length=255)
     file_size = models.PositiveBigIntegerField()
     created_at = models.DateTimeField(db_default=Now(), editable=False)
@@ -102,7 +104,11 @@ class ImportRow(models.Model):
     pk = models.CompositePrimaryKey("parent_id", "number")
     # No constraint: COPY would look up the same import for each of a million rows.
     parent = models.ForeignKey(
-        Import, on_delete=models.CASCADE, related_name="rows", db_constraint=False, db_index=False,
+        Import,
+        on_delete=models.CASCADE,
+        related_name="rows",
+        db_constraint=False,
+        db_index=False,
         db_column="import_id",
     )
     number = models.PositiveIntegerField()
@@ -118,7 +124,9 @@ class ImportRow(models.Model):
                 name="importrow_bad", fields=["parent", "number"], condition=models.Q(errors__isnull=False)
             ),
             models.Index(
-                name="importrow_doubtful", fields=["parent", "number"], condition=models.Q(warnings__isnull=False)
+                name="importrow_doubtful",
+                fields=["parent", "number"],
+                condition=models.Q(warnings__isnull=False),
             ),
         ]
 

@@ -14,7 +14,7 @@ from ingestion.source import SourceError
 MAX_CELL = csv.field_size_limit()  # 131,072 characters, Python's own
 MAX_RECORD = 2 << 20  # bytes; a quote that is still open then is never closed
 MAX_ROWS = 10_000_000
-SMALLEST, LARGEST = 64 << 10, 4 << 20  # of a span, bytes
+SMALLEST, LARGEST = 16 << 10, 4 << 20  # of a span, bytes
 SPANS_AT_LEAST = 20  # so that a small file's progress is seen moving
 
 
@@ -112,10 +112,19 @@ def plan(
             continue
         skipped, length, rows, lines = _measure(data[:cut], layout, skip)
         if length < cut and (ended or len(data) - length > MAX_RECORD):
-            raise SourceError("csv_unclosed_quote", f"A quote opened in line {line + lines:,} is never closed.")
+            raise SourceError(
+                "csv_unclosed_quote", f"A quote opened in line {line + lines:,} is never closed."
+            )
         if rows > skipped:
-            spans.append(Span(position + _length(data, layout, skipped) if skipped else position,
-                              position + length, row + skipped, line, rows - skipped))
+            spans.append(
+                Span(
+                    position + _length(data, layout, skipped) if skipped else position,
+                    position + length,
+                    row + skipped,
+                    line,
+                    rows - skipped,
+                )
+            )
         position, row, line, rest = position + length, row + rows, line + lines, data[length:]
         skip -= skipped
         if row - header_row > MAX_ROWS + 1:

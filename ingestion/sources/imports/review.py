@@ -76,10 +76,19 @@ def facts(imported: Import) -> list[tuple[str, str]]:
     if not imported.facts:
         return []
     found, layout = imported.facts["found"], imported.facts["layout"]
-    kind = "Excel workbook" if found["kind"] == "workbook" else "Text, packed with gzip" if found["packed"] else "Text"
+    kind = (
+        "Excel workbook"
+        if found["kind"] == "workbook"
+        else "Text, packed with gzip"
+        if found["packed"]
+        else "Text"
+    )
     lines = [("File", kind)]
     if found["kind"] != "workbook":
-        lines += [("Encoding", found["encoding"].upper()), ("Separator", NAMES[layout["separator"]].capitalize())]
+        lines += [
+            ("Encoding", found["encoding"].upper()),
+            ("Separator", NAMES[layout["separator"]].capitalize()),
+        ]
     if imported.facts["header_row"] > 1:
         lines.append(("Header", f"row {imported.facts['header_row']}, what is above it was left out"))
     return lines
@@ -109,7 +118,14 @@ def phases(imported: Import) -> list[tuple[str, str]]:
     ended = job is None or job.finished_at is not None
     status = "pending" if job is None else display_of(imported)
     return [
-        (name, "complete" if place < done else status if place == done and not (ended and done == 5) else "pending")
+        (
+            name,
+            "complete"
+            if place < done
+            else status
+            if place == done and not (ended and done == 5)
+            else "pending",
+        )
         for place, name in enumerate(names)
     ]
 
@@ -133,7 +149,9 @@ def _shown(imported: Import) -> list[int]:
     headers = imported.header
     marked = [one["column"] for one in imported.problems if one["column"] in headers]
     first = [match.header for match in imported.matches if match.target in ("tax_ident", "name")]
-    order: Iterable[str] = dict.fromkeys([*first, *marked, *(match.header for match in imported.matches), *headers])
+    order: Iterable[str] = dict.fromkeys(
+        [*first, *marked, *(match.header for match in imported.matches), *headers]
+    )
     chosen = list(order)[:MAX_COLUMNS]
     return sorted(headers.index(name) for name in chosen)
 
@@ -146,5 +164,7 @@ def _line(row: ImportRow, imported: Import, places: list[int]) -> Line:
         name = imported.header[place]
         text = row.cells[place] if place < len(row.cells) else ""
         shown = text if len(text) <= MAX_CELL else f"{text[:MAX_CELL]}…"
-        cells.append(Cell(shown, errors.get(name, {}).get("text", ""), warnings.get(name, {}).get("text", "")))
+        cells.append(
+            Cell(shown, errors.get(name, {}).get("text", ""), warnings.get(name, {}).get("text", ""))
+        )
     return Line(row.number, whole, bool(errors), cells)

@@ -65,7 +65,10 @@ class Imports(Source):
         if upload is None:
             raise SourceError("file_gone", "The file is no longer kept. Upload it again.")
         known = files.Found(**imported.facts["found"]) if imported.facts else None
-        with open_upload(upload) as stored, files.opened(stored, upload.name, known, job.checkpoint) as (text, found):
+        with (
+            open_upload(upload) as stored,
+            files.opened(stored, upload.name, known, job.checkpoint) as (text, found),
+        ):
             with job.step("read", f"Reading {upload.name}"):
                 job.once("plan", lambda: _plan(imported, text, found, job))
             with job.step("match"):
@@ -156,7 +159,11 @@ def _plan(imported: Import, text: Any, found: files.Found, job: Run) -> bool:
     spans = records.plan(text, found.skip, size, read_as.layout, read_as.header_row, job.checkpoint)
     if not spans:
         raise SourceError("csv_no_rows", "The file has a header but no rows.")
-    imported.facts = {"found": asdict(found), "layout": asdict(read_as.layout), "header_row": read_as.header_row}
+    imported.facts = {
+        "found": asdict(found),
+        "layout": asdict(read_as.layout),
+        "header_row": read_as.header_row,
+    }
     imported.header = read_as.header
     imported.spans = [list(asdict(span).values()) for span in spans]
     imported.save(update_fields=["facts", "header", "spans"])
@@ -176,14 +183,21 @@ def _match(imported: Import, p: Params) -> bool:
 
 
 def _outcome(job: Run, imported: Import) -> Outcome:
-    results = JobItem.objects.filter(job=job.id, step="load", state=ItemState.DONE).values_list("result", flat=True)
+    results = JobItem.objects.filter(job=job.id, step="load", state=ItemState.DONE).values_list(
+        "result", flat=True
+    )
     created, updated = (sum(one[name] for one in results) for name in ("created", "updated"))
     Import.objects.filter(pk=imported.pk).update(created=created, updated=updated)
     left_out = f", {imported.rows_bad:,} with errors left out" if imported.rows_bad else ""
     return Outcome(
         text=f"{created + updated:,} rows loaded: {created:,} new, {updated:,} updated{left_out}",
         url=reverse("imports:import", args=[imported.pk]),
-        data={"created": created, "updated": updated, "errors": imported.rows_bad, "rows": imported.rows_total},
+        data={
+            "created": created,
+            "updated": updated,
+            "errors": imported.rows_bad,
+            "rows": imported.rows_total,
+        },
     )
 
 

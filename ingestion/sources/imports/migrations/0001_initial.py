@@ -9,117 +9,198 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('ingestion', '0002_job_moves'),
+        ("ingestion", "0002_job_moves"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='Import',
+            name="Import",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('file_name', models.CharField(max_length=255)),
-                ('file_size', models.PositiveBigIntegerField()),
-                ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
-                ('definition', models.JSONField()),
-                ('facts', models.JSONField(default=dict)),
-                ('header', models.JSONField(default=list)),
-                ('mapping', models.JSONField(default=list)),
-                ('spans', models.JSONField(default=list)),
-                ('rows_total', models.PositiveIntegerField(null=True)),
-                ('rows_bad', models.PositiveIntegerField(null=True)),
-                ('rows_doubtful', models.PositiveIntegerField(null=True)),
-                ('rows_new', models.PositiveIntegerField(null=True)),
-                ('problems', models.JSONField(default=list)),
-                ('created', models.PositiveIntegerField(null=True)),
-                ('updated', models.PositiveIntegerField(null=True)),
-                ('job', models.OneToOneField(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='imports', to='ingestion.job')),
-                ('owner', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('upload', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to='ingestion.upload')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("file_name", models.CharField(max_length=255)),
+                ("file_size", models.PositiveBigIntegerField()),
+                (
+                    "created_at",
+                    models.DateTimeField(
+                        db_default=django.db.models.functions.datetime.Now(), editable=False
+                    ),
+                ),
+                ("definition", models.JSONField()),
+                ("facts", models.JSONField(default=dict)),
+                ("header", models.JSONField(default=list)),
+                ("mapping", models.JSONField(default=list)),
+                ("spans", models.JSONField(default=list)),
+                ("rows_total", models.PositiveIntegerField(null=True)),
+                ("rows_bad", models.PositiveIntegerField(null=True)),
+                ("rows_doubtful", models.PositiveIntegerField(null=True)),
+                ("rows_new", models.PositiveIntegerField(null=True)),
+                ("problems", models.JSONField(default=list)),
+                ("created", models.PositiveIntegerField(null=True)),
+                ("updated", models.PositiveIntegerField(null=True)),
+                (
+                    "job",
+                    models.OneToOneField(
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="imports",
+                        to="ingestion.job",
+                    ),
+                ),
+                (
+                    "owner",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "upload",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to="ingestion.upload",
+                    ),
+                ),
             ],
             options={
-                'permissions': [('review', "Can see and decide everybody's imports")],
+                "permissions": [("review", "Can see and decide everybody's imports")],
             },
         ),
         migrations.CreateModel(
-            name='ImportRow',
+            name="ImportRow",
             fields=[
-                ('pk', models.CompositePrimaryKey('parent_id', 'number', blank=True, editable=False, primary_key=True, serialize=False)),
-                ('number', models.PositiveIntegerField()),
-                ('cells', models.JSONField()),
-                ('fixed', models.JSONField(null=True)),
-                ('errors', models.JSONField(null=True)),
-                ('warnings', models.JSONField(null=True)),
-                ('parent', models.ForeignKey(db_column='import_id', db_constraint=False, db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='rows', to='imports.import')),
+                (
+                    "pk",
+                    models.CompositePrimaryKey(
+                        "parent_id", "number", blank=True, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                ("number", models.PositiveIntegerField()),
+                ("cells", models.JSONField()),
+                ("fixed", models.JSONField(null=True)),
+                ("errors", models.JSONField(null=True)),
+                ("warnings", models.JSONField(null=True)),
+                (
+                    "parent",
+                    models.ForeignKey(
+                        db_column="import_id",
+                        db_constraint=False,
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="rows",
+                        to="imports.import",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='Unit',
+            name="Unit",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('tax_ident', models.CharField(max_length=200)),
-                ('stat_ident', models.CharField(blank=True, default='', max_length=200)),
-                ('name', models.CharField(max_length=500)),
-                ('birth_date', models.DateField(null=True)),
-                ('death_date', models.DateField(null=True)),
-                ('valid_from', models.DateField(null=True)),
-                ('valid_to', models.DateField(null=True)),
-                ('physical_address_part1', models.TextField(blank=True, default='')),
-                ('physical_address_part2', models.TextField(blank=True, default='')),
-                ('physical_address_part3', models.TextField(blank=True, default='')),
-                ('physical_postcode', models.TextField(blank=True, default='')),
-                ('physical_postplace', models.TextField(blank=True, default='')),
-                ('physical_region_code', models.TextField(blank=True, default='')),
-                ('physical_country_iso_2', models.TextField(blank=True, default='')),
-                ('postal_address_part1', models.TextField(blank=True, default='')),
-                ('postal_address_part2', models.TextField(blank=True, default='')),
-                ('postal_address_part3', models.TextField(blank=True, default='')),
-                ('postal_postcode', models.TextField(blank=True, default='')),
-                ('postal_postplace', models.TextField(blank=True, default='')),
-                ('postal_region_code', models.TextField(blank=True, default='')),
-                ('postal_country_iso_2', models.TextField(blank=True, default='')),
-                ('primary_activity_category_code', models.TextField(blank=True, default='')),
-                ('secondary_activity_category_code', models.TextField(blank=True, default='')),
-                ('legal_form_code', models.TextField(blank=True, default='')),
-                ('sector_code', models.TextField(blank=True, default='')),
-                ('employees', models.BigIntegerField(null=True)),
-                ('turnover', models.DecimalField(decimal_places=10, max_digits=40, null=True)),
-                ('physical_latitude', models.DecimalField(decimal_places=12, max_digits=20, null=True)),
-                ('physical_longitude', models.DecimalField(decimal_places=12, max_digits=20, null=True)),
-                ('web_address', models.TextField(blank=True, default='')),
-                ('email_address', models.TextField(blank=True, default='')),
-                ('phone_number', models.TextField(blank=True, default='')),
-                ('extra', models.JSONField(default=dict)),
-                ('loaded_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
-                ('loaded_by', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='units', to='imports.import')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("tax_ident", models.CharField(max_length=200)),
+                ("stat_ident", models.CharField(blank=True, default="", max_length=200)),
+                ("name", models.CharField(max_length=500)),
+                ("birth_date", models.DateField(null=True)),
+                ("death_date", models.DateField(null=True)),
+                ("valid_from", models.DateField(null=True)),
+                ("valid_to", models.DateField(null=True)),
+                ("physical_address_part1", models.TextField(blank=True, default="")),
+                ("physical_address_part2", models.TextField(blank=True, default="")),
+                ("physical_address_part3", models.TextField(blank=True, default="")),
+                ("physical_postcode", models.TextField(blank=True, default="")),
+                ("physical_postplace", models.TextField(blank=True, default="")),
+                ("physical_region_code", models.TextField(blank=True, default="")),
+                ("physical_country_iso_2", models.TextField(blank=True, default="")),
+                ("postal_address_part1", models.TextField(blank=True, default="")),
+                ("postal_address_part2", models.TextField(blank=True, default="")),
+                ("postal_address_part3", models.TextField(blank=True, default="")),
+                ("postal_postcode", models.TextField(blank=True, default="")),
+                ("postal_postplace", models.TextField(blank=True, default="")),
+                ("postal_region_code", models.TextField(blank=True, default="")),
+                ("postal_country_iso_2", models.TextField(blank=True, default="")),
+                ("primary_activity_category_code", models.TextField(blank=True, default="")),
+                ("secondary_activity_category_code", models.TextField(blank=True, default="")),
+                ("legal_form_code", models.TextField(blank=True, default="")),
+                ("sector_code", models.TextField(blank=True, default="")),
+                ("employees", models.BigIntegerField(null=True)),
+                ("turnover", models.DecimalField(decimal_places=10, max_digits=40, null=True)),
+                ("physical_latitude", models.DecimalField(decimal_places=12, max_digits=20, null=True)),
+                ("physical_longitude", models.DecimalField(decimal_places=12, max_digits=20, null=True)),
+                ("web_address", models.TextField(blank=True, default="")),
+                ("email_address", models.TextField(blank=True, default="")),
+                ("phone_number", models.TextField(blank=True, default="")),
+                ("extra", models.JSONField(default=dict)),
+                ("loaded_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                (
+                    "loaded_by",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="units",
+                        to="imports.import",
+                    ),
+                ),
             ],
         ),
         migrations.AddIndex(
-            model_name='import',
-            index=models.Index(fields=['-created_at'], name='import_newest'),
+            model_name="import",
+            index=models.Index(fields=["-created_at"], name="import_newest"),
         ),
         migrations.AddIndex(
-            model_name='importrow',
-            index=models.Index(condition=models.Q(('errors__isnull', False)), fields=['parent', 'number'], name='importrow_bad'),
+            model_name="importrow",
+            index=models.Index(
+                condition=models.Q(("errors__isnull", False)),
+                fields=["parent", "number"],
+                name="importrow_bad",
+            ),
         ),
         migrations.AddIndex(
-            model_name='importrow',
-            index=models.Index(condition=models.Q(('warnings__isnull', False)), fields=['parent', 'number'], name='importrow_doubtful'),
+            model_name="importrow",
+            index=models.Index(
+                condition=models.Q(("warnings__isnull", False)),
+                fields=["parent", "number"],
+                name="importrow_doubtful",
+            ),
         ),
         migrations.AddIndex(
-            model_name='unit',
-            index=django.contrib.postgres.indexes.GinIndex(django.contrib.postgres.search.SearchVector('name', config='simple'), name='unit_by_name'),
+            model_name="unit",
+            index=django.contrib.postgres.indexes.GinIndex(
+                django.contrib.postgres.search.SearchVector("name", config="simple"), name="unit_by_name"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='unit',
-            constraint=models.UniqueConstraint(fields=('tax_ident', 'valid_from'), name='unit_once_a_period', nulls_distinct=False),
+            model_name="unit",
+            constraint=models.UniqueConstraint(
+                fields=("tax_ident", "valid_from"), name="unit_once_a_period", nulls_distinct=False
+            ),
         ),
         migrations.AddConstraint(
-            model_name='unit',
-            constraint=models.CheckConstraint(condition=models.Q(('valid_from__isnull', True), ('valid_to__isnull', True), ('valid_to__gte', models.F('valid_from')), _connector='OR'), name='unit_period_runs_forward'),
+            model_name="unit",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    ("valid_from__isnull", True),
+                    ("valid_to__isnull", True),
+                    ("valid_to__gte", models.F("valid_from")),
+                    _connector="OR",
+                ),
+                name="unit_period_runs_forward",
+            ),
         ),
     ]
