@@ -34,7 +34,9 @@ def failed_csv(job: Job) -> str:
 def events_text(job: Job) -> str:
     """Return all events, oldest first, one a line."""
     rows = job.events.order_by("version").values_list("at", "level", "message")[:MAX_ROWS]
-    return "".join(f"{at:%Y-%m-%d %H:%M:%S} {level:7} {' '.join(text.split())}\n" for at, level, text in rows.iterator())
+    return "".join(
+        f"{at:%Y-%m-%d %H:%M:%S} {level:7} {' '.join(text.split())}\n" for at, level, text in rows.iterator()
+    )
 
 
 def attachment(text: str, name: str, content_type: str) -> HttpResponse:
@@ -42,5 +44,8 @@ def attachment(text: str, name: str, content_type: str) -> HttpResponse:
     return HttpResponse(
         text,
         content_type=f"{content_type}; charset=utf-8",
-        headers={"Content-Disposition": f'attachment; filename="{name}"', "X-Content-Type-Options": "nosniff"},
+        headers={
+            "Content-Disposition": f'attachment; filename="{name}"',
+            "X-Content-Type-Options": "nosniff",
+        },
     )

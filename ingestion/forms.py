@@ -1,11 +1,11 @@
-"""Forms made from a source's params: one field a kind of value, checked once more by the params themselves."""
+"""Forms made from a source's params: a field for each kind of value, checked again by the params."""
 
 import datetime
 import enum
 import types
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Any, Literal, Union, cast, get_args, get_origin
 from uuid import UUID
 
 from django import forms
@@ -53,11 +53,9 @@ class StartForm(forms.Form):
                 given[name] = str(value)
         return given
 
-    def files_given(self) -> dict[str, UploadedFile]:
+    def files_given(self) -> dict[str, "UploadedFile[Any]"]:
         """Return the files by field."""
-        return {
-            name: value for name, value in self.cleaned_data.items() if isinstance(value, UploadedFile)
-        }
+        return {name: value for name, value in self.cleaned_data.items() if isinstance(value, UploadedFile)}
 
     def kept(self) -> dict[str, UUID]:
         """Return the uploads of an earlier try by field."""
@@ -69,12 +67,12 @@ class StartForm(forms.Form):
 
     def keep(self, name: str, upload: Upload) -> None:
         """Show that a file is here already, so that a refused form does not ask for it again."""
-        self.data = self.data.copy()
-        self.data[self.add_prefix(name + KEPT)] = str(upload.pk)
+        self._bound_fields_cache.clear()  # type: ignore[attr-defined]  # they have kept the old help text
+        self.data = {**self.data.dict(), self.add_prefix(name + KEPT): str(upload.pk)}  # type: ignore[attr-defined]
         self.fields[name].required = False
         self.fields[name].help_text = f"{upload.name} is here already. Choose a file to replace it."
 
-    def add_problems(self, problems: list[dict[str, str]]) -> None:
+    def add_problems(self, problems: Sequence[Mapping[str, Any]]) -> None:
         """Put the errors of the verb at the fields they are about."""
         for problem in problems:
             name = problem["field"].split(".")[0]
@@ -82,7 +80,10 @@ class StartForm(forms.Form):
 
 
 def source_form(
-    source: Source, data: Mapping[str, Any] | None = None, files: Mapping[str, Any] | None = None, **kwargs: Any
+    source: Source,
+    data: Mapping[str, Any] | None = None,
+    files: Mapping[str, Any] | None = None,
+    **kwargs: Any,
 ) -> StartForm:
     """Return the form that starts a source."""
     uploads = upload_fields(source.params)
@@ -129,7 +130,9 @@ def _field(info: FieldInfo) -> forms.Field:
     if kind is Literal:
         return forms.ChoiceField(choices=[(str(value), _label(str(value))) for value in inner])
     if isinstance(kind, type) and issubclass(kind, enum.Enum):
-        return forms.ChoiceField(choices=[(one.value, getattr(one, "label", _label(one.name))) for one in kind])
+        return forms.ChoiceField(
+            choices=[(one.value, getattr(one, "label", _label(one.name))) for one in kind]
+        )
     if kind is list:
         return Lines(max_length=MAX_LIST)
     longest = _limit(info, "max_length")
@@ -147,7 +150,7 @@ def _describe(field: forms.Field, name: str, info: FieldInfo) -> None:
     field.required = info.is_required() and not isinstance(field, forms.BooleanField)
     field.initial = default.value if isinstance(default, enum.Enum) else default
     if isinstance(field, forms.ChoiceField) and not field.required and default is None:
-        field.choices = [("", "Any"), *field.choices]
+        field.choices = [("", "Any"), *cast("list[tuple[str, str]]", field.choices)]
     if isinstance(field, forms.CharField) and not isinstance(field, Lines):
         field.widget.attrs |= {"autocomplete": "off", "spellcheck": "false"}
 

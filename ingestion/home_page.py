@@ -29,12 +29,14 @@ def overview(user: Any) -> dict[str, Any]:
     active = mine.filter(state__in=OPEN).exclude(state=State.WAITING)
     running = list(active.filter(state=State.RUNNING).order_by("-pk")[:MAX_ACTIVE])
     queued = list(active.filter(state=State.PENDING).order_by("pk")[: MAX_ACTIVE - len(running)])
-    waiting = [job for job in mine.filter(state=State.WAITING).order_by("pk")[:MAX_WAITING] if can_act(user, job)]
+    waiting = [
+        job for job in mine.filter(state=State.WAITING).order_by("pk")[:MAX_WAITING] if can_act(user, job)
+    ]
     recent = list(mine.filter(state__in=FINAL).order_by("-pk")[:MAX_RECENT])
-    counts = {state: 0 for state in OPEN} | _counts(user)
+    counts = dict.fromkeys(OPEN, 0) | _counts(user)
     return {
         "active": running + queued,
-        "waiting": [{"job": job, "url": _review_url(job)} for job in waiting],
+        "waiting": waiting,
         "recent": recent,
         "running_count": counts[State.RUNNING],
         "queued_count": counts[State.PENDING],
@@ -48,11 +50,6 @@ def overview(user: Any) -> dict[str, Any]:
 def _counts(user: Any) -> dict[State, int]:
     rows = Job.objects.filter(owner=user, state__in=OPEN).values_list("state").annotate(Count("pk"))
     return {State(state): count for state, count in rows}
-
-
-def _review_url(job: Job) -> str:
-    give = getattr(source.find(job.source), "review_url", None)
-    return (give(job) if callable(give) else "") or job.get_absolute_url()
 
 
 def epoch() -> str:

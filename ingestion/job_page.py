@@ -75,14 +75,14 @@ def header(job: Job, user: Any, now: datetime) -> dict[str, Any]:
         "may_repeat": job.state in FINAL and mine and kind is not None,
         "mine": mine,
         "review_template": getattr(kind, "review_template", "") or "ingestion/_review.html",
-        "review_url": _review_url(kind, job) if waiting else "",
+        "review_url": review_url(job) if waiting else "",
         "refresh": job.state not in FINAL,
     }
 
 
-def _review_url(kind: Any, job: Job) -> str:
+def review_url(job: Job) -> str:
     """Return the page on which a source wants its answer given, or an empty text."""
-    give = getattr(kind, "review_url", None)
+    give = getattr(source.find(job.source), "review_url", None)
     return give(job) if callable(give) else ""
 
 
@@ -101,7 +101,9 @@ def steps(job: Job, now: datetime) -> list[StepRow]:
     return [_step(job, name, step, begin, end, axis) for name, step in named]
 
 
-def _step(job: Job, name: str, step: Mapping[str, Any], begin: datetime, end: datetime, axis: float) -> StepRow:
+def _step(
+    job: Job, name: str, step: Mapping[str, Any], begin: datetime, end: datetime, axis: float
+) -> StepRow:
     state = step.get("state") or "pending"
     status, spoken = _step_status(job, state)
     started, finished = _when(step.get("started_at")), _when(step.get("finished_at"))
@@ -140,7 +142,11 @@ def _step_status(job: Job, state: str) -> tuple[str, str]:
 
 def _when(text: str | None) -> datetime | None:
     found = parse_datetime(text) if text else None
-    return found if found is None or timezone.is_aware(found) else found.replace(tzinfo=timezone.get_default_timezone())
+    return (
+        found
+        if found is None or timezone.is_aware(found)
+        else found.replace(tzinfo=timezone.get_default_timezone())
+    )
 
 
 def _percent(seconds: float, axis: float) -> float:
@@ -163,7 +169,12 @@ def items(job: Job, query: Mapping[str, str]) -> dict[str, Any]:
         if (count := _count(job, name)) or name in ("all", chosen)
     ]
     shown = ITEM_FILTERS[chosen][1]
-    result: dict[str, Any] = {"filters": filters, "chosen": chosen, "any": bool(some), "many": len(some) > MAX_CHIPS}
+    result: dict[str, Any] = {
+        "filters": filters,
+        "chosen": chosen,
+        "any": bool(some),
+        "many": len(some) > MAX_CHIPS,
+    }
     if len(some) <= MAX_CHIPS:
         result["chips"] = [item for item in some if not shown or item.state in shown]
         result["failures"] = [item for item in some if item.state in FAILED][:GROUPS_FROM]
@@ -188,8 +199,18 @@ def _table(job: Job, rows: QuerySet[JobItem], chosen: str, query: Mapping[str, s
     found = list(rows[: ROWS + 1])
     last = found[ROWS - 1] if len(found) > ROWS else None
     kept = {"items": chosen, "code": code, "item": text}
-    following = urlencode({**{k: v for k, v in kept.items() if v}, "after": f"{last.ordinal}-{last.pk}"}) if last else ""
-    return {"table": found[:ROWS], "following": following, "code": code, "text": text, "paged": "after" in query}
+    following = (
+        urlencode({**{k: v for k, v in kept.items() if v}, "after": f"{last.ordinal}-{last.pk}"})
+        if last
+        else ""
+    )
+    return {
+        "table": found[:ROWS],
+        "following": following,
+        "code": code,
+        "text": text,
+        "paged": "after" in query,
+    }
 
 
 def _count(job: Job, name: str) -> int:
@@ -214,7 +235,7 @@ def strip(job: Job) -> list[dict[str, Any]]:
             FROM (SELECT state, ntile({STRIP_BLOCKS}) OVER (ORDER BY ordinal, id) AS block
                   FROM {table} WHERE job_id = %s) AS blocks
             GROUP BY block ORDER BY block
-            """,  # noqa: S608  # a constant and the table of our own model  # nosec B608
+            """,  # a constant and the table of our own model  # nosec B608
             [job.pk],
         )
         rows = cursor.fetchall()
@@ -243,18 +264,26 @@ def groups(job: Job) -> list[dict[str, Any]]:
         .annotate(items=Count("pk"), example=Min("error"), tries=Max("tries"))
         .order_by("-items", "error_code")
     )
-    return [{**cause, "retryable": cause["tries"] != 1 or not cause["error_code"]} for cause in causes[:MAX_GROUPS]]
+    return [
+        {**cause, "retryable": cause["tries"] != 1 or not cause["error_code"]}
+        for cause in causes[:MAX_GROUPS]
+    ]
 
 
 def events(job: Job) -> list[dict[str, Any]]:
     """Return the last events, newest last."""
     rows = list(job.events.order_by("-version")[:MAX_EVENTS])
-    return [{"event": row, "status": words.LEVEL[row.level][0], "icon": words.LEVEL[row.level][1]} for row in rows[::-1]]
+    return [
+        {"event": row, "status": words.LEVEL[row.level][0], "icon": words.LEVEL[row.level][1]}
+        for row in rows[::-1]
+    ]
 
 
 def side(job: Job, user: Any) -> dict[str, Any]:
     """Return the details, the runs before and after, and whether the user follows."""
-    attempt = job.attempts.order_by("-number").values_list("worker", flat=True).first() if job.attempt else None
+    attempt = (
+        job.attempts.order_by("-number").values_list("worker", flat=True).first() if job.attempt else None
+    )
     visible = visible_jobs(user).select_related("owner")
     related = list(visible.filter(Q(pk=job.retry_of_id) | Q(retry_of=job.pk)).order_by("-pk")[:EARLIER])
     if job.unique_key and job.owner_id:
@@ -281,6 +310,8 @@ def context(job: Job, user: Any, query: Mapping[str, str]) -> dict[str, Any]:
         "groups": groups(job),
         "events": events(job),
         "now": now,
-        "fragment_query": urlencode({k: query[k] for k in ("items", "item", "code", "after") if query.get(k)}),
+        "fragment_query": urlencode(
+            {k: query[k] for k in ("items", "item", "code", "after") if query.get(k)}
+        ),
         **side(job, user),
     }

@@ -44,7 +44,10 @@ class Filters:
     @classmethod
     def from_query(cls, query: Mapping[str, str]) -> "Filters":
         """Read the filters of a URL."""
-        said = {name: (query.get(name) or "").replace("\0", "").strip()[:MAX_QUERY] for name in cls.__annotations__}
+        said = {
+            name: (query.get(name) or "").replace("\0", "").strip()[:MAX_QUERY]
+            for name in cls.__annotations__
+        }
         return cls(**{**said, "state": said["state"] if said["state"] in STATES else ""})
 
     def query(self, **changes: str) -> str:

@@ -1,5 +1,6 @@
 """The pages: fetch with the access check, validate, call one verb, respond."""
 
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
 from uuid import UUID
@@ -16,8 +17,11 @@ from ingestion import downloads, home_page, job_page, lifecycle, lists, serializ
 from ingestion.access import can_act, visible_jobs
 from ingestion.forms import AnswerForm, StartForm, source_form
 from ingestion.lifecycle import Refused
-from ingestion.models import State
+from ingestion.models import Job, State
 from notifications import inbox
+
+# What the bulk bar can do to a job.
+VERBS: dict[str, Callable[[Job, Any], Any]] = {"cancel": lifecycle.cancel, "retry": lifecycle.retry}
 
 
 @login_required
@@ -55,7 +59,8 @@ def job(request: HttpRequest, pk: UUID) -> HttpResponseBase:
     target = _target(request)
     now = timezone.now()
     # What is not in the row's version but shows all the same is in the tag too.
-    tag = f'"{home_page.epoch()}:{found.version}:{serializers.display(found, now)}:{can_act(request.user, found):d}"'
+    shown = serializers.display(found, now)
+    tag = f'"{home_page.epoch()}:{found.version}:{shown}:{can_act(request.user, found):d}"'
     if target and request.headers.get("If-None-Match") == tag:
         return HttpResponse(status=HTTPStatus.NOT_MODIFIED, headers={"ETag": tag})
     if target.startswith("row-"):
@@ -151,7 +156,9 @@ def answer(request: HttpRequest, pk: UUID) -> HttpResponseBase:
         data = {"reason": form.cleaned_data.get("reason", "")}
         if form.cleaned_data.get("file"):
             file = form.cleaned_data["file"]
-            data["file"] = str(uploads.store(request.user, file.name, file, source=source.find(found.source)).pk)
+            data["file"] = str(
+                uploads.store(request.user, file.name, file, source=source.find(found.source)).pk
+            )
         lifecycle.answer(found, form.cleaned_data.get("answer", ""), data, request.user)
     except Refused as refused:
         return _refused(request, refused, found)
@@ -160,6 +167,14 @@ def answer(request: HttpRequest, pk: UUID) -> HttpResponseBase:
         context = {**job_page.context(found, request.user, request.GET), "answer_form": form}
         return render(request, "ingestion/job.html", context, status=problem.status)
     return redirect(found)
+
+
+@login_required
+@require_safe
+def review(request: HttpRequest, pk: UUID) -> HttpResponseBase:
+    """Go to where the job wants its answer given: a page of its source, or its own."""
+    found = _visible(request, pk)
+    return redirect(job_page.review_url(found) or found)
 
 
 @login_required
@@ -180,20 +195,19 @@ def follow(request: HttpRequest, pk: UUID) -> HttpResponseBase:
 def bulk(request: HttpRequest) -> HttpResponseBase:
     """Cancel or retry the chosen jobs, or all that match the filter, and say how many."""
     filters = lists.Filters.from_query(request.POST)
-    verb = {"cancel": lifecycle.cancel, "retry": lifecycle.retry}.get(request.POST.get("verb", ""))
-    if verb is None:
+    verb = request.POST.get("verb", "")
+    if verb not in VERBS:
         return render(request, "errors/400.html", status=HTTPStatus.BAD_REQUEST)
     done = 0
     chosen = lists.chosen(request.user, filters, request.POST)
     for one in chosen:
         try:
             if can_act(request.user, one):
-                verb(one, request.user)
+                VERBS[verb](one, request.user)
                 done += 1
         except Refused:  # it ended meanwhile, or there is nothing to retry: counted below
             continue
-    said = {"cancel": "cancelled", "retry": "retried"}[request.POST["verb"]]
-    text = f"{done:,} of {len(chosen):,} {said}."
+    text = f"{done:,} of {len(chosen):,} {'cancelled' if verb == 'cancel' else 'retried'}."
     (messages.success if done == len(chosen) else messages.warning)(request, text)
     query = filters.query()
     return redirect(f"{request.path.removesuffix('bulk/')}{'?' if query else ''}{query}")
@@ -215,6 +229,17 @@ def events_text(request: HttpRequest, pk: UUID) -> HttpResponseBase:
     return downloads.attachment(downloads.events_text(found), f"events-{found.pk}.txt", "text/plain")
 
 
+class NoSuchJob(Http404):
+    """A job that is absent or not visible, which is the same. `for_people` is shown on the page."""
+
+    def __init__(self, pk: UUID) -> None:
+        super().__init__()
+        self.for_people = (
+            f"Job {str(pk)[-8:]} does not exist, it was removed, or it is not yours to see. "
+            "Whoever started it can tell you."
+        )
+
+
 # ---- what the views share ---------------------------------------------------------------------------------
 
 
@@ -226,10 +251,7 @@ def _target(request: HttpRequest) -> str:
 def _visible(request: HttpRequest, pk: UUID) -> Any:
     found = serializers.for_json(visible_jobs(request.user)).filter(pk=pk).first()
     if found is None:
-        raise Http404(
-            f"Job {str(pk)[-8:]} does not exist, it was removed, or it is not yours to see. "
-            "Whoever started it can tell you."
-        )
+        raise NoSuchJob(pk)
     return found
 
 

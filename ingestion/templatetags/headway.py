@@ -8,6 +8,7 @@ from django import template
 from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
 from django.utils.html import format_html
+from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.safestring import SafeString
 
 from ingestion import figures, source, words
@@ -55,7 +56,9 @@ def chip(item: JobItem, href: str = "") -> SafeString:
         '{}<span>{}</span><span class="sr">, {}{}</span>', icon(picture), item.label or item.key, said, why
     )
     if not href:
-        return format_html('<span class="chip" data-status="{}" data-key="{}">{}</span>', status, item.key, inner)
+        return format_html(
+            '<span class="chip" data-status="{}" data-key="{}">{}</span>', status, item.key, inner
+        )
     return format_html(
         '<a class="chip" data-status="{}" data-key="{}" href="{}">{}</a>', status, item.key, href, inner
     )
@@ -68,9 +71,9 @@ def bar(job: Job, noun: str = "items", css: str = "") -> SafeString:
     live = SafeString(' data-field="bar"') if job.state not in FINAL else ""
     if not job.items_total and job.progress <= 0 and job.state == State.RUNNING:
         return format_html(
-            '<div class="bar{}" role="progressbar" aria-label="{}" aria-valuetext="{}" data-indeterminate{}>'
-            '<svg aria-hidden="true"><rect data-status="running" x="0%" width="40%" height="100%"/></svg></div>',
-            _css(css), name, job.message or "Working, no total yet", live,
+            '<div class="bar{}" role="progressbar" aria-label="{}" aria-valuetext="{}" data-indeterminate>'
+            '<svg aria-hidden="true"><rect data-status="running" width="40%" height="100%"/></svg></div>',
+            _css(css), name, job.message or "Working, no total yet",
         )  # fmt: skip
     done, failed = figures.bar(job)
     return format_html(
@@ -93,7 +96,11 @@ def _rect(status: str, field: str, x: float, width: float, job: Job) -> SafeStri
     # An empty part is drawn too: a live page only sets x and width.
     live = format_html(' data-field="{}"', field) if job.state not in FINAL else ""
     return format_html(
-        '<rect data-status="{}" x="{}%" width="{}%" height="100%"{}/>', status, f"{x:.2f}", f"{width:.2f}", live
+        '<rect data-status="{}" x="{}%" width="{}%" height="100%"{}/>',
+        status,
+        f"{x:.2f}",
+        f"{width:.2f}",
+        live,
     )
 
 
@@ -175,6 +182,12 @@ def finished_items(job: Job) -> int:
 def open_items(job: Job) -> int:
     """Return how many items of a job wait for their outcome."""
     return max(0, job.items_total - finished_items(job))
+
+
+@register.filter
+def local(url: str) -> str:
+    """Return a link that stays on this site, or nothing: other addresses are shown as text."""
+    return url if url.startswith("/") and url_has_allowed_host_and_scheme(url, allowed_hosts=None) else ""
 
 
 @register.filter

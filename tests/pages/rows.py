@@ -6,7 +6,7 @@ from uuid import uuid4
 
 from django.utils import timezone
 
-from ingestion.models import Job, JobEvent, JobItem, State
+from ingestion.models import Job, JobEvent, JobItem
 
 STEPS = {
     "look": {"label": "Look around", "weight": 10},
@@ -28,7 +28,11 @@ def job(owner: Any, state: str = "pending", **values: Any) -> Job:
             "attempt": 1,
         },
         "waiting": {
-            "waiting_for": {"kind": "review", "since": now.isoformat(), "text": "61 of 5,000 rows need a decision"},
+            "waiting_for": {
+                "kind": "review",
+                "since": now.isoformat(),
+                "text": "61 of 5,000 rows need a decision",
+            },
             "started_at": begun,
             "attempt": 1,
         },
@@ -51,7 +55,14 @@ def steps(**states: str) -> dict[str, dict[str, Any]]:
         state = states.get(name, "pending")
         started = (now - timedelta(seconds=300 - 60 * n)).isoformat() if state != "pending" else None
         finished = (now - timedelta(seconds=240 - 60 * n)).isoformat() if state == "completed" else None
-        found[name] = {**step, "state": state, "started_at": started, "finished_at": finished, "done": 0, "total": None}
+        found[name] = {
+            **step,
+            "state": state,
+            "started_at": started,
+            "finished_at": finished,
+            "done": 0,
+            "total": None,
+        }
     return found
 
 
@@ -62,11 +73,15 @@ def items(of: Job, states: dict[str, int], **values: Any) -> None:
         for _ in range(count):
             n = len(rows)
             bad = {"error_code": "broken_box", "error": "The box is broken."} if state == "failed" else {}
-            rows.append(
-                JobItem(
-                    job=of, step="fill", key=f"k{n:04}", label=f"Box {n:04}", ordinal=n, state=state, **(bad | values)
-                )
-            )
+            fields = {
+                "key": f"k{n:04}",
+                "label": f"Box {n:04}",
+                "ordinal": n,
+                "state": state,
+                **bad,
+                **values,
+            }
+            rows.append(JobItem(job=of, step="fill", **fields))
     JobItem.objects.bulk_create(rows)
     failed = states.get("failed", 0) + states.get("quarantined", 0)
     Job.objects.filter(pk=of.pk).update(

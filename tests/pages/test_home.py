@@ -55,8 +55,8 @@ def test_only_five_active_and_six_recent_are_shown(client: Client, alice):
         rows.job(alice, "completed", subject=f"end {n}")
     client.force_login(alice)
     page = client.get(HOME).content.decode()
-    assert page.count('>run ') == 5
-    assert page.count('>end ') == 6
+    assert page.count(">run ") == 5
+    assert page.count(">end ") == 6
 
 
 def test_rows_cost_no_query_each(client: Client, alice, django_assert_max_num_queries):

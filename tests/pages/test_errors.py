@@ -1,0 +1,76 @@
+"""Error pages: right status, one main action, the menu, and a reference on 500 (UX 50)."""
+
+import re
+
+import pytest
+from django.core.exceptions import PermissionDenied
+from django.template.loader import render_to_string
+from django.test import Client, RequestFactory
+
+from config import errors
+from tests.pages import rows
+
+pytestmark = pytest.mark.django_db
+STATUSES = [400, 403, 404, 409, 413, 429, 500, 503]
+
+
+@pytest.mark.parametrize("status", STATUSES)
+def test_each_has_one_main_action_and_the_menu_and_no_trace(status):
+    html = render_to_string(f"errors/{status}.html", {"reference": "ab12"})
+    main = html[html.index("<main") : html.index("</main>")]
+    assert main.count("btn primary") == 1
+    assert 'id="nav"' in html
+    assert html.count("<h1") == 1
+    assert "Traceback" not in html
+    assert ("ab12" in html) == (status == 500)
+
+
+@pytest.mark.parametrize("status", STATUSES)
+def test_each_can_be_shown_without_a_database(status, django_db_blocker):
+    with django_db_blocker.block():
+        render_to_string(f"errors/{status}.html", {"reference": "ab12"})
+
+
+def test_an_unknown_address_keeps_the_menu(client: Client, alice):
+    client.force_login(alice)
+    response = client.get("/no/such/page/")
+    assert response.status_code == 404
+    assert 'href="/jobs/"' in response.content.decode()
+
+
+def test_404_of_a_job_says_which(client: Client, alice):
+    client.force_login(alice)
+    response = client.get("/jobs/0198c0de-0000-7000-8000-00000000beef/")
+    assert response.status_code == 404
+    assert "Job 0000beef does not exist" in response.content.decode()
+
+
+def test_403(alice):
+    request = RequestFactory().get("/")
+    request.user = alice
+    assert errors.forbidden(request, PermissionDenied()).status_code == 403
+
+
+def test_500_has_a_reference_and_nothing_else_about_us(client: Client, alice, monkeypatch):
+    from ingestion import home_page
+
+    def broken(user):
+        raise RuntimeError("secret detail in SELECT 1")
+
+    monkeypatch.setattr(home_page, "overview", broken)
+    client.force_login(alice)
+    client.raise_request_exception = False
+    response = client.get("/")
+    html = response.content.decode()
+    assert response.status_code == 500
+    assert re.search(r"reference <code>[0-9a-f]{32}</code>", html)
+    assert response["X-Request-Id"] in html
+    assert "secret detail" not in html and "RuntimeError" not in html
+
+
+def test_409_shows_the_job(client: Client, alice):
+    job = rows.job(alice, "completed")
+    client.force_login(alice)
+    response = client.post(f"{job.get_absolute_url()}cancel/")
+    assert response.status_code == 409
+    assert f'href="{job.get_absolute_url()}"' in response.content.decode()

@@ -1,0 +1,120 @@
+"""What holds for every page: sizes, no inline style, no script without a file, one word per state."""
+
+import gzip
+import re
+from pathlib import Path
+
+import pytest
+from django.contrib.staticfiles import finders
+from django.test import Client
+
+from ingestion import words
+from ingestion.models import ItemState, Level, PendingReason, State
+from ingestion.serializers import display
+from tests.pages import rows
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+TEMPLATES = sorted((ROOT / "templates").rglob("*.html"))
+OWN_SCRIPTS = ("headway/page.js", "headway/theme.js")
+
+
+def zipped(name: str) -> int:
+    path = finders.find(name)
+    assert path, name
+    return len(gzip.compress(Path(path).read_bytes(), 9))
+
+
+def test_sizes():
+    """UX 49, gzipped: CSS 12 KB, live.js 12 KB, other own scripts 20 KB, first page 120 KB."""
+    css = zipped("headway/headway.css")
+    live = zipped("realtime/live.js")
+    own = sum(zipped(name) for name in OWN_SCRIPTS)
+    assert css <= 12_000 and live <= 12_000 and own <= 20_000
+    assert css + live + own + zipped("django_htmx/htmx-2.min.js") <= 100_000
+
+
+@pytest.mark.django_db
+def test_the_first_page_is_small(client: Client, alice):
+    for _ in range(8):
+        rows.job(alice, "running")
+        rows.job(alice, "completed")
+    client.force_login(alice)
+    assert len(gzip.compress(client.get("/").content)) <= 20_000
+
+
+@pytest.mark.parametrize("path", TEMPLATES, ids=lambda path: path.name)
+def test_templates_need_no_hole_in_the_csp(path):
+    """UX 48."""
+    text = path.read_text()
+    assert not re.search(
+        r"\sstyle=|<style|javascript:|\son(click|load|error|change|submit|input|focus|blur|key\w+|mouse\w+)=",
+        text,
+    )
+    for script in re.findall(r"<script[^>]*>", text):
+        assert "src=" in script
+
+
+def test_own_scripts_write_no_html():
+    """SEC35."""
+    for path in (ROOT / "static").rglob("*.js"):
+        assert not re.search(
+            r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval\(", path.read_text()
+        ), path
+
+
+@pytest.mark.django_db
+def test_every_state_has_a_word_and_an_icon(alice):
+    shown = {display(rows.job(alice, state)) for state in State}
+    for reason in PendingReason.values[1:]:
+        shown.add(display(rows.job(alice, "pending", pending_reason=reason)))
+    shown |= {"cancelling", "stale", "waiting_for_upload", "rejected"}
+    assert shown <= words.STATUS.keys()
+    assert set(ItemState.values) <= words.CHIP.keys()
+    assert set(Level.values) <= words.LEVEL.keys()
+    icons = (ROOT / "templates" / "_icons.html").read_text()
+    used = {icon for icon, _ in words.STATUS.values()} | {icon for _, icon, _ in words.CHIP.values()}
+    used |= {icon for _, icon in words.LEVEL.values()}
+    used |= {name for path in TEMPLATES for name in re.findall(r'{% icon "(\w+)"', path.read_text())}
+    assert all(f'id="i-{name}"' in icons for name in used)
+
+
+@pytest.mark.django_db
+def test_every_answer_has_a_csp_and_is_not_kept(client: Client, alice):
+    client.force_login(alice)
+    for url in ("/", "/jobs/", rows.job(alice, "running").get_absolute_url(), "/no/such/"):
+        response = client.get(url)
+        assert "default-src 'none'" in response["Content-Security-Policy"]
+        assert "unsafe" not in response["Content-Security-Policy"]
+        assert "no-store" in response["Cache-Control"]
+        assert response["X-Content-Type-Options"] == "nosniff"
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    "target",
+    ["//evil.test", "/\\evil.test", "/\t/evil.test", "https:evil.test", "http://testserver@evil.test",
+     "https://evil.test/", "\\\\evil.test", "javascript:alert(1)", "/%0a/evil.test\n", "http:///evil.test"],
+)  # fmt: skip
+def test_sign_in_never_leaves_the_site(client: Client, alice, target):
+    """SEC32."""
+    response = client.post("/signin/", {"username": "alice", "password": "alice's secret", "next": target})
+    assert response.status_code == 302
+    assert re.match(r"^/(?![/\\])", response["Location"])
+    assert "evil.test" not in response["Location"] or response["Location"].startswith("/%")
+
+
+@pytest.mark.django_db
+def test_sign_in_keeps_the_name_and_says_what_is_wrong(client: Client, alice):
+    response = client.post("/signin/", {"username": "alice", "password": "wrong", "next": "/jobs/"})
+    html = response.content.decode()
+    assert 'role="alert"' in html and "do not match" in html
+    assert 'value="alice"' in html and "wrong" not in html.split("</h1>")[1].split("do not match")[1]
+    assert '<input type="hidden" name="next" value="/jobs/">' in html
+
+
+@pytest.mark.django_db
+def test_sign_out_is_a_form(client: Client, alice):
+    client.force_login(alice)
+    assert '<form method="post" action="/signout/">' in client.get("/").content.decode()
+    assert "You are signed out" in client.post("/signout/").content.decode()
+    assert client.get("/")["Location"].startswith("/signin/")
