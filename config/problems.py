@@ -72,7 +72,16 @@ _OF_STATUS = {
     429: "rate_limited",
     503: "unavailable",
 }
-_DEFAULTS = {"type": "application/json", "n": 5, "things": "", "name": "", "reason": "", "method": "this method"}
+_DEFAULTS = {
+    "type": "application/json",
+    "n": 5,
+    "things": "things",
+    "name": "?",
+    "key": "?",
+    "field": "?",
+    "reason": "not as expected",
+    "method": "this method",
+}
 UNAVAILABLE_SECONDS = 5  # what Retry-After says while the database is away
 
 
