@@ -1,0 +1,238 @@
+"""The WebSocket at /ws/live/: who is there, what they ask. What they are told comes from the hub."""
+
+import asyncio
+import hashlib
+import logging
+import re
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+from uuid import uuid4
+
+from django.conf import settings
+from django.contrib.auth import get_user
+from django.contrib.sessions.backends.db import SessionStore
+from django.db import Error as DatabaseAway
+from django.http import HttpRequest, HttpResponse
+from django.middleware.csrf import CsrfViewMiddleware
+
+from realtime import hub as hubs
+from realtime import limits
+from realtime.frames import Ack, Frame, Hello, Subscribe, Unsubscribe, Wrong, encode, parse
+from realtime.limits import Close
+from realtime.origin import Scope, cookies, has_session_cookie, headers
+from realtime.sockets import Socket
+
+logger = logging.getLogger(__name__)
+
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+UserOfToken = Callable[[str], Any]  # a bearer token -> its user, or None
+
+# What the page's script was made of: another one after a reconnect means that a new version was deployed.
+BUILD = hashlib.sha256(
+    Path(__file__).with_name("static").joinpath("realtime", "live.js").read_bytes()
+).hexdigest()[:12]
+
+_SESSION_KEY = re.compile(r"[A-Za-z0-9]{8,64}", re.ASCII)
+
+
+class _Over(Exception):
+    """The connection ends with this code; `None` when the client ended it."""
+
+    def __init__(self, code: int | None) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+class LiveConsumer:
+    """An ASGI application for one path. It accepts first and judges then, so that a browser learns why.
+
+    user_of_token: looks a bearer token up; the caller's, because tokens are no business of this room.
+    """
+
+    def __init__(self, user_of_token: UserOfToken) -> None:
+        self.user_of_token = user_of_token
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()  # websocket.connect
+        await send({"type": "websocket.accept"})
+        hub = hubs.current()
+        try:
+            user = await _user(hub, scope, self.user_of_token)
+        except _Over as over:
+            await send({"type": "websocket.close", "code": over.code})
+            return
+        connection = Connection(hub, scope, receive, send, user)
+        await connection.run()
+
+
+class Connection:
+    """One accepted and signed-in socket."""
+
+    def __init__(self, hub: "hubs.Hub", scope: Scope, receive: Receive, send: Send, user: Any) -> None:
+        self.hub = hub
+        self.scope = scope
+        self.receive = receive
+        self.socket = Socket(
+            user,
+            lambda text: send({"type": "websocket.send", "text": text}),
+            lambda code: send({"type": "websocket.close", "code": code}),
+        )
+        self.greeted = False
+        self.frames: deque[float] = deque(maxlen=limits.FRAMES)
+        self.strikes: deque[float] = deque(maxlen=limits.STRIKES)
+
+    async def run(self) -> None:
+        """Serve the socket until one side closes it."""
+        self.hub.add(self.socket)
+        # A sweep of sessions and permissions joins here with the next step of this room.
+        try:
+            try:
+                async with asyncio.timeout(limits.HELLO_SECONDS):
+                    while not self.greeted:
+                        await self._next()
+            except TimeoutError:
+                raise _Over(Close.HELLO_TIMEOUT) from None
+            while True:
+                await self._next()
+        except _Over as over:
+            if over.code is not None:
+                await self.socket.finish(over.code)
+        finally:
+            self.hub.remove(self.socket)
+
+    async def _next(self) -> None:
+        message = await self.receive()
+        if message["type"] != "websocket.receive":
+            raise _Over(None)
+        if self.socket.closed:
+            return  # our close is under way
+        text = message.get("text")
+        if text is None:
+            raise _Over(Close.BINARY)
+        self._count(self.frames, limits.FRAMES_SECONDS, Close.TOO_MANY)
+        frame = parse(text)
+        if isinstance(frame, Wrong):
+            self._wrong(frame)
+        elif isinstance(frame, Hello):
+            await self._hello(frame)
+        elif not self.greeted:
+            self._wrong(Wrong(code="hello_first", message="The first frame is hello.", id=frame.id))
+        else:
+            self._serve(frame)
+
+    async def _hello(self, frame: Hello) -> None:
+        if self.greeted:
+            already = "hello was said already."
+            self._wrong(Wrong(code="already_hello", message=already, id=frame.id, strike=False))
+            return
+        if frame.v != limits.PROTOCOL:
+            raise _Over(Close.UPGRADE)
+        if has_session_cookie(self.scope) and not await self._csrf_holds(frame.csrf):
+            raise _Over(Close.FORBIDDEN)
+        if self.hub.draining:
+            raise _Over(Close.DRAINING)
+        self.greeted = True
+        welcome = {
+            "type": "welcome",
+            "v": limits.PROTOCOL,
+            "connection": uuid4().hex[:12],
+            "time": hubs.now_ms(),
+            "beat_ms": settings.WS_HEARTBEAT_SECONDS * 1000,
+            "limits": {
+                "frame_bytes": limits.MAX_FRAME,
+                "frames": limits.FRAMES,
+                "frames_seconds": limits.FRAMES_SECONDS,
+                "streams": limits.STREAMS_A_SOCKET,
+                "streams_a_frame": limits.STREAMS_A_FRAME,
+            },
+            "build": BUILD,
+        }
+        self.hub.put(self.socket, encode(welcome if frame.id is None else welcome | {"id": frame.id}))
+        self._subscribe(frame)
+
+    def _serve(self, frame: Frame) -> None:
+        match frame:
+            case Subscribe():
+                self._subscribe(frame)
+            case Unsubscribe():
+                self.hub.unsubscribe(self.socket, frame.streams)
+            case Ack():
+                # Credit and parking read `versions` with the next step of this room.
+                if frame.id is not None:
+                    self.hub.beat(self.socket, frame.id)
+
+    def _subscribe(self, frame: Hello | Subscribe) -> None:
+        if not self.hub.subscribe(self.socket, frame.streams, frame.id):
+            message = f"A socket watches at most {limits.STREAMS_A_SOCKET} streams."
+            self._wrong(Wrong(code="too_many_streams", message=message, id=frame.id, strike=False))
+
+    def _wrong(self, wrong: Wrong) -> None:
+        error = {"type": "error", "code": wrong.code, "message": wrong.message}
+        self.hub.put(self.socket, encode(error if wrong.id is None else error | {"id": wrong.id}))
+        if wrong.strike:
+            self.strikes.append(time.monotonic())
+            full = len(self.strikes) == limits.STRIKES
+            if full and self.strikes[-1] - self.strikes[0] <= limits.STRIKES_SECONDS:
+                raise _Over(Close.BAD_FRAMES)
+
+    def _count(self, times: deque[float], seconds: float, code: Close) -> None:
+        now = time.monotonic()
+        if len(times) == times.maxlen and now - times[0] <= seconds:
+            raise _Over(code)
+        times.append(now)
+
+    async def _csrf_holds(self, token: Any) -> bool:
+        if not isinstance(token, str):
+            return False
+        try:
+            return await self.hub.in_database(_csrf_holds, cookies(self.scope), token)
+        except DatabaseAway:
+            raise _Over(Close.DRAINING) from None
+
+
+def _csrf_holds(named: dict[str, str], token: str) -> bool:
+    """Say whether Django would take this token with these cookies."""
+    request = HttpRequest()
+    request.method = "POST"
+    request.COOKIES = named
+    request.META["HTTP_X_CSRFTOKEN"] = token
+    check = CsrfViewMiddleware(lambda request: HttpResponse())
+    check.process_request(request)
+    return check.process_view(request, _csrf_holds, (), {}) is None
+
+
+async def _user(hub: "hubs.Hub", scope: Scope, user_of_token: UserOfToken) -> Any:
+    """Return who is there; raise `_Over` with the code that says why not."""
+    try:
+        if has_session_cookie(scope):
+            user = await hub.in_database(_user_of_session, cookies(scope)[settings.SESSION_COOKIE_NAME])
+        else:
+            token = _bearer(scope)
+            user = None if token is None else await hub.in_database(user_of_token, token)
+    except DatabaseAway:
+        # Not signed out, only not to be found out: the client may come back.
+        raise _Over(Close.DRAINING) from None
+    if user is None:
+        raise _Over(Close.SIGNED_OUT)
+    return user
+
+
+def _user_of_session(key: str) -> Any:
+    if not _SESSION_KEY.fullmatch(key):
+        return None
+    # Django's own rules: expiry, the hash of the password, active users only.
+    user = get_user(SimpleNamespace(session=SessionStore(key)))  # type: ignore[arg-type]
+    return user if user.is_authenticated and user.is_active else None
+
+
+def _bearer(scope: Scope) -> str | None:
+    values = headers(scope, b"authorization")
+    if len(values) != 1:
+        return None
+    scheme, _, token = values[0].partition(" ")
+    return token.strip() if scheme.lower() == "bearer" and token.strip() else None

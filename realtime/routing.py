@@ -1,0 +1,28 @@
+"""WebSocket paths. Any that is not here is answered with 4404, never with an error of the server."""
+
+from typing import Any
+
+from realtime.consumers import LiveConsumer, UserOfToken
+from realtime.limits import Close
+from realtime.origin import OriginCheck, Scope
+
+LIVE = "/ws/live/"
+
+
+def websockets(user_of_token: UserOfToken, *, more: dict[str, Any] | None = None) -> Any:
+    """Return the ASGI application of all WebSockets.
+
+    user_of_token: a bearer token -> its user, or None. more: other paths -> their applications.
+    """
+    apps = {LIVE: LiveConsumer(user_of_token), **(more or {})}
+
+    async def route(scope: Scope, receive: Any, send: Any) -> None:
+        await apps.get(scope["path"], _no_such_path)(scope, receive, send)
+
+    return OriginCheck(route)
+
+
+async def _no_such_path(scope: Scope, receive: Any, send: Any) -> None:
+    await receive()
+    await send({"type": "websocket.accept"})  # a close before the accept would hide the code
+    await send({"type": "websocket.close", "code": Close.NO_SUCH_PATH})
