@@ -1,0 +1,129 @@
+"""A real browser against a real web process on the test's database."""
+
+import os
+import shutil
+import socket
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.request import urlopen
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from django.conf import settings
+
+from tests.waiting import until
+
+if TYPE_CHECKING:  # models cannot be imported before the settings are read, see tests/conftest.py
+    from tests.engine import Engine
+
+# Playwright's sync API keeps an event loop in this thread, and Django would refuse the database beside one.
+os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "1"
+
+CHROMIUM = next((path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), "")
+FLAGS = [
+    "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
+    "--disable-background-networking", "--disable-component-update", "--disable-dev-shm-usage",
+]  # fmt: skip
+RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+
+
+@pytest.fixture(scope="session")
+def browser_type_launch_args() -> dict[str, Any]:
+    """Use the system's Chromium."""
+    if not CHROMIUM:
+        pytest.skip("no Chromium on this machine")
+    return {"executable_path": CHROMIUM, "args": FLAGS}
+
+
+@pytest.fixture(scope="session")
+def site(django_db_setup: Any, django_db_blocker: Any) -> Iterator[str]:
+    """Serve the site for the whole run; return its address."""
+    from tests.engine import Engine
+
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    engine = Engine()
+    with django_db_blocker.unblock():
+        server = engine.start("serve", "--port", str(port), HEADWAY_ROLE="web")
+    address = f"http://127.0.0.1:{port}"
+    until(lambda: _answers(address, server, engine), 60, "the web process")
+    yield address
+    engine.stop()
+
+
+def _answers(address: str, server: "subprocess.Popen[bytes]", engine: "Engine") -> bool:
+    assert server.poll() is None, engine.log.read_text()
+    try:
+        with urlopen(f"{address}/healthz", timeout=1) as answer:  # noqa: S310
+            return bool(answer.status == 200)
+    except OSError:
+        return False
+
+
+@pytest.fixture
+def engine() -> "Iterator[Engine]":
+    """Workers and keepers of this test."""
+    from tests.engine import Engine
+
+    started = Engine()
+    yield started
+    started.stop()
+
+
+class Watched:
+    """What went wrong in a page while a test looked at it."""
+
+    def __init__(self, page: Any) -> None:
+        self.wrong: list[str] = []
+        self.outside: list[str] = []
+        page.on("pageerror", lambda error: self.wrong.append(f"error: {error}"))
+        page.on("console", self._said)
+        page.on("dialog", lambda dialog: (self.wrong.append(f"dialog: {dialog.message}"), dialog.dismiss()))
+
+    def _said(self, message: Any) -> None:
+        if message.type == "error" or "Content Security Policy" in message.text:
+            self.wrong.append(f"console: {message.text}")
+
+
+@pytest.fixture
+def signed_in(page: Any, context: Any, site: str, transactional_db: None) -> Callable[..., Any]:
+    """Return a function that opens a page as a user, with everything wrong in it noted at `page.watched`."""
+    from django.test import Client
+
+    page.watched = Watched(page)
+
+    def open_as(user: Any, path: str = "/") -> Any:
+        client = Client()
+        client.force_login(user)
+        key = client.cookies[settings.SESSION_COOKIE_NAME].value
+        context.add_cookies([{"name": settings.SESSION_COOKIE_NAME, "value": key, "url": site}])
+        page.goto(site + path)
+        return page
+
+    return open_as
+
+
+@pytest.fixture
+def violations() -> Callable[[Any], list[str]]:
+    """Return a function that lists what axe finds wrong in a page."""
+    axe = Axe()
+
+    def find(page: Any) -> list[str]:
+        found = axe.run(page, options={"runOnly": RULES}).response["violations"]
+        return [f"{one['id']}: {node['target']} {node['html'][:120]}" for one in found for node in one["nodes"]]
+
+    return find
+
+
+@pytest.fixture
+def picture() -> Callable[[Any, str], None]:
+    """Return a function that keeps a picture of a page, where PICTURES names a folder for people to look at."""
+
+    def keep(page: Any, name: str) -> None:
+        if folder := os.environ.get("PICTURES"):
+            page.screenshot(path=Path(folder) / f"{name}.png", full_page=True)
+
+    return keep

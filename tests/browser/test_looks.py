@@ -1,0 +1,142 @@
+"""Every page in a real browser: accessible, in both themes, on a phone, within the CSP, without sideways scroll."""
+
+import pytest
+
+from ingestion.models import Job
+from tests.pages import rows
+
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+
+LOOKS = {
+    "light": {"color_scheme": "light", "width": 1280},
+    "dark": {"color_scheme": "dark", "width": 1280},
+    "phone": {"color_scheme": "light", "width": 390},
+}
+PAGES = [
+    "home", "home-empty", "jobs", "jobs-empty", "running", "waiting", "many-errors", "failed", "queued", "404",
+    "refused-form", "signin", "signin-wrong", "signed-out", "403", "409",
+]  # fmt: skip
+
+
+def scene(name, alice, bob):
+    """Make what a page shows and return its address."""
+    steps = rows.steps(look="completed", fill="running")
+    running = {"steps": steps, "progress": 0.67, "rate": 3.1, "eta_seconds": 180, "message": "Reading box 17"}
+    if name in ("home", "jobs"):
+        one = rows.job(alice, "running", title="Shelves", subject="a very long name of a shelf " * 4, **running)
+        rows.items(one, {"done": 15, "failed": 1, "pending": 8})
+        for state in ("pending", "waiting", "completed", "partial", "failed", "cancelled"):
+            rows.job(alice, state)
+        rows.items(Job.objects.get(state="partial"), {"done": 12, "failed": 3})
+    if name in ("running", "failed", "queued", "waiting"):
+        state = "pending" if name == "queued" else name
+        job = rows.job(alice, state, **(running if state == "running" else {"steps": steps}))
+        if state != "pending":
+            rows.items(job, {"done": 15, "failed": 1, "pending": 8})
+        for n in range(12):
+            rows.event(job, f"Box {n} stored", level=["info", "success", "warning", "error"][n % 4])
+        return job.get_absolute_url()
+    if name == "many-errors":
+        job = rows.job(alice, "partial", steps=rows.steps(look="completed", fill="completed", tidy="completed"))
+        rows.items(job, {"done": 300, "failed": 20, "skipped": 3})
+        job.items.filter(state="failed", ordinal__lt=308).update(error_code="timed_out", tries=3)
+        return job.get_absolute_url()
+    return {"jobs": "/jobs/", "jobs-empty": "/jobs/?state=failed", "404": "/jobs/nothing/"}.get(name, "/")
+
+
+def opened(name, page, open_as, alice, bob):
+    path = scene(name, alice, bob)
+    if name.startswith("signin"):
+        page.goto(open_as.site + "/signin/?next=/jobs/")
+        if name == "signin-wrong":
+            page.fill("[name=username]", "maya")
+            page.fill("[name=password]", "wrong")
+            page.click("button[type=submit]")
+        return
+    open_as(alice, path)
+    if name == "signed-out":
+        page.click("[popovertarget=account]")
+        page.click("#account button[type=submit]")
+    if name == "refused-form":
+        page.goto(open_as.site + "/?kind=shelves")
+        page.eval_on_selector("#start form", "form => form.noValidate = true")
+        page.fill("[name=start-n]", "9999")
+        page.click("#start button[type=submit]")
+    if name in ("403", "409"):
+        owner, state = (bob, "running") if name == "403" else (alice, "completed")
+        job = rows.job(owner, state)
+        if name == "403":
+            from notifications import inbox
+
+            inbox.follow(alice, job.stream)
+        page.evaluate(
+            """(path) => { const form = document.querySelector("#account form"); form.action = path; form.submit() }""",
+            f"{job.get_absolute_url()}cancel/",
+        )
+        page.wait_for_url("**/cancel/")
+
+
+@pytest.mark.parametrize("look", LOOKS)
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_is_accessible_and_within_the_csp(
+    name, look, page, signed_in, site, alice, bob, violations, picture
+):
+    """UX 44, 48."""
+    page.set_viewport_size({"width": LOOKS[look]["width"], "height": 900})
+    page.emulate_media(color_scheme=LOOKS[look]["color_scheme"], reduced_motion="reduce")
+    outside = []
+    page.on("request", lambda request: request.url.startswith(site) or outside.append(request.url))
+    signed_in.site = site
+    opened(name, page, signed_in, alice, bob)
+    picture(page, f"{name}-{look}")
+    assert violations(page) == []
+    expected = {"404": "404", "403": "403", "409": "409", "refused-form": "422"}.get(name)
+    wrong = [one for one in page.watched.wrong if not (expected and f"status of {expected}" in one)]
+    assert wrong == []
+    assert [url for url in outside if not url.startswith("data:") and not url.startswith("ws")] == []
+
+
+@pytest.mark.parametrize("width", [320, 768, 1024])
+@pytest.mark.parametrize("name", PAGES)
+def test_no_page_scrolls_sideways(name, width, page, signed_in, site, alice, bob):
+    """UX 45."""
+    page.set_viewport_size({"width": width, "height": 800})
+    signed_in.site = site
+    opened(name, page, signed_in, alice, bob)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_the_theme_can_be_switched_and_stays(page, signed_in, alice):
+    page.emulate_media(color_scheme="light")
+    signed_in(alice)
+    page.click("[data-switch-theme]")
+    assert page.evaluate("document.documentElement.dataset.theme") == "dark"
+    page.reload()
+    assert page.evaluate("document.documentElement.dataset.theme") == "dark"
+
+
+def test_nothing_moves_with_reduced_motion(page, signed_in, alice):
+    """UX 46."""
+    page.emulate_media(reduced_motion="reduce")
+    signed_in(alice, scene("running", alice, None))
+    moving = "document.getAnimations().filter((a) => a.playState === 'running').length"
+    assert page.evaluate(moving) == 0
+
+
+def test_badges_keep_a_border_with_forced_colours(page, signed_in, alice):
+    """UX 46."""
+    page.emulate_media(forced_colors="active")
+    signed_in(alice, scene("running", alice, None))
+    assert page.eval_on_selector(".badge", "e => getComputedStyle(e).borderTopWidth") == "1px"
+
+
+def test_hostile_text_runs_nowhere(page, signed_in, alice):
+    """SEC34."""
+    evil = """"><img src=x onerror=alert(1)><script>alert(2)</script>'"`{{7*7}}${alert(3)}<svg/onload=alert(4)>"""
+    job = rows.job(alice, "partial", title=evil, subject=evil[:150])
+    rows.items(job, {"done": 1, "failed": 2}, label=evil, error=evil, url="javascript:alert(5)")
+    rows.event(job, evil)
+    for path in ("/", "/jobs/", job.get_absolute_url(), f"/jobs/?q={evil}"):
+        signed_in(alice, path)
+        page.wait_for_load_state("load")
+    assert page.watched.wrong == []
