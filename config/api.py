@@ -19,7 +19,7 @@ from config.middleware import exception_response
 from config.problems import Problem, field_errors, from_errors, problem_response
 from ingestion import api as jobs_api
 from ingestion import tokens, uploads_api
-from ingestion.lifecycle import Refused
+from ingestion.admission import Refused
 from ingestion.schemas import ProblemOut, start_adapter
 from ingestion.sources.imports import api as imports_api
 

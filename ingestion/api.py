@@ -16,7 +16,7 @@ from config import paging
 from config.http import JsonBody, RowId, StrictQuery, answer, json_object
 from config.problems import Problem, field_errors, from_errors, invalid
 from ingestion import access, idempotency, lifecycle, serializers, uploads, waiting
-from ingestion.lifecycle import Refused
+from ingestion.admission import Refused
 from ingestion.models import FINAL, OPEN, Job, JobEvent, JobItem, State
 from ingestion.schemas import (
     AnswerIn,

@@ -4,13 +4,11 @@ The database is the queue of record. A claim locks its queue, then looks, in a s
 snapshot is newer than the lock: inside one statement limits leak.
 """
 
+from typing import Any
 from uuid import UUID
 
-from django.db import connection, transaction
+from django.db import connection
 
-from ingestion import lifecycle
-from ingestion.failpoints import hit
-from ingestion.models import Job
 from ingestion.source import registry
 
 AGEING_SECONDS = 600  # a job climbs one priority class for each of these that it waited: nothing starves
@@ -30,7 +28,8 @@ _DUE = """
          AS limits(source, slots, key_slots) ON limits.source = j.source
     LEFT JOIN (SELECT source, count(*) AS n FROM ingestion_job WHERE state = 'running' GROUP BY 1)
          AS of_source ON of_source.source = j.source
-    LEFT JOIN (SELECT source, limit_key, count(*) AS n FROM ingestion_job WHERE state = 'running' GROUP BY 1, 2)
+    LEFT JOIN (SELECT source, limit_key, count(*) AS n FROM ingestion_job
+               WHERE state = 'running' GROUP BY 1, 2)
          AS of_key ON of_key.source = j.source AND of_key.limit_key = j.limit_key AND j.limit_key <> ''
     LEFT JOIN (SELECT owner_id, count(*) AS n FROM ingestion_job WHERE state = 'running' GROUP BY 1)
          AS of_owner ON of_owner.owner_id = j.owner_id
@@ -44,26 +43,18 @@ _FREE = "source_runs < slots AND (limit_key = '' OR key_runs < key_slots)"
 _ORDER = "class, owner_runs, created_at, id"
 
 
-def claim(queue: str, *, worker: str, token: UUID, rq_id: str = "") -> Job | None:
-    """Give the best claimable job of a queue to this worker, or return None."""
-    with transaction.atomic():
-        with connection.cursor() as cursor:
-            # A worker frozen inside the claim stops nobody longer than this.
-            cursor.execute("SET LOCAL idle_in_transaction_session_timeout = '2s'; SET LOCAL lock_timeout = '5s'")
-            cursor.execute("SELECT pg_advisory_xact_lock(%s, hashtext(%s))", [_QUEUE_LOCK, queue])
-        job_id = pick(queue)
-        if job_id is None:
-            return None
-        job = lifecycle.start(job_id, worker=worker, token=token, rq_id=rq_id)
-        hit("claim.before_commit")
-    hit("claim.after_commit")
-    return job
+def lock(queue: str) -> None:
+    """Let one worker at a time choose from a queue, until the end of the transaction."""
+    with connection.cursor() as cursor:
+        # A worker frozen inside the claim stops nobody longer than this.
+        cursor.execute("SET LOCAL idle_in_transaction_session_timeout = '2s'; SET LOCAL lock_timeout = '5s'")
+        cursor.execute("SELECT pg_advisory_xact_lock(%s, hashtext(%s))", [_QUEUE_LOCK, queue])
 
 
 def pick(queue: str) -> UUID | None:
     """Choose the best claimable job of a queue; the caller holds the queue's lock."""
     with connection.cursor() as cursor:
-        cursor.execute(f"SELECT id FROM ({_DUE}) due WHERE {_FREE} ORDER BY {_ORDER} LIMIT 1", _facts(queue))  # noqa: S608
+        cursor.execute(f"SELECT id FROM ({_DUE}) due WHERE {_FREE} ORDER BY {_ORDER} LIMIT 1", _facts(queue))
         row = cursor.fetchone()
     return None if row is None else row[0]
 
@@ -72,7 +63,7 @@ def claimable(queue: str, most: int) -> int:
     """Count the claimable jobs of a queue, at most `most`."""
     with connection.cursor() as cursor:
         cursor.execute(
-            f"SELECT count(*) FROM (SELECT 1 FROM ({_DUE}) due WHERE {_FREE} LIMIT %(most)s) found",  # noqa: S608
+            f"SELECT count(*) FROM (SELECT 1 FROM ({_DUE}) due WHERE {_FREE} LIMIT %(most)s) found",
             {**_facts(queue), "most": most},
         )
         return int(cursor.fetchone()[0])
@@ -91,19 +82,20 @@ def positions(queue: str) -> list[tuple[UUID, str, str]]:
                             ELSE CASE WHEN {_FREE} THEN '' ELSE
                                  CASE WHEN source_runs >= slots THEN slots || ' of ' || slots
                                       ELSE key_slots || ' of ' || key_slots END || ' busy, ' END ||
-                                 CASE WHEN place > %(shown)s THEN 'more than %(shown)s' ELSE ({before})::text END
-                                 || ' before yours' END AS words
+                                 CASE WHEN place > %(shown)s THEN 'more than %(shown)s'
+                                      ELSE ({before})::text END || ' before yours' END AS words
                 FROM (SELECT due.*, row_number() OVER (PARTITION BY source ORDER BY {_ORDER}) AS place
                       FROM ({_DUE}) due WHERE pending_reason IN ('queue', 'slot')) placed
             ) told
             WHERE (pending_reason, message) <> (reason, words) AND place <= %(shown)s + 1
-            """,  # noqa: S608
+            """,
             {**_facts(queue), "shown": POSITIONS_SHOWN},
         )
-        return cursor.fetchall()
+        rows: list[tuple[UUID, str, str]] = cursor.fetchall()
+    return rows
 
 
-def _facts(queue: str) -> dict[str, object]:
+def _facts(queue: str) -> dict[str, Any]:
     sources = [source for source in registry().values() if source.queue == queue]
     return {
         "queue": queue,

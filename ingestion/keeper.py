@@ -11,6 +11,8 @@ import time
 from collections import deque
 from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
+from itertools import pairwise
 from typing import Any
 from uuid import UUID
 
@@ -20,11 +22,11 @@ from django.db.models import F
 from django.db.models.functions import Now
 
 from ingestion import claims, lifecycle, queues, retention, schedules
+from ingestion.clock import ClockTimestamp
 from ingestion.failpoints import hit
-from ingestion.lifecycle import ClockTimestamp
 from ingestion.models import Job, JobAttempt, Process, State
+from ingestion.processes import BEAT_SECONDS, Beat
 from ingestion.source import QUEUES
-from ingestion.worker import BEAT_SECONDS, Beat
 from realtime.publish import publish
 
 log = structlog.get_logger(__name__)
@@ -35,7 +37,7 @@ OUTAGE_GAP = 5.0
 STOP_AFTER = timedelta(seconds=4)  # a cancel that is not obeyed: end the work-horse
 REVOKE_AFTER = timedelta(seconds=8)  # ... take the lease
 STALL_MINUTES = 5
-RESCUES_PER_TICK = 200
+PER_TICK = 200
 FORGET_PROCESS_AFTER = timedelta(minutes=10)
 
 
@@ -96,65 +98,63 @@ class Keeper:
             return True
         seen = [at for at in self.good_ticks if now - at < OUTAGE_WINDOW]
         times = [now - OUTAGE_WINDOW, *seen, now]
-        return any(later - earlier > OUTAGE_GAP for earlier, later in zip(times, times[1:], strict=False))
+        return any(later - earlier > OUTAGE_GAP for earlier, later in pairwise(times))
 
     def rescue(self) -> None:
         """Take the lease of workers that are gone, and end what is left of their sessions."""
-        lost = Job.objects.filter(state=State.RUNNING, lease_until__lt=ClockTimestamp())
-        for job_id, token in lost.values_list("pk", "lease_token")[:RESCUES_PER_TICK]:
+        for job in Job.objects.filter(state=State.RUNNING, lease_until__lt=ClockTimestamp())[:PER_TICK]:
             hit("keeper.before_rescue")
-            if self._take(job_id, token, lambda j=job_id, t=token: lifecycle.rescue(j, t, crashed=not self.outage())):
+            if self._take(job, partial(lifecycle.rescue, crashed=not self.outage())):
                 hit("keeper.after_rescue")
-                log.warning("rescued", job=str(job_id))
+                log.warning("rescued", job=str(job.pk))
 
     def escalate_cancels(self) -> None:
         """End the work-horse of a cancel that is not obeyed, then take its lease."""
-        asked = Job.objects.filter(
-            state=State.RUNNING, cancel_requested_at__lt=ClockTimestamp() - STOP_AFTER
-        ).annotate(clock=ClockTimestamp())
-        for job in asked[:RESCUES_PER_TICK]:
-            token = job.lease_token
-            if token is not None and job.clock - job.cancel_requested_at > REVOKE_AFTER:
-                self._take(job.pk, token, lambda j=job.pk, t=token: lifecycle.stop(j, t))
-            else:
-                attempt = JobAttempt.objects.filter(job=job, number=job.attempt).first()
-                if attempt is not None and attempt.rq_id:
-                    queues.stop(attempt.rq_id)
+        asked = Job.objects.filter(state=State.RUNNING, cancel_requested_at__lt=ClockTimestamp() - STOP_AFTER)
+        revoked = asked.filter(cancel_requested_at__lt=ClockTimestamp() - REVOKE_AFTER)
+        for job in revoked[:PER_TICK]:
+            self._take(job, lifecycle.stop)
+        current = JobAttempt.objects.filter(job__in=asked, number=F("job__attempt")).exclude(rq_id="")
+        for rq_id in current.values_list("rq_id", flat=True)[:PER_TICK]:
+            queues.stop(rq_id)
 
-    def _take(self, job_id: UUID, token: UUID, verb: Callable[[], bool]) -> bool:
+    def _take(self, job: Job, verb: Callable[[UUID, UUID], bool]) -> bool:
         """Run a verb that takes a lease away, past locks that the old attempt may still hold."""
+        if job.lease_token is None:
+            return False
         try:
             with transaction.atomic():
                 with connection.cursor() as cursor:
                     cursor.execute("SET LOCAL lock_timeout = '500ms'")
-                taken = verb()
+                taken = verb(job.pk, job.lease_token)
         except OperationalError as error:
             if "lock timeout" not in str(error):
                 raise
-            end_sessions(token)
+            end_sessions(job.lease_token)
             return False  # the next tick finds the row free
         if taken:
-            end_sessions(token)
+            end_sessions(job.lease_token)
         return taken
 
     def note_stalls(self) -> None:
         """Tell once that a running job makes no progress."""
-        still = Job.objects.filter(
-            state=State.RUNNING, progress_at__lt=ClockTimestamp() - timedelta(minutes=STALL_MINUTES)
-        )
-        for job_id, token in still.values_list("pk", "lease_token")[:RESCUES_PER_TICK]:
-            lifecycle.note_stall(job_id, token, STALL_MINUTES)
+        still = ClockTimestamp() - timedelta(minutes=STALL_MINUTES)
+        for job in Job.objects.filter(state=State.RUNNING, progress_at__lt=still)[:PER_TICK]:
+            if job.lease_token is not None:
+                lifecycle.note_stall(job.pk, job.lease_token, STALL_MINUTES)
 
     def tell_positions(self) -> None:
         """Write each waiting job's place where it changed."""
         for queue in QUEUES:
             for job_id, reason, words in claims.positions(queue):
-                rows = Job.objects.filter(pk=job_id, state=State.PENDING).exclude(pending_reason=reason, message=words)
+                rows = Job.objects.filter(pk=job_id, state=State.PENDING).exclude(
+                    pending_reason=reason, message=words
+                )
                 if rows.update(pending_reason=reason, message=words, version=F("version") + 1):
                     publish(f"job:{job_id}", Job.objects.values_list("version", flat=True).get(pk=job_id))
 
     def wake(self) -> None:
-        """Push tokens for what could run: covers lost pops, flushed Redis, retries, schedules and freed slots."""
+        """Push tokens for what could run: covers lost pops, a flushed Redis, retries, freed slots."""
         for queue in QUEUES:
             ready = claims.claimable(queue, max(1, queues.live_workers(queue)))
             if ready:
@@ -170,7 +170,7 @@ class Keeper:
 
 
 def end_sessions(token: UUID) -> int:
-    """End the database sessions of an attempt whose lease was taken: a stopped worker's locks would hang the next."""
+    """End the sessions of an attempt whose lease was taken: its locks would hang the next one."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity"

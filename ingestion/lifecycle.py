@@ -6,20 +6,32 @@ somebody was first, which is normal. Lock order: queue, objects, job, dependants
 """
 
 import random
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec
 from uuid import UUID
 
 import structlog
-from django.db import IntegrityError, connection, models, transaction
-from django.db.models import F, Q
-from django.db.models.functions import Now
-from pydantic import ValidationError
+from django.db import IntegrityError, transaction
+from django.db.models import F, Q, QuerySet
+from django.db.models.functions import Coalesce, Now
 
 from ingestion import claims, queues
+from ingestion.admission import (
+    MAX_PARENTS,
+    Refused,
+    check_capacity,
+    check_depth,
+    inherit,
+    invalid,
+    take_uploads,
+    validated,
+)
+from ingestion.clock import ClockTimestamp, read_clock
 from ingestion.failpoints import hit
+from ingestion.history import Figures, Note, record
 from ingestion.models import (
     ACTIVE_REASONS,
     FINAL,
@@ -27,48 +39,23 @@ from ingestion.models import (
     ItemState,
     Job,
     JobAttempt,
-    JobEvent,
     JobItem,
     JobNeed,
     Level,
     PendingReason,
     Priority,
     State,
-    Upload,
 )
-from ingestion.settings import LEASE, MAX_QUEUED, MAX_QUEUED_PER_USER
-from ingestion.source import Outcome, Source, SourceError, SourceParams, find, upload_fields
+from ingestion.settings import LEASE
+from ingestion.source import Outcome, Source, SourceError, SourceParams, find
 from notifications import inbox
 from realtime.publish import publish
 
 log = structlog.get_logger(__name__)
+P = ParamSpec("P")
 
-MAX_PARENTS = 50
-MAX_DEPTH = 10
 CRASHES_IN_A_ROW = 3  # at the third without progress the suspect is set aside
 CRASH_WAITS = (timedelta(0), timedelta(seconds=5))  # before the second and third start
-
-
-class ClockTimestamp(models.Func):
-    """The wall clock of the database; `now()` would be the start of the transaction."""
-
-    template = "clock_timestamp()"
-    output_field = models.DateTimeField()
-
-
-class Refused(Exception):
-    """A verb was refused; `code` and `message` are of the error catalogue."""
-
-    def __init__(
-        self,
-        code: str,
-        message: str,
-        *,
-        errors: list[dict[str, str]] | None = None,
-        retry_after: int | None = None,
-    ) -> None:
-        super().__init__(message)
-        self.code, self.message, self.errors, self.retry_after = code, message, errors or [], retry_after
 
 
 @dataclass(frozen=True)
@@ -77,24 +64,6 @@ class Created:
 
     job: Job
     created: bool
-
-
-@dataclass
-class Note:
-    """An event that is not written yet."""
-
-    kind: str
-    message: str
-    level: str = Level.INFO
-    data: dict[str, Any] = field(default_factory=dict)
-
-
-@dataclass
-class Figures:
-    """The reporter's last words, written together with the outcome: column values and events."""
-
-    columns: dict[str, Any] = field(default_factory=dict)
-    notes: list[Note] = field(default_factory=list)
 
 
 # ---- making -----------------------------------------------------------------------------------------------
@@ -112,12 +81,12 @@ def create(
 ) -> Created:
     """Make a job, or join the open one that does the same work.
 
-    kind: a registered source. params: what it is asked to do. owner: the user. run_after: not before this time.
+    kind: a registered source. params: what it is asked to do. owner: the user. run_after: not earlier.
     depends_on: jobs that must have ended completed or partial (`strict`: completed). Raises Refused.
     """
-    source, p = _validated(kind, params)
+    source, p = validated(kind, params)
     if len(depends_on) > MAX_PARENTS:
-        raise _invalid("depends_on", f"At most {MAX_PARENTS}.")
+        raise invalid("depends_on", f"At most {MAX_PARENTS}.")
     try:
         source.can_start(owner, p)
     except SourceError as error:
@@ -138,14 +107,14 @@ def create(
         priority=priority,
         run_after=run_after,
         pending_reason=PendingReason.SCHEDULE if run_after else PendingReason.QUEUE,
-        steps=_blank_steps(source),
+        steps={
+            step.name: {"label": step.label, "weight": step.weight, **_BLANK_STEP} for step in source.steps
+        },
     )
     return _insert(job, source, p, depends_on, strict)
 
 
-def retry(
-    job: Job, by: Any, *, keys: Sequence[str] | None = None, error_code: str | None = None
-) -> Created:
+def retry(job: Job, by: Any, *, keys: Sequence[str] | None = None, error_code: str | None = None) -> Created:
     """Make a job that does what an ended one left undone, or join its open retry.
 
     keys, error_code: only those failed items; the others stay as they ended. Raises Refused.
@@ -155,7 +124,7 @@ def retry(
         raise Refused("not_finished", "This job has not finished yet.")
     if parent.state == State.COMPLETED:
         raise Refused("nothing_to_retry", "There is nothing to retry.")
-    source, p = _validated(parent.source, parent.params)
+    source, p = validated(parent.source, parent.params)
     chosen = ~Q(state__in=(ItemState.DONE, ItemState.SKIPPED))
     if keys is not None:
         chosen &= Q(key__in=keys)
@@ -191,23 +160,23 @@ def _insert(
     p: SourceParams,
     parents: Sequence[Job],
     strict: bool,
-    inherited: models.QuerySet[JobItem] | None = None,
+    inherited: QuerySet[JobItem] | None = None,
 ) -> Created:
     for _ in range(3):  # the open job that we meet may end before we can join it
         try:
             with transaction.atomic():
-                _check_capacity(job)
+                check_capacity(job)
                 if parents:
-                    _check_depth(parents)
+                    check_depth(parents)
                     job.pending_reason = PendingReason.DEPENDENCY
                 with transaction.atomic():
                     job.save(force_insert=True)
-                _take_uploads(job, p)
+                take_uploads(job, p)
                 if inherited is not None:
-                    _inherit(job, inherited)
+                    inherit(job, inherited)
                 source.created(job, p)
                 JobNeed.objects.bulk_create(JobNeed(job=job, parent=one, strict=strict) for one in parents)
-                _record(job, [Note("created", f"{job.title} was asked for")], first=1)
+                record(job.pk, [Note("created", f"{job.title} was asked for")], 1)
                 if job.retry_of_id:
                     _announce_child(job.retry_of_id, job)
                 if parents:
@@ -223,7 +192,9 @@ def _insert(
             continue
         hit("job.create.after_commit")
         return Created(Job.objects.get(pk=job.pk), created=True)
-    raise Refused("queue_full", "The service is busy. Nothing was created. Try again in 5 seconds.", retry_after=5)
+    raise Refused(
+        "queue_full", "The service is busy. Nothing was created. Try again in 5 seconds.", retry_after=5
+    )
 
 
 def _join(job: Job, constraint: str) -> Job | None:
@@ -240,82 +211,29 @@ def _join(job: Job, constraint: str) -> Job | None:
     return found
 
 
-def _inherit(job: Job, rows: models.QuerySet[JobItem]) -> None:
-    copies = [
-        JobItem(
-            job=job,
-            step=row.step,
-            key=row.key,
-            label=row.label,
-            ordinal=row.ordinal,
-            state=ItemState.FAILED if row.state in (ItemState.PENDING, ItemState.RUNNING) else row.state,
-            error_code=row.error_code,
-            error=row.error,
-            tries=row.tries,
-            result=row.result,
-            url=row.url,
-            started_at=row.started_at,
-            finished_at=row.finished_at,
-            version=1,
-        )
-        for row in rows
-    ]
-    JobItem.objects.bulk_create(copies, batch_size=1000)
-    count = {state: sum(row.state == state for row in copies) for state in ItemState}
-    Job.objects.filter(pk=job.pk).update(
-        items_total=len(copies),
-        items_done=count[ItemState.DONE],
-        items_skipped=count[ItemState.SKIPPED],
-        items_failed=count[ItemState.FAILED] + count[ItemState.QUARANTINED],
-    )
-
-
 def _announce_child(parent_id: UUID, child: Job) -> None:
     # The one change a final row takes: its page must link to the retry.
     Job.objects.filter(pk=parent_id).update(version=F("version") + 1)
     parent = Job.objects.get(pk=parent_id)
-    _record(parent, [Note("retried", "A new job does the rest", data={"job": str(child.pk)})])
+    record(
+        parent.pk, [Note("retried", "A new job does the rest", data={"job": str(child.pk)})], parent.version
+    )
     publish(parent.stream, parent.version)
 
 
-def _take_uploads(job: Job, p: SourceParams) -> None:
-    for name in upload_fields(type(p)):
-        given = getattr(p, name)
-        if given is None:
-            continue
-        free = Q(job=None, expires_at__gt=ClockTimestamp()) | Q(job=job.retry_of_id, job__isnull=False)
-        taken = Upload.objects.filter(free, pk=given, owner=job.owner).update(job=job, expires_at=None)
-        if not taken:
-            raise _invalid(name, "This file is no longer available.")
-
-
-def _check_capacity(job: Job) -> None:
-    waiting = Job.objects.filter(
-        state=State.PENDING, pending_reason__in=(PendingReason.QUEUE, PendingReason.SLOT)
-    )
-    mine = waiting.filter(owner=job.owner, source=job.source)[:MAX_QUEUED_PER_USER].count()
-    if mine >= MAX_QUEUED_PER_USER:
-        raise Refused(
-            "quota_exceeded",
-            f"You already have {MAX_QUEUED_PER_USER} queued jobs, which is the limit.",
-            retry_after=60,
-        )
-    if waiting[:MAX_QUEUED].count() >= MAX_QUEUED:
-        raise Refused(
-            "queue_full", "The service is busy. Nothing was created. Try again in 60 seconds.", retry_after=60
-        )
-
-
-def _check_depth(parents: Sequence[Job]) -> None:
-    level = {parent.pk for parent in parents}
-    for _ in range(MAX_DEPTH):
-        level = set(JobNeed.objects.filter(job__in=level).values_list("parent", flat=True))
-        if not level:
-            return
-    raise _invalid("depends_on", f"At most {MAX_DEPTH} jobs deep.")
-
-
 # ---- running ----------------------------------------------------------------------------------------------
+
+
+def claim(queue: str, *, worker: str, token: UUID, rq_id: str = "") -> Job | None:
+    """Give the best claimable job of a queue to this worker, or return None."""
+    with transaction.atomic():
+        claims.lock(queue)
+        job_id = claims.pick(queue)  # its own statement: its snapshot must be newer than the lock
+        job = None if job_id is None else start(job_id, worker=worker, token=token, rq_id=rq_id)
+        hit("claim.before_commit")
+    if job is not None:
+        hit("claim.after_commit")
+    return job
 
 
 def start(job_id: UUID, *, worker: str, token: UUID, rq_id: str = "") -> Job | None:
@@ -327,7 +245,7 @@ def start(job_id: UUID, *, worker: str, token: UUID, rq_id: str = "") -> Job | N
         lease_token=token,
         lease_until=ClockTimestamp() + LEASE,
         attempt=F("attempt") + 1,
-        started_at=models.functions.Coalesce("started_at", Now()),
+        started_at=Coalesce("started_at", Now()),
         progress_at=ClockTimestamp(),
         message="",
         version=F("version") + 1,
@@ -337,108 +255,101 @@ def start(job_id: UUID, *, worker: str, token: UUID, rq_id: str = "") -> Job | N
     job = Job.objects.select_related("owner").get(pk=job_id)
     JobAttempt.objects.create(job=job, number=job.attempt, worker=worker, rq_id=rq_id)
     note = "Started" if job.attempt == 1 else f"Started again (attempt {job.attempt})"
-    _record(job, [Note("started", note, data={"attempt": job.attempt, "worker": worker})])
+    record(job.pk, [Note("started", note, data={"attempt": job.attempt, "worker": worker})], job.version)
     _tell(job)
     return job
 
 
-def finish(job_id: UUID, token: UUID, outcome: Outcome, figures: Figures | None = None) -> bool:
+def _holding(verb: Callable[Concatenate[Job, P], bool]) -> Callable[Concatenate[UUID, UUID, P], bool]:
+    """Make a verb of a locked running job one of (job id, lease token): False when the lease is gone."""
+
+    @wraps(verb)
+    def held(job_id: UUID, token: UUID, *args: P.args, **kwargs: P.kwargs) -> bool:
+        with transaction.atomic():
+            job = _held(job_id, token)
+            return job is not None and verb(job, *args, **kwargs)
+
+    return held  # type: ignore[return-value]  # mypy takes the names of its parameters for required
+
+
+@_holding
+def finish(job: Job, outcome: Outcome, figures: Figures | None = None) -> bool:
     """End an attempt whose code returned: completed, partial or failed by what became of its items."""
-    with transaction.atomic():
-        job = _held(job_id, token)
-        if job is None:
-            return False
-        source = find(job.source)
-        state, error = _judge(job, source.partial_at if source else 1.0)
-        text = outcome.text or _sentence(job, state)
-        note = Note(state, error["text"] if error else text, _LEVEL[state])
-        columns = {
-            "error": error,
-            "message": text[:300],
-            "result": dict(outcome.data) or None,
-            "result_url": outcome.url[:500],
-        }
-        if state == State.COMPLETED:
-            columns["progress"] = 1.0
-        return _end(job, state, note, columns, figures)
+    source = find(job.source)
+    state, error = _judge(job, source.partial_at if source else 1.0)
+    text = outcome.text or _sentence(job, state)
+    note = Note(state, error["text"] if error else text, _LEVEL[state])
+    columns: dict[str, Any] = {
+        "error": error,
+        "message": text[:300],
+        "result": dict(outcome.data) or None,
+        "result_url": outcome.url[:500],
+    }
+    if state == State.COMPLETED:
+        columns["progress"] = 1.0
+    return _end(job, state, note, columns, figures)
 
 
-def fail(
-    job_id: UUID, token: UUID, error: Mapping[str, str], figures: Figures | None = None, traceback: str = ""
-) -> bool:
+@_holding
+def fail(job: Job, error: Mapping[str, str], figures: Figures | None = None, traceback: str = "") -> bool:
     """End a running job as failed. `error` is {code, text}, the text for the user."""
-    with transaction.atomic():
-        job = _held(job_id, token)
-        if job is None:
-            return False
-        note = Note("failed", error["text"], Level.ERROR)
-        columns = {"error": dict(error), "message": error["text"][:300]}
-        return _end(job, State.FAILED, note, columns, figures, traceback=traceback)
+    note = Note("failed", error["text"], Level.ERROR)
+    columns = {"error": dict(error), "message": error["text"][:300]}
+    return _end(job, State.FAILED, note, columns, figures, traceback=traceback)
 
 
-def stop(job_id: UUID, token: UUID, figures: Figures | None = None) -> bool:
+@_holding
+def stop(job: Job, figures: Figures | None = None) -> bool:
     """End a running job as cancelled: its attempt obeyed, or was ended."""
-    with transaction.atomic():
-        job = _held(job_id, token)
-        return job is not None and _end(job, State.CANCELLED, _cancelled_note(job), {}, figures)
+    return _end(job, State.CANCELLED, _cancelled_note(job), {}, figures)
 
 
-def wait(job_id: UUID, token: UUID, kind: str, text: str, figures: Figures | None = None) -> bool:
+@_holding
+def wait(job: Job, kind: str, text: str, figures: Figures | None = None) -> bool:
     """End an attempt until a person has answered."""
-    with transaction.atomic():
-        job = _held(job_id, token)
-        if job is None:
-            return False
-        if job.cancel_requested_at is not None:
-            return _end(job, State.CANCELLED, _cancelled_note(job), {}, figures)
-        since = _clock().isoformat()
-        columns = {"waiting_for": {"kind": kind, "since": since, "text": text}, "message": text[:300]}
-        note = Note("waiting", text, Level.WARNING, {"kind": kind})
-        return _leave(job, State.WAITING, note, columns, figures, outcome="waiting")
+    if job.cancel_requested_at is not None:
+        return _end(job, State.CANCELLED, _cancelled_note(job), {}, figures)
+    since = read_clock().isoformat()
+    columns = {"waiting_for": {"kind": kind, "since": since, "text": text}, "message": text[:300]}
+    note = Note("waiting", text, Level.WARNING, {"kind": kind})
+    return _leave(job, State.WAITING, note, columns, figures, outcome="waiting")
 
 
-def release(job_id: UUID, token: UUID, figures: Figures | None = None) -> bool:
+@_holding
+def release(job: Job, figures: Figures | None = None) -> bool:
     """Give a running job back: its worker was told to stop. Counts as nothing."""
-    with transaction.atomic():
-        job = _held(job_id, token)
-        if job is None:
-            return False
-        note = Note("released", "The worker was stopped; the job goes on with the next one")
-        return _requeue(job, note, figures, outcome="released")
+    note = Note("released", "The worker was stopped; the job goes on with the next one")
+    return _requeue(job, note, figures, outcome="released")
 
 
+@_holding
 def try_again(
-    job_id: UUID,
-    token: UUID,
+    job: Job,
     error: Mapping[str, str],
     figures: Figures | None = None,
     traceback: str = "",
     retry_after: float | None = None,
 ) -> bool:
     """End a failed attempt: again later while the source's retries last, else failed."""
-    with transaction.atomic():
-        job = _held(job_id, token)
-        if job is None:
-            return False
-        source = find(job.source)
-        if source is None or job.failures >= source.retry.times:
-            note = Note("failed", error["text"], Level.ERROR)
-            columns = {"error": dict(error), "message": error["text"][:300]}
-            return _end(job, State.FAILED, note, columns, figures, traceback=traceback)
-        most = min(source.retry.backoff * 2**job.failures, source.retry.most)
-        seconds = min(retry_after, 3600.0) if retry_after else random.uniform(most / 2, most)  # noqa: S311
-        note = Note("retrying", f"{error['text']} Trying again in {seconds:.0f} s.", Level.WARNING)
-        columns = {"failures": job.failures + 1, "message": note.message[:300]}
-        return _requeue(
-            job,
-            note,
-            figures,
-            columns,
-            reason=PendingReason.RETRY,
-            after=timedelta(seconds=seconds),
-            outcome="retry",
-            traceback=traceback,
-        )
+    source = find(job.source)
+    if source is None or job.failures >= source.retry.times:
+        note = Note("failed", error["text"], Level.ERROR)
+        columns = {"error": dict(error), "message": error["text"][:300]}
+        return _end(job, State.FAILED, note, columns, figures, traceback=traceback)
+    most = min(source.retry.backoff * 2**job.failures, source.retry.most)
+    seconds = min(retry_after, 3600.0) if retry_after else random.uniform(most / 2, most)
+    note = Note("retrying", f"{error['text']} Trying again in {seconds:.0f} s.", Level.WARNING)
+    columns: dict[str, Any] = {"failures": job.failures + 1, "message": note.message[:300]}
+    return _requeue(
+        job,
+        note,
+        figures,
+        columns,
+        reason=PendingReason.RETRY,
+        after=timedelta(seconds=seconds),
+        outcome="retry",
+        traceback=traceback,
+    )
 
 
 def rescue(job_id: UUID, token: UUID, *, crashed: bool, expired: bool = True) -> bool:
@@ -465,10 +376,14 @@ def rescue(job_id: UUID, token: UUID, *, crashed: bool, expired: bool = True) ->
         # An item is written as running only after a crash: its own count is one behind.
         if crashes >= CRASHES_IN_A_ROW or (suspect and suspect.crashes >= CRASHES_IN_A_ROW - 1):
             if suspect is None:
-                text = "The job ended its worker three times in a row without getting further. It was stopped."
+                text = (
+                    "The job ended its worker three times in a row without getting further. It was stopped."
+                )
                 error = {"code": "crashed", "text": text}
                 end_note = Note("failed", text, Level.ERROR)
-                return _end(job, State.FAILED, end_note, {"error": error, "message": text}, None, outcome="crashed")
+                return _end(
+                    job, State.FAILED, end_note, {"error": error, "message": text}, None, outcome="crashed"
+                )
             columns |= _quarantine(job, suspect)
             note = Note("quarantined", f"{suspect.label or suspect.key} was set aside", Level.ERROR)
             wait_for = timedelta(0)
@@ -529,7 +444,7 @@ def answer(job: Job, answer: str, data: Mapping[str, Any], by: Any) -> Job:
             "answer": answer,
             "data": dict(data),
             "by": by.get_username(),
-            "at": _clock().isoformat(),
+            "at": read_clock().isoformat(),
         }
         columns: dict[str, Any] = {"answer": given, "waiting_for": None}
         if answer == "reject":
@@ -566,7 +481,11 @@ def delete(job: Job, by: Any) -> None:
 def make_due(limit: int = 1000) -> int:
     """Turn pending rows whose time has come (retry, schedule) into queued ones. Return how many."""
     due = Q(state=State.PENDING, pending_reason__in=(PendingReason.RETRY, PendingReason.SCHEDULE))
-    ids = Job.objects.filter(due, run_after__lte=ClockTimestamp()).order_by("run_after").values_list("pk", flat=True)
+    ids = (
+        Job.objects.filter(due, run_after__lte=ClockTimestamp())
+        .order_by("run_after")
+        .values_list("pk", flat=True)
+    )
     moved = 0
     for pk in ids[:limit]:
         with transaction.atomic():
@@ -612,10 +531,6 @@ _LEVEL = {
 }
 
 
-def _blank_steps(source: Source) -> dict[str, Any]:
-    return {step.name: {"label": step.label, "weight": step.weight, **_BLANK_STEP} for step in source.steps}
-
-
 def _held(job_id: UUID, token: UUID, **guard: Any) -> Job | None:
     """Lock and return the running job if this token still holds it."""
     return (
@@ -657,7 +572,7 @@ def _leave(
     if not Job.objects.filter(**guard).update(**values):
         return False
     job.refresh_from_db()
-    _record(job, notes, first=first)
+    record(job.pk, notes, first)
     hit(f"job.{outcome}.before_commit")
     return True
 
@@ -724,7 +639,7 @@ def _change(job: Job, notes: list[Note], **columns: Any) -> None:
     first = job.version + 1
     Job.objects.filter(pk=job.pk).update(version=F("version") + max(1, len(notes)), **columns)
     job.refresh_from_db()
-    _record(job, notes, first=first)
+    record(job.pk, notes, first)
     _tell(job)
 
 
@@ -786,21 +701,6 @@ def _close_attempt(job: Job, outcome: str, traceback: str) -> None:
     )
 
 
-def _record(job: Job, notes: Sequence[Note], first: int | None = None) -> None:
-    first = job.version - len(notes) + 1 if first is None else first
-    JobEvent.objects.bulk_create(
-        JobEvent(
-            job=job,
-            version=first + n,
-            level=note.level,
-            kind=note.kind,
-            message=note.message[:500],
-            data=note.data,
-        )
-        for n, note in enumerate(notes)
-    )
-
-
 def _people(job: Job) -> set[int]:
     people = inbox.followers(job.stream)
     return people | {job.owner_id} if job.owner_id else people
@@ -822,37 +722,6 @@ def _wake_after_commit(queue: str) -> None:
     transaction.on_commit(wake, robust=True)
 
 
-def _validated(kind: str, params: Mapping[str, Any] | SourceParams) -> tuple[Source, Any]:
-    source = find(kind)
-    if source is None:
-        raise _invalid("source", f"There is no source called {kind!r}.")
-    if isinstance(params, SourceParams):
-        params = params.model_dump(mode="json")
-    try:
-        return source, source.params.model_validate(dict(params))
-    except ValidationError as error:
-        problems = [
-            {
-                "field": ".".join(str(part) for part in one["loc"]) or "params",
-                "code": one["type"],
-                "message": one["msg"].removeprefix("Value error, "),
-            }
-            for one in error.errors(include_url=False, include_context=False)
-        ]
-        extra = next((one["field"] for one in problems if one["code"] == "extra_forbidden"), None)
-        if extra is not None:
-            raise Refused("unknown_field", f"Unknown field: {extra}.", errors=problems) from error
-        raise Refused("validation_failed", "Please correct the marked fields.", errors=problems) from error
-
-
-def _invalid(name: str, message: str) -> Refused:
-    return Refused(
-        "validation_failed",
-        "Please correct the marked fields.",
-        errors=[{"field": name, "code": "invalid", "message": message}],
-    )
-
-
 def _answered(job: Job) -> Refused:
     if job.answer:
         who, when = job.answer["by"], job.answer["at"]
@@ -870,9 +739,3 @@ def _by(what: str, user: Any) -> str:
 
 def _constraint(error: IntegrityError) -> str:
     return getattr(getattr(error.__cause__, "diag", None), "constraint_name", None) or ""
-
-
-def _clock() -> datetime:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT clock_timestamp()")
-        return cursor.fetchone()[0]

@@ -10,7 +10,8 @@ import os
 import signal
 import threading
 import time
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 from uuid import UUID, uuid4
 
 import redis
@@ -19,18 +20,18 @@ from django.conf import settings
 from django.db import connections
 from rq import Queue
 from rq.command import send_stop_job_command
-from rq.exceptions import NoSuchJobError
+from rq.exceptions import NoSuchJobError, StopRequested
 from rq.job import Job as RqJob
 from rq.serializers import JSONSerializer
 from rq.worker import SimpleWorker, Worker
-from rq.worker.base import BaseWorker, StopRequested
+from rq.worker.base import BaseWorker
 
 from ingestion.failpoints import hit
 from ingestion.models import Process
 
 log = structlog.get_logger(__name__)
 
-TOKEN = "ingestion.worker.run_next"  # noqa: S105  the only function a worker may be asked to call
+TOKEN = "ingestion.worker.run_next"
 JOB_TIMEOUT = 24 * 3600  # RQ's own limit; a source's `time_limit` is the one that matters
 REDIS_SECONDS = 0.3  # what a wake-up may cost its caller
 SKIP_SECONDS = 2.0  # after a failure Redis is left alone; the keeper carries what was skipped
@@ -101,15 +102,23 @@ def die_with_parent(parent: int) -> None:
         os._exit(1)
 
 
+class Hooks(NamedTuple):
+    """What a worker's process does around an attempt; `worker.py` knows how."""
+
+    release: Callable[[], None]  # in the work-horse: give the job back at the next checkpoint
+    horse_ended: Callable[[UUID, int | None, bool], None]  # in its parent: (token, wait status, told to stop)
+
+
 class _Tolerant(BaseWorker):
     """What both our workers share: one queue, allow-list, and no death because Redis is away."""
 
     exponential_backoff_factor = 1.5
     max_connection_wait_time = 3.0
+    hooks: Hooks
     token: UUID | None = None  # the lease token of the attempt in hand
 
     def is_ours(self, job: RqJob) -> bool:
-        """Refuse everything but a token for our own queue, before anything is imported or unpacked further."""
+        """Refuse everything but a token for our own queue, before anything else is imported."""
         try:
             forged = job.func_name != TOKEN or list(job.args) != [self.queues[0].name] or bool(job.kwargs)
         except Exception as error:  # whatever a forged payload makes the deserialiser raise
@@ -160,9 +169,7 @@ class HeadwayWorker(_Tolerant, Worker):
         while self.horse_pid:  # Redis failed while the horse ran: it goes on, and we wait for it
             _, self._horse_status, _ = self.wait_for_horse()
             self._horse_pid = 0
-        from ingestion.worker import horse_ended  # the worker module imports this one
-
-        horse_ended(self.token, self._horse_status, released=self._stop_requested)
+        self.hooks.horse_ended(self.token, self._horse_status, self._stop_requested)
         self.token = None
 
     def fork_work_horse(self, job: RqJob, queue: Queue) -> None:
@@ -185,10 +192,8 @@ class HeadwayWorker(_Tolerant, Worker):
 
     def setup_work_horse_signals(self) -> None:
         """SIGTERM asks the running attempt to give its job back; SIGINT from the terminal is the parent's."""
-        from ingestion.worker import ask_to_release  # the worker module imports this one
-
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-        signal.signal(signal.SIGTERM, lambda *_: ask_to_release())
+        signal.signal(signal.SIGTERM, lambda *_: self.hooks.release())
 
     def request_stop(self, signum: int, frame: Any) -> None:
         """End after giving the job back; RQ's own warm shutdown would wait for it for ever."""
@@ -222,16 +227,14 @@ class LightWorker(_Tolerant, SimpleWorker):
             self.token = None
 
     def request_stop(self, signum: int, frame: Any) -> None:
-        from ingestion.worker import ask_to_release  # the worker module imports this one
-
         self._stop_requested = True
         if self.token is None:
             raise StopRequested
-        ask_to_release()
+        self.hooks.release()
 
 
 def current() -> tuple[UUID, str, str]:
-    """Return (lease token, worker name, RQ id) of the attempt that this process runs. RuntimeError elsewhere."""
+    """Return (lease token, worker name, RQ id) of this process's attempt. Raises RuntimeError elsewhere."""
     if _working is None or _working.token is None:
         raise RuntimeError("not in a worker")
     return _working.token, _working.name, os.environ.get("RQ_JOB_ID", "")
@@ -240,7 +243,7 @@ def current() -> tuple[UUID, str, str]:
 _working: HeadwayWorker | LightWorker | None = None
 
 
-def work(queue: str, name: str) -> bool:
+def work(queue: str, name: str, hooks: Hooks) -> bool:
     """Serve one queue until SIGTERM; more than one per process would lose tokens (RELIABILITY F6).
 
     Return False when the loop ended by itself; whoever supervises starts the process again.
@@ -256,6 +259,7 @@ def work(queue: str, name: str) -> bool:
         worker_ttl=30,
         job_monitoring_interval=5,
     )
+    _working.hooks = hooks
     _working.log_job_description = False
     try:
         _working.work(logging_level="WARNING")

@@ -15,10 +15,10 @@ import structlog
 from django.db import DatabaseError, InterfaceError, connection, transaction
 
 from ingestion.failpoints import hit
-from ingestion.lifecycle import Figures, Note
-from ingestion.models import JobEvent
+from ingestion.history import Figures, Note, record
+from ingestion.interrupts import Cancelled, Fenced
 from ingestion.queues import FENCED_EXIT, TIME_LIMIT_EXIT
-from ingestion.run import Cancelled, Fenced, Run
+from ingestion.run import Run
 from ingestion.settings import LEASE_SECONDS, SELF_FENCE_SECONDS
 from realtime.publish import publish
 
@@ -99,7 +99,9 @@ class Reporter(threading.Thread):
             return
         figures = self.figures()
         try:
-            changed = {name: value for name, value in figures.columns.items() if self._wrote.get(name) != value}
+            changed = {
+                name: value for name, value in figures.columns.items() if self._wrote.get(name) != value
+            }
             # A rate or an estimate alone is not worth a write: it goes along with the next.
             moved = bool(changed.keys() - {"rate", "eta_seconds"}) or bool(figures.notes)
             if moved or now - self.written_at >= BEAT_SECONDS:
@@ -121,9 +123,10 @@ class Reporter(threading.Thread):
         with transaction.atomic(), connection.cursor() as cursor:
             cursor.execute("SET LOCAL lock_timeout = '2s'; SET LOCAL statement_timeout = '4s'")
             cursor.execute(
-                f"UPDATE ingestion_job SET version = version + %s, {sets}"  # noqa: S608
+                f"UPDATE ingestion_job SET version = version + %s, {sets}"
                 " lease_until = clock_timestamp() + make_interval(secs => %s)"
-                " WHERE id = %s AND lease_token = %s AND state = 'running' RETURNING version, cancel_requested_at",
+                " WHERE id = %s AND lease_token = %s AND state = 'running'"
+                " RETURNING version, cancel_requested_at",
                 [added, *values, LEASE_SECONDS, run.id, run.token],
             )
             row = cursor.fetchone()
@@ -131,17 +134,7 @@ class Reporter(threading.Thread):
                 run.interrupt = Fenced
                 return
             version, cancel_requested_at = row
-            JobEvent.objects.bulk_create(
-                JobEvent(
-                    job_id=run.id,
-                    version=version - len(notes) + 1 + n,
-                    level=note.level,
-                    kind=note.kind,
-                    message=note.message[:500],
-                    data=note.data,
-                )
-                for n, note in enumerate(notes)
-            )
+            record(run.id, notes, version - len(notes) + 1)
         hit("reporter.after_write")
         if cancel_requested_at is not None and run.interrupt is None:
             run.interrupt = Cancelled

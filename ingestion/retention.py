@@ -12,7 +12,17 @@ from django.db.models.functions import Now
 from ingestion.models import FINAL, IdempotencyKey, Job, JobAttempt, JobEvent, Upload
 
 BATCH = 1000
-STATE_EVENTS = ("created", "started", "completed", "partial", "failed", "cancelled", "rejected", "waiting", "answered")
+STATE_EVENTS = (
+    "created",
+    "started",
+    "completed",
+    "partial",
+    "failed",
+    "cancelled",
+    "rejected",
+    "waiting",
+    "answered",
+)
 
 
 def kept(name: str, default: int) -> timedelta:
@@ -25,7 +35,9 @@ def prune(jobs_older_than: timedelta | None = None, batches: int = 1000) -> dict
 
     Unfinished jobs are never touched. batches: at most so many deletes of 1,000 rows a kind.
     """
-    old_jobs = Job.objects.filter(state__in=FINAL, finished_at__lt=Now() - (jobs_older_than or kept("JOBS", 180)))
+    old_jobs = Job.objects.filter(
+        state__in=FINAL, finished_at__lt=Now() - (jobs_older_than or kept("JOBS", 180))
+    )
     uploads = Upload.objects.filter(
         Q(job=None, expires_at__lt=Now()) | Q(job__finished_at__lt=Now() - kept("UPLOADS", 30))
     )

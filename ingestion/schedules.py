@@ -8,7 +8,8 @@ from croniter import croniter
 from django.db import transaction
 
 from ingestion import lifecycle
-from ingestion.lifecycle import ClockTimestamp
+from ingestion.admission import Refused
+from ingestion.clock import ClockTimestamp
 from ingestion.models import Schedule
 
 log = structlog.get_logger(__name__)
@@ -28,7 +29,7 @@ def next_time(cron: str, zone: str, after: datetime) -> datetime:
         raise ValueError(f"There is no time zone called {zone!r}.") from error
     if len(cron.split()) != 5 or not croniter.is_valid(cron):
         raise ValueError(f"{cron!r} is not a cron expression, for example 0 6 * * *.")
-    # Walked in wall-clock time without a zone, then placed into it: fold=0 takes the first of two equal times.
+    # Walked in wall-clock time, then placed into the zone: fold=0 takes the first of two equal times.
     wall = after.astimezone(local).replace(tzinfo=None)
     for _ in range(3):
         wall = croniter(cron, wall).get_next(datetime)
@@ -60,9 +61,9 @@ def start_due() -> int:
     A slot that was missed while everything was down runs once, late, when less than one period has passed.
     """
     started = 0
-    for pk in Schedule.objects.filter(paused=False, next_at__lte=ClockTimestamp()).values_list("pk", flat=True)[
-        :DUE_PER_TICK
-    ]:
+    for pk in Schedule.objects.filter(paused=False, next_at__lte=ClockTimestamp()).values_list(
+        "pk", flat=True
+    )[:DUE_PER_TICK]:
         with transaction.atomic():
             schedule = (
                 Schedule.objects.select_for_update(skip_locked=True)
@@ -86,7 +87,7 @@ def run_now(schedule: Schedule) -> bool:
     try:
         with transaction.atomic():
             created = lifecycle.create(schedule.source, schedule.params, owner=schedule.owner)
-    except lifecycle.Refused as refused:
+    except Refused as refused:
         schedule.last_error = refused.message[:300]
         log.warning("schedule_refused", schedule=schedule.pk, code=refused.code)
         return False

@@ -130,7 +130,7 @@ class Source:
         """Raise SourceError when this user may not start this job. Uploads are checked by the engine."""
 
     def created(self, job: Any, p: Any) -> None:
-        """Set what the row should say from the first moment (object, subject), in the creating transaction."""
+        """Set what the row should say from the first moment, in the creating transaction."""
 
     def ended(self, job: Any) -> None:
         """Follow a job's end in the transaction that ends it. Short: it holds the job's row."""
@@ -165,7 +165,9 @@ def register(cls: S) -> S:
                 raise ValueError(f"{cls.__name__}: {{{name}}} is not one of its params")
     # django-ninja lets two classes of one name share one OpenAPI component, silently.
     cls.params = create_model(
-        "".join(part.title() for part in kind.split("_")) + "Params", __base__=cls.params, __module__=cls.__module__
+        "".join(part.title() for part in kind.split("_")) + "Params",
+        __base__=cls.params,
+        __module__=cls.__module__,
     )
     _registry[kind] = cls()
     return cls

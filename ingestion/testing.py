@@ -45,7 +45,7 @@ def lose_worker(job: Job, *, crashed: bool = True) -> Job:
 
 
 class kill_at:  # noqa: N801  reads as a verb
-    """End whatever passes a failpoint for the n-th time, as a crash would: `with kill_at("item.before_commit", 3):`."""
+    """End, as a crash would, what passes a failpoint the n-th time: `kill_at("item.before_commit", 3)`."""
 
     def __init__(self, point: str, n: int = 1) -> None:
         self.text = f"{point}=raise*1@{n}"

@@ -11,20 +11,21 @@ from uuid import UUID
 
 import structlog
 from django.db import DatabaseError, InterfaceError, connection
-from django.db.models.functions import Now
 from pydantic import ValidationError
 
-from ingestion import claims, lifecycle, queues
+from ingestion import lifecycle, queues
 from ingestion.failpoints import hit
-from ingestion.lifecycle import Figures
-from ingestion.models import Job, Process, State
+from ingestion.history import Figures
+from ingestion.interrupts import Cancelled, Fenced, Released, Waiting
+from ingestion.items import described
+from ingestion.models import Job, State
+from ingestion.processes import Beat
 from ingestion.reporter import Reporter
-from ingestion.run import Cancelled, Fenced, Released, Run, Waiting, described
+from ingestion.run import Run
 from ingestion.source import Outcome, Source, SourceError, find
 
 log = structlog.get_logger(__name__)
 
-BEAT_SECONDS = 5.0
 OUTCOME_TRIES = 20  # for the write of an outcome while the database is away; the lease decides in the end
 OUTCOME_WAIT = 0.3
 
@@ -34,7 +35,7 @@ _current_run: Run | None = None
 def run_next(queue: str) -> None:
     """Claim the best due job of a queue and run one attempt of it. The only function RQ may call."""
     token, worker, rq_id = queues.current()
-    job = claims.claim(queue, worker=worker, token=token, rq_id=rq_id)
+    job = lifecycle.claim(queue, worker=worker, token=token, rq_id=rq_id)
     if job is not None:
         drive(job, token)
 
@@ -80,7 +81,9 @@ def attempt(run: Run, source: Source, params: dict[str, Any]) -> Callable[[Figur
         return lambda figures: False
     except ValidationError as error:
         text = f"The parameters no longer fit this source: {error.errors()[0]['msg']}"
-        return lambda figures: lifecycle.fail(job_id, token, {"code": "validation_failed", "text": text}, figures)
+        return lambda figures: lifecycle.fail(
+            job_id, token, {"code": "validation_failed", "text": text}, figures
+        )
     except Exception as error:
         return _failure(run, error)
 
@@ -97,7 +100,7 @@ def _failure(run: Run, error: Exception) -> Callable[[Figures], bool]:
 
 
 def _until_written(write: Callable[[], bool]) -> None:
-    # The outcome of hours of work must not be lost to a blink of the database; after the lease it is void anyway.
+    # Hours of work must not be lost to a blink of the database; after the lease the write is void anyway.
     for left in reversed(range(OUTCOME_TRIES)):
         try:
             write()
@@ -115,7 +118,7 @@ def ask_to_release() -> None:
         _current_run.interrupt = Released
 
 
-def horse_ended(token: UUID, status: int | None, *, released: bool) -> None:
+def horse_ended(token: UUID, status: int | None, released: bool) -> None:
     """Write the outcome that a dead work-horse could not. Called by its parent, which knows the token.
 
     status: as of waitpid. released: the parent was told to stop and ended it.
@@ -142,40 +145,6 @@ def horse_ended(token: UUID, status: int | None, *, released: bool) -> None:
         connection.close()
 
 
-class Beat(threading.Thread):
-    """Writes this process's `Process` row every 5 s."""
-
-    def __init__(self, name: str, role: str, queue: str = "") -> None:
-        super().__init__(name="beat", daemon=True)
-        self.row = {"role": role, "queue": queue, "host": socket.gethostname()[:100], "pid": os.getpid()}
-        self.process = name
-        self._halt = threading.Event()
-
-    def once(self) -> None:
-        """Write the row now."""
-        Process.objects.update_or_create(
-            name=self.process, defaults={"beat_at": Now()}, create_defaults={**self.row, "beat_at": Now()}
-        )
-
-    def run(self) -> None:
-        """Beat until the process ends."""
-        while not self._halt.wait(BEAT_SECONDS):
-            try:
-                self.once()
-            except (DatabaseError, InterfaceError):
-                connection.close()
-        connection.close()
-
-    def stop(self) -> None:
-        """Stop beating and take the row away: the process ended in order."""
-        self._halt.set()
-        self.join(2)
-        try:
-            Process.objects.filter(name=self.process).delete()
-        except (DatabaseError, InterfaceError):
-            log.info("process_row_left", name=self.process)
-
-
 def serve(queue: str) -> bool:
     """Work on one queue until SIGTERM. Return False when the loop ended by itself."""
     name = f"{queue}-{socket.gethostname()}-{os.getpid()}-{os.urandom(2).hex()}"[:100]
@@ -185,6 +154,6 @@ def serve(queue: str) -> bool:
     beat.start()
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
-        return queues.work(queue, name)
+        return queues.work(queue, name, queues.Hooks(ask_to_release, horse_ended))
     finally:
         beat.stop()

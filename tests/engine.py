@@ -49,13 +49,21 @@ class Engine:
     def worker(self, queue: str = "default", **env: str) -> subprocess.Popen[bytes]:
         """Start a worker and return when it has beaten."""
         child = self.start("worker", "--queue", queue, **env)
-        until(lambda: Process.objects.filter(pid=child.pid, role="worker").exists(), 40, "the worker's first beat")
+        until(
+            lambda: Process.objects.filter(pid=child.pid, role="worker").exists(),
+            40,
+            "the worker's first beat",
+        )
         return child
 
     def keeper(self, **env: str) -> subprocess.Popen[bytes]:
         """Start a keeper and return when it has beaten."""
         child = self.start("keeper", **env)
-        until(lambda: Process.objects.filter(pid=child.pid, role="keeper").exists(), 40, "the keeper's first beat")
+        until(
+            lambda: Process.objects.filter(pid=child.pid, role="keeper").exists(),
+            40,
+            "the keeper's first beat",
+        )
         return child
 
     def kill(self, child: subprocess.Popen[bytes], number: int = signal.SIGKILL) -> None:

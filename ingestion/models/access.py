@@ -38,3 +38,6 @@ class IdempotencyKey(models.Model):
             models.UniqueConstraint(name="idempotencykey_once", fields=["user", "key"]),
         ]
         indexes: ClassVar = [models.Index(name="idempotencykey_old", fields=["created_at"])]
+
+    def __str__(self) -> str:
+        return self.key

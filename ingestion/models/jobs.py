@@ -52,7 +52,7 @@ class PendingReason(models.TextChoices):
     DEPENDENCY = "dependency"
 
 
-# Pending for one of these is work in progress; the others wait for a time or for a parent that says so itself.
+# Pending for one of these is work in progress; the others wait for a time, or a parent that says so itself.
 ACTIVE_REASONS = (PendingReason.QUEUE, PendingReason.SLOT, PendingReason.RETRY)
 
 
@@ -86,9 +86,9 @@ class Job(Versioned):
     queue = models.CharField(max_length=30)  # the source's queue when the job was made
     title = models.CharField(max_length=200)
     subject = models.CharField(max_length=200, blank=True)  # what it is about, for people: "AAPL"
-    object = models.CharField(max_length=200, null=True)  # what it is about, as a stream name: "company:12"
+    object = models.CharField(max_length=200, null=True)  # noqa: DJ001  null: about nothing; what it is about, as a stream name: "company:12"
     params = models.JSONField(default=dict)
-    unique_key = models.CharField(max_length=300, null=True)
+    unique_key = models.CharField(max_length=300, null=True)  # noqa: DJ001  null: never the same work
     limit_key = models.CharField(max_length=200, blank=True, default="")
     owner = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="jobs"
@@ -250,6 +250,9 @@ class JobNeed(models.Model):
     class Meta:
         constraints: ClassVar = [models.UniqueConstraint(name="jobneed_once", fields=["job", "parent"])]
 
+    def __str__(self) -> str:
+        return f"{self.job_id} needs {self.parent_id}"
+
 
 class JobItem(models.Model):
     """One unit of a job with its own outcome."""
@@ -299,6 +302,9 @@ class JobEvent(models.Model):
     class Meta:
         constraints: ClassVar = [models.UniqueConstraint(name="jobevent_once", fields=["job", "version"])]
 
+    def __str__(self) -> str:
+        return self.message
+
 
 class JobAttempt(models.Model):
     """One start of a job by a worker."""
@@ -315,3 +321,6 @@ class JobAttempt(models.Model):
 
     class Meta:
         constraints: ClassVar = [models.UniqueConstraint(name="jobattempt_once", fields=["job", "number"])]
+
+    def __str__(self) -> str:
+        return f"attempt {self.number}"

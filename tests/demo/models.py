@@ -14,6 +14,9 @@ class Effect(models.Model):
     token = models.CharField(max_length=100)  # the database session's name: which attempt wrote it
     at = models.DateTimeField(db_default=Now())
 
+    def __str__(self) -> str:
+        return self.key
+
 
 class Shelf(Versioned):
     """A row that open pages watch."""

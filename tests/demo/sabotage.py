@@ -27,7 +27,7 @@ def _no_fence() -> None:
     """Write without asking whether the lease is still held, and never lose heart."""
     from django.db import connection
 
-    from ingestion import reporter, run
+    from ingestion import items, reporter, run
     from ingestion.models import Job, JobItem
 
     def fence(self: Any, columns: str = "", values: Any = ()) -> int:
@@ -37,13 +37,14 @@ def _no_fence() -> None:
             )
         return 0
 
-    def finish_item(self: Any, item: Any) -> None:
-        JobItem.objects.filter(pk=item.row).update(state="done")
-        done = JobItem.objects.filter(job=self.id, state="done").count()
-        Job.objects.filter(pk=self.id).update(items_done=done)
+    def finish(self: Any) -> None:
+        job_id = self.step.run.id
+        JobItem.objects.filter(pk=self.row).update(state="done")
+        done = JobItem.objects.filter(job=job_id, state="done").count()
+        Job.objects.filter(pk=job_id).update(items_done=done)
 
     run.Run.fence = fence  # type: ignore[method-assign]
-    run.Run.finish_item = finish_item  # type: ignore[method-assign]
+    items.Item._finish = finish  # type: ignore[method-assign]
     reporter.Reporter._beat = lambda self: None  # type: ignore[method-assign]
 
 

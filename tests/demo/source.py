@@ -59,7 +59,9 @@ class Shelves(Source):
 
         with job.step("fill") as step:
             keys = [f"k{i:04}" for i in range(n)]
-            for item in step.items(keys, key=str, label=lambda key: f"Box {key}", fetch=fetch, threads=p.threads):
+            for item in step.items(
+                keys, key=str, label=lambda key: f"Box {key}", fetch=fetch, threads=p.threads
+            ):
                 with item:
                     put(job.id, item.key)
                     if p.wait:

@@ -11,11 +11,27 @@ from tests.faults.conftest import ROUNDS
 from tests.waiting import until
 
 N = 6
-OTHER_PATHS = ("job.create.", "job.partial.", "job.failed.", "job.cancelled.", "job.waiting.", "job.retry.", "job.lost.")
+OTHER_PATHS = (
+    "job.create.",
+    "job.partial.",
+    "job.failed.",
+    "job.cancelled.",
+    "job.waiting.",
+    "job.retry.",
+    "job.lost.",
+)
 ON_THE_WAY = [
-    point for point in POINTS if not point.startswith((*OTHER_PATHS, "keeper.", "job.released", "job.crashed", "item.before_failure"))
+    point
+    for point in POINTS
+    if not point.startswith((*OTHER_PATHS, "keeper.", "job.released", "job.crashed", "item.before_failure"))
 ]
-FEW = ["claim.after_commit", "item.before_commit", "item.after_commit", "run.before_outcome", "reporter.after_write"]
+FEW = [
+    "claim.after_commit",
+    "item.before_commit",
+    "item.after_commit",
+    "run.before_outcome",
+    "reporter.after_write",
+]
 
 
 @pytest.mark.parametrize("mode", ["exit", "raise"] if ROUNDS > 1 else ["exit"])

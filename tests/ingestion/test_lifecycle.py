@@ -5,8 +5,9 @@ from uuid import uuid4
 import pytest
 from django.contrib.auth.models import User
 
-from ingestion import lifecycle
-from ingestion.lifecycle import Figures, Note, Refused
+from ingestion import admission, lifecycle
+from ingestion.admission import Refused
+from ingestion.history import Figures, Note
 from ingestion.models import Job, JobItem, PendingReason, State
 from ingestion.source import Outcome
 from notifications import inbox
@@ -208,7 +209,7 @@ def test_only_ended_jobs_are_deleted(alice: User) -> None:
 
 
 def test_more_than_the_quota_is_refused(alice: User, bob: User, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lifecycle, "MAX_QUEUED_PER_USER", 2)
+    monkeypatch.setattr(admission, "MAX_QUEUED_PER_USER", 2)
     for _ in range(2):
         lifecycle.create("ping", {}, owner=alice)
     with pytest.raises(Refused) as refused:
@@ -218,7 +219,7 @@ def test_more_than_the_quota_is_refused(alice: User, bob: User, monkeypatch: pyt
 
 
 def test_a_full_queue_refuses_everybody(alice: User, bob: User, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lifecycle, "MAX_QUEUED", 1)
+    monkeypatch.setattr(admission, "MAX_QUEUED", 1)
     lifecycle.create("ping", {}, owner=alice)
     with pytest.raises(Refused) as refused:
         lifecycle.create("ping", {}, owner=bob)

@@ -7,8 +7,9 @@ from django.contrib.auth.models import User
 from django.db import connection
 
 from ingestion import lifecycle
+from ingestion.interrupts import Cancelled, Fenced
 from ingestion.models import Job, State
-from ingestion.run import Cancelled, Run
+from ingestion.run import Run
 from ingestion.source import Outcome, get
 from ingestion.testing import kill_at, lose_worker, resume_inline, run_inline
 from tests.demo.models import Effect, Shelf
@@ -107,16 +108,9 @@ def test_an_attempt_after_its_lease_was_taken_writes_nothing(alice: User) -> Non
     stale.attempt = job.attempt
     lose_worker(job)
 
-    with stale_is_fenced():
-        with stale.step("look"):
-            pass
+    with pytest.raises(Fenced), stale.step("look"):
+        pass
     assert effects(job) == {"k0000": 1}
-
-
-def stale_is_fenced() -> object:
-    from ingestion.run import Fenced
-
-    return pytest.raises(Fenced)
 
 
 def test_once_is_remembered_across_attempts(alice: User) -> None:
@@ -222,13 +216,13 @@ def test_a_retry_of_chosen_items_leaves_the_others_failed(alice: User) -> None:
     assert (child.state, counts(child)) == (State.PARTIAL, {"done": 3, "failed": 1})
 
 
-@pytest.mark.parametrize("values", [list(range(100)), range(100), {n: n for n in range(100)}, iter(range(100))])
+@pytest.mark.parametrize(
+    "values", [list(range(100)), range(100), {n: n for n in range(100)}, iter(range(100))]
+)
 def test_track_counts_without_rows(alice: User, values: object) -> None:
     run = running(lifecycle.create("ping", {}, owner=alice).job)
     with run.step("work") as step:
-        seen = 0
-        for _ in step.track(values, total=100):  # type: ignore[arg-type]
-            seen += 1
+        for seen, _ in enumerate(step.track(values, total=100), 1):  # type: ignore[arg-type]
             assert step.count() in (seen, seen - 1)
         assert (step.count(), step.share()) == (100, 1.0)
     assert Job.objects.get().items_total == 0
@@ -254,9 +248,8 @@ def test_an_items_end_costs_one_statement_more_than_the_authors(alice: User) -> 
     with run.step("work") as step:
         items = step.items(["a", "b"], key=str)
         item = next(items)
-        with CaptureQueriesContext(connection) as queries:
-            with item:
-                pass
+        with CaptureQueriesContext(connection) as queries, item:
+            pass
     assert [q["sql"].split()[0] for q in queries.captured_queries] == ["BEGIN", "WITH", "COMMIT"]
 
 

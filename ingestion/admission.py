@@ -1,0 +1,128 @@
+"""Whether a job may be made: its params, its uploads, its parents, and the room there is."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from django.db.models import Q, QuerySet
+from pydantic import ValidationError
+
+from ingestion.clock import ClockTimestamp
+from ingestion.models import ItemState, Job, JobItem, JobNeed, PendingReason, State, Upload
+from ingestion.settings import MAX_QUEUED, MAX_QUEUED_PER_USER
+from ingestion.source import Source, SourceParams, find, upload_fields
+
+MAX_PARENTS = 50
+MAX_DEPTH = 10
+
+
+class Refused(Exception):
+    """A verb was refused; `code` and `message` are of the error catalogue."""
+
+    def __init__(
+        self,
+        code: str,
+        message: str,
+        *,
+        errors: list[dict[str, str]] | None = None,
+        retry_after: int | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.code, self.message, self.errors, self.retry_after = code, message, errors or [], retry_after
+
+
+def validated(kind: str, params: Mapping[str, Any] | SourceParams) -> tuple[Source, Any]:
+    source = find(kind)
+    if source is None:
+        raise invalid("source", f"There is no source called {kind!r}.")
+    if isinstance(params, SourceParams):
+        params = params.model_dump(mode="json")
+    try:
+        return source, source.params.model_validate(dict(params))
+    except ValidationError as error:
+        problems = [
+            {
+                "field": ".".join(str(part) for part in one["loc"]) or "params",
+                "code": one["type"],
+                "message": one["msg"].removeprefix("Value error, "),
+            }
+            for one in error.errors(include_url=False, include_context=False)
+        ]
+        extra = next((one["field"] for one in problems if one["code"] == "extra_forbidden"), None)
+        if extra is not None:
+            raise Refused("unknown_field", f"Unknown field: {extra}.", errors=problems) from error
+        raise Refused("validation_failed", "Please correct the marked fields.", errors=problems) from error
+
+
+def invalid(name: str, message: str) -> Refused:
+    return Refused(
+        "validation_failed",
+        "Please correct the marked fields.",
+        errors=[{"field": name, "code": "invalid", "message": message}],
+    )
+
+
+def take_uploads(job: Job, p: SourceParams) -> None:
+    for name in upload_fields(type(p)):
+        given = getattr(p, name)
+        if given is None:
+            continue
+        free = Q(job=None, expires_at__gt=ClockTimestamp()) | Q(job=job.retry_of_id, job__isnull=False)
+        taken = Upload.objects.filter(free, pk=given, owner=job.owner).update(job=job, expires_at=None)
+        if not taken:
+            raise invalid(name, "This file is no longer available.")
+
+
+def check_capacity(job: Job) -> None:
+    waiting = Job.objects.filter(
+        state=State.PENDING, pending_reason__in=(PendingReason.QUEUE, PendingReason.SLOT)
+    )
+    mine = waiting.filter(owner=job.owner, source=job.source)[:MAX_QUEUED_PER_USER].count()
+    if mine >= MAX_QUEUED_PER_USER:
+        raise Refused(
+            "quota_exceeded",
+            f"You already have {MAX_QUEUED_PER_USER} queued jobs, which is the limit.",
+            retry_after=60,
+        )
+    if waiting[:MAX_QUEUED].count() >= MAX_QUEUED:
+        raise Refused(
+            "queue_full", "The service is busy. Nothing was created. Try again in 60 seconds.", retry_after=60
+        )
+
+
+def check_depth(parents: Sequence[Job]) -> None:
+    level = {parent.pk for parent in parents}
+    for _ in range(MAX_DEPTH):
+        level = set(JobNeed.objects.filter(job__in=level).values_list("parent", flat=True))
+        if not level:
+            return
+    raise invalid("depends_on", f"At most {MAX_DEPTH} jobs deep.")
+
+
+def inherit(job: Job, rows: QuerySet[JobItem]) -> None:
+    copies = [
+        JobItem(
+            job=job,
+            step=row.step,
+            key=row.key,
+            label=row.label,
+            ordinal=row.ordinal,
+            state=ItemState.FAILED if row.state in (ItemState.PENDING, ItemState.RUNNING) else row.state,
+            error_code=row.error_code,
+            error=row.error,
+            tries=row.tries,
+            result=row.result,
+            url=row.url,
+            started_at=row.started_at,
+            finished_at=row.finished_at,
+            version=1,
+        )
+        for row in rows
+    ]
+    JobItem.objects.bulk_create(copies, batch_size=1000)
+    count = {state: sum(row.state == state for row in copies) for state in ItemState}
+    Job.objects.filter(pk=job.pk).update(
+        items_total=len(copies),
+        items_done=count[ItemState.DONE],
+        items_skipped=count[ItemState.SKIPPED],
+        items_failed=count[ItemState.FAILED] + count[ItemState.QUARANTINED],
+    )

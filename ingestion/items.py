@@ -1,0 +1,339 @@
+"""Items: a step's units, each one short transaction that ends with the fence and the item's own row.
+
+The effects of an item and its `done` row commit together, so they are applied exactly once (DESIGN 4.3).
+"""
+
+import json
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import partial
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from django.db import DatabaseError, InterfaceError, OperationalError, connection, connections, transaction
+from django.db.models import F
+from django.utils import timezone
+
+from ingestion.failpoints import hit
+from ingestion.history import Note
+from ingestion.interrupts import Fenced
+from ingestion.models import ItemState, Job, JobItem, Level
+from ingestion.settings import LEASE_SECONDS, MAX_ITEMS
+from ingestion.source import SourceError
+
+if TYPE_CHECKING:
+    from ingestion.run import StepHandle
+
+CHUNK = 1000  # item rows per INSERT
+POLL_SECONDS = 0.2  # how soon a waiting attempt hears that it should stop
+OPEN_ITEM = (ItemState.PENDING, ItemState.RUNNING)
+
+
+class Worklist:
+    """The items of one step: their rows are written first, then worked through, pass by pass."""
+
+    def __init__(
+        self,
+        step: "StepHandle",
+        key: Callable[[Any], Any],
+        label: Callable[[Any], str] | None,
+        fetch: Callable[[Any], Any] | None,
+        threads: int,
+    ) -> None:
+        self.step, self.run = step, step.run
+        self.key, self.label, self.fetch, self.threads = key, label, fetch, threads
+
+    def work(self, values: Iterable[Any]) -> "Iterator[Item]":
+        """Yield what is left to do; retryable failures come again at the end of the pass."""
+        left = self._register(list(values))
+        hit("items.registered")
+        waits = self.run.source.item_waits
+        for number in range(len(waits) + 1):
+            again: list[Item] = []
+            last = number == len(waits)
+            for item in self._ahead(left):
+                self.run.checkpoint()
+                self.run.message = item.label
+                if item.error is None:
+                    yield item
+                    if not item.entered:
+                        raise RuntimeError("use the item: `with item:`")
+                if item.error is not None and not self._settle_failure(item, last):
+                    again.append(item)
+            if not again:
+                return
+            self.run.sleep(max([waits[number], *(item.retry_after for item in again)]))
+            left = [Item(self.step, item.value, item.key, item.label, item.row, item.tries) for item in again]
+
+    def _register(self, values: list[Any]) -> "list[Item]":
+        if len(values) > MAX_ITEMS:
+            raise SourceError("too_many_items", f"A job may have at most {MAX_ITEMS:,} items.")
+        by_key: dict[str, Any] = {}
+        for value in values:
+            by_key.setdefault(str(self.key(value))[:300], value)
+        rows = self.rows()
+        base = max((row.ordinal for row in rows.values()), default=-1) + 1
+        new = [
+            JobItem(
+                job_id=self.run.id,
+                step=self.step.name,
+                key=one,
+                label=(self.label(value) if self.label else one)[:300],
+                ordinal=base + n,
+            )
+            for n, (one, value) in enumerate((k, v) for k, v in by_key.items() if k not in rows)
+        ]
+        gone = [row.pk for one, row in rows.items() if one not in by_key and row.state in OPEN_ITEM]
+        with transaction.atomic():
+            JobItem.objects.bulk_create(new, batch_size=CHUNK, ignore_conflicts=True)
+            JobItem.objects.filter(pk__in=gone).update(state=ItemState.SKIPPED, error="No longer listed.")
+            self.run.fence(
+                "items_total = items_total + %s, items_skipped = items_skipped + %s,", [len(new), len(gone)]
+            )
+        rows = self.rows() if new else rows
+        self.step.total = len(rows)
+        self.step.finished = sum(row.state not in OPEN_ITEM for row in rows.values())
+        todo = sorted(
+            (r for r in rows.values() if r.state in OPEN_ITEM and r.key in by_key), key=lambda r: r.ordinal
+        )
+        return [Item(self.step, by_key[row.key], row.key, row.label, row.pk) for row in todo]
+
+    def rows(self) -> dict[str, JobItem]:
+        """Return the step's item rows by key."""
+        rows = JobItem.objects.filter(job=self.run.id, step=self.step.name)
+        return {row.key: row for row in rows.only("key", "label", "ordinal", "state")}
+
+    def _ahead(self, items: "list[Item]") -> "Iterator[Item]":
+        fetch, threads = self.fetch, self.threads
+        if fetch is None or self.run.careful:
+            for item in items:
+                self._suspect(item)
+                item.begin()
+                if fetch is not None:
+                    item.take(partial(fetch, item.value))
+                yield item
+            return
+        with _pool(threads) as pool:
+            waiting: deque[tuple[Item, Future[Any]]] = deque()
+            upcoming = iter(items)
+            while True:
+                for item in islice(upcoming, 2 * threads - len(waiting)):
+                    item.begin()
+                    waiting.append((item, pool.submit(_closing_connections, fetch, item.value)))
+                if not waiting:
+                    return
+                item, future = waiting.popleft()
+                while not future.done() and self.run.interrupt is None:
+                    _wait(future)
+                self.run.checkpoint()
+                item.take(future.result)
+                yield item
+
+    def _suspect(self, item: "Item") -> None:
+        if self.run.careful:  # if this attempt dies too, the next reader knows at which item
+            with transaction.atomic():
+                JobItem.objects.filter(pk=item.row).update(state=ItemState.RUNNING, crashes=F("crashes") + 1)
+                self._touch_lease()
+
+    def _touch_lease(self) -> None:
+        held = Job.objects.filter(pk=self.run.id, lease_token=self.run.token).exists()
+        if not held:
+            raise Fenced
+
+    def _settle_failure(self, item: "Item", last: bool) -> bool:
+        """Record a failure that will not be tried again. Return False when it will be."""
+        error = item.error
+        if error is None or (item.retryable and not last):
+            return False
+        code, text = described(error)
+        hit("item.before_failure")
+        with transaction.atomic():
+            version = self.run.fence("items_failed = items_failed + 1,")
+            JobItem.objects.filter(pk=item.row, state__in=OPEN_ITEM).update(
+                state=ItemState.FAILED,
+                error_code=code[:50],
+                error=text[:500],
+                tries=item.tries,
+                started_at=item.started_at,
+                finished_at=timezone.now(),
+                version=version,
+            )
+        self.step.finished += 1
+        self.run.notes.append(
+            Note("item_failed", f"{item.label}: {text}", Level.ERROR, {"key": item.key, "code": code})
+        )
+        return True
+
+
+class Item:
+    """One unit: `with item:` is one short transaction that ends with the fence and the item's row."""
+
+    def __init__(
+        self, step: "StepHandle", value: Any, key: str, label: str, row: int, tries: int = 0
+    ) -> None:
+        self.step = step
+        self.value = value
+        self.key = key
+        self.label = label
+        self.row = row
+        self.tries = tries
+        self.fetched: Any = None
+        self.result: Any = None  # JSON, kept with the item
+        self.url = ""
+        self.skipped = ""
+        self.error: BaseException | None = None
+        self.entered = False
+        self.started_at: Any = None
+
+    def skip(self, reason: str) -> None:
+        """End the item as skipped: there was nothing to do."""
+        self.skipped = reason or "Skipped"
+
+    def begin(self) -> None:
+        """Note when the item's work began."""
+        self.started_at = timezone.now()
+
+    def take(self, fetched: Callable[[], Any]) -> None:
+        """Hold what was fetched, or why it could not be."""
+        try:
+            self.fetched = fetched()
+        except Exception as error:
+            self.error = error
+            self.tries += 1
+
+    @property
+    def retryable(self) -> bool:
+        """Say whether trying again may help."""
+        return self.error.retryable if isinstance(self.error, SourceError) else True
+
+    @property
+    def retry_after(self) -> float:
+        """Return the seconds that the other side asked for, else 0."""
+        return (self.error.retry_after or 0.0) if isinstance(self.error, SourceError) else 0.0
+
+    def __enter__(self) -> "Item":
+        self.entered = True
+        hit("item.before_body")
+        self._atomic = transaction.atomic(durable=True)
+        self._atomic.__enter__()
+        self.step.run.item = self
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: Any) -> bool:
+        run = self.step.run
+        try:
+            if error is None:
+                self._finish()
+                hit("item.before_commit")
+        except BaseException as failed:
+            error = failed
+        run.item = None
+        if error is not None:
+            run.forget_changes()
+        try:
+            self._atomic.__exit__(
+                type(error) if error else None, error, error.__traceback__ if error else None
+            )
+        except DatabaseError as failed:
+            error = error or failed
+        if error is None:
+            hit("item.after_commit")
+        elif not isinstance(error, Exception):
+            raise error
+        elif _connection_lost(error):
+            run.await_database()
+            if not self._was_done():
+                self.error = error  # not the item's fault: no try is counted
+                return True
+        else:
+            self.error = error
+            self.tries += 1
+            return True
+        self.step.finished += 1
+        return True
+
+    def _finish(self) -> None:
+        """Write the item's end as the last statement of its transaction: fence and `done` row in one."""
+        run = self.step.run
+        run.raise_versions()
+        hit("item.before_fence")
+        count = "items_skipped" if self.skipped else "items_done"
+        with connection.cursor() as cursor:
+            cursor.execute(
+                f"""
+                WITH fence AS (
+                    UPDATE ingestion_job SET version = version + 1, {count} = {count} + 1, crashes = 0,
+                        progress_at = clock_timestamp(),
+                        lease_until = clock_timestamp() + make_interval(secs => %s)
+                    WHERE id = %s AND lease_token = %s AND state = 'running'
+                    RETURNING version, cancel_requested_at
+                ), done AS (
+                    UPDATE ingestion_jobitem i SET state = %s, error = %s, error_code = '',
+                        tries = i.tries + %s, result = %s, url = %s, started_at = %s,
+                        finished_at = clock_timestamp(), version = fence.version
+                    FROM fence WHERE i.id = %s AND i.state IN ('pending', 'running') RETURNING 1
+                ) SELECT fence.version, fence.cancel_requested_at, (SELECT count(*) FROM done) FROM fence
+                """,
+                [
+                    LEASE_SECONDS,
+                    run.id,
+                    run.token,
+                    ItemState.SKIPPED if self.skipped else ItemState.DONE,
+                    self.skipped[:500],
+                    self.tries + 1,
+                    None if self.result is None else json.dumps(self.result),
+                    self.url[:500],
+                    self.started_at,
+                    self.row,
+                ],
+            )
+            row = cursor.fetchone()
+        run.held(row)
+        if row[2] != 1:
+            raise Fenced  # it was done by somebody else: our effects must not stand beside theirs
+
+    def _was_done(self) -> bool:
+        # The COMMIT may have happened although its answer was lost: the row knows.
+        states = (ItemState.DONE, ItemState.SKIPPED)
+        return JobItem.objects.filter(pk=self.row, state__in=states).exists()
+
+
+def described(error: BaseException) -> tuple[str, str]:
+    """Return (code, sentence for the user) of a failure; what is not ours to tell stays in the attempt."""
+    if isinstance(error, SourceError):
+        return error.code, error.message
+    return "internal_error", "Something went wrong inside this source. The operator can see the details."
+
+
+def _connection_lost(error: BaseException) -> bool:
+    if not isinstance(error, OperationalError | InterfaceError):
+        return False
+    try:
+        return connection.connection is None or not connection.is_usable()
+    except DatabaseError:
+        return True
+
+
+@contextmanager
+def _pool(threads: int) -> Iterator[ThreadPoolExecutor]:
+    pool = ThreadPoolExecutor(threads, thread_name_prefix="fetch")
+    try:
+        yield pool
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _closing_connections(fetch: Callable[[Any], Any], value: Any) -> Any:
+    try:
+        return fetch(value)
+    finally:
+        connections.close_all()
+
+
+def _wait(future: "Future[Any]") -> None:
+    try:
+        future.exception(timeout=POLL_SECONDS)
+    except TimeoutError:
+        return

@@ -1,0 +1,49 @@
+"""Signs of life: every process of ours writes its `Process` row."""
+
+import os
+import socket
+import threading
+
+import structlog
+from django.db import DatabaseError, InterfaceError, connection
+from django.db.models.functions import Now
+
+from ingestion.models import Process
+
+log = structlog.get_logger(__name__)
+
+BEAT_SECONDS = 5.0
+
+
+class Beat(threading.Thread):
+    """Writes this process's `Process` row every 5 s."""
+
+    def __init__(self, name: str, role: str, queue: str = "") -> None:
+        super().__init__(name="beat", daemon=True)
+        self.row = {"role": role, "queue": queue, "host": socket.gethostname()[:100], "pid": os.getpid()}
+        self.process = name
+        self._halt = threading.Event()
+
+    def once(self) -> None:
+        """Write the row now."""
+        Process.objects.update_or_create(
+            name=self.process, defaults={"beat_at": Now()}, create_defaults={**self.row, "beat_at": Now()}
+        )
+
+    def run(self) -> None:
+        """Beat until the process ends."""
+        while not self._halt.wait(BEAT_SECONDS):
+            try:
+                self.once()
+            except (DatabaseError, InterfaceError):
+                connection.close()
+        connection.close()
+
+    def stop(self) -> None:
+        """Stop beating and take the row away: the process ended in order."""
+        self._halt.set()
+        self.join(2)
+        try:
+            Process.objects.filter(name=self.process).delete()
+        except (DatabaseError, InterfaceError):
+            log.info("process_row_left", name=self.process)
