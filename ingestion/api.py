@@ -1,11 +1,13 @@
 """The API of jobs: fetch with the access check, validate, call one verb, answer."""
 
 import asyncio
+import json
 from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
 from asgiref.sync import sync_to_async
+from django.conf import settings
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
@@ -177,7 +179,8 @@ def _validated(body: dict[str, Any]) -> Any:
     if kind not in kinds:
         raise invalid("source", f"Must be one of: {', '.join(kinds)}.", "literal_error")
     try:
-        return start_adapter().validate_python(body)
+        # As JSON, and strict: "10" and true are no numbers here, while ids and dates are texts.
+        return start_adapter().validate_json(json.dumps(body), strict=True)
     except ValidationError as error:
         found = error.errors(include_url=False)
         for one in found:
@@ -252,9 +255,9 @@ async def wait_for_job(request: HttpRequest, job_id: RowId, filters: WaitFilter 
 
     def moved() -> Job | None:
         job = _visible(request, job_id)
-        if filters.version is not None:
-            return job if job.version > filters.version else None
-        return job if job.state in FINAL or job.state == State.WAITING else None
+        if filters.version is not None and job.version > filters.version:
+            return job
+        return job if job.state in FINAL or (filters.version is None and job.state == State.WAITING) else None
 
     with waiting.place(_user_id(request)):
         await _until(moved, filters.timeout)
@@ -274,7 +277,7 @@ async def is_ready(request: HttpRequest, filters: ReadyFilter = StrictQuery(...)
 async def _until(condition: Callable[[], Any], timeout: float) -> None:
     """Ask again and again, at most once a second, until there is an answer or no time."""
     loop = asyncio.get_running_loop()
-    end = loop.time() + timeout
+    end = loop.time() + min(timeout, settings.MAX_WAIT_SECONDS)
     pause = waiting.FIRST_PAUSE
     while await _in_thread(condition) is None:
         left = end - loop.time()

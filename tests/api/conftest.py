@@ -1,9 +1,17 @@
 """Clients of the cast, and jobs to ask about. Ours is imported inside: this file is read before the settings."""
 
+import os
+import re
+import socket
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
+from tests.waiting import until
 
 if TYPE_CHECKING:
     from ingestion.models import Job
@@ -80,3 +88,45 @@ def ended(alice: Any) -> "Job":
 
     job = lifecycle.create("shelves", {"name": "over"}, owner=alice).job
     return lifecycle.cancel(job, alice)
+
+
+@pytest.fixture
+def live(transactional_db: Any, tmp_path: Path) -> Iterator[str]:
+    """Serve the test's database in a process of its own, as in production. Yield the address."""
+    from django.conf import settings
+    from django.db import connection
+
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    database = re.sub(r"/[^/?]*(\?|$)", rf"/{connection.settings_dict['NAME']}\1", os.environ["DATABASE_URL"])
+    environment = os.environ | {
+        "DATABASE_URL": database,
+        "REDIS_URL": settings.REDIS_URL,
+        "HEADWAY_DATA": str(tmp_path),
+        "HEADWAY_RATE_READS_PER_MINUTE": "1000000",
+        "HEADWAY_RATE_WRITES_PER_MINUTE": "1000000",
+        "HEADWAY_RATE_UNSIGNED_PER_MINUTE": "1000000",
+        "HEADWAY_MAX_QUEUED_PER_USER": "100000",
+        "HEADWAY_MAX_WAIT_SECONDS": "1",
+        "DJANGO_SETTINGS_MODULE": "config.settings",
+    }
+    command = [sys.executable, "-m", "uvicorn", "config.asgi:application", "--port", str(port), "--lifespan", "off"]
+    with (tmp_path / "web.log").open("wb") as log:
+        server = subprocess.Popen(command, env=environment, stdout=log, stderr=subprocess.STDOUT)
+        try:
+            until(lambda: _answers(port, server), 40, "the web process")
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            server.terminate()
+            try:
+                server.wait(10)
+            except subprocess.TimeoutExpired:
+                server.kill()
+                server.wait()
+
+
+def _answers(port: int, server: "subprocess.Popen[bytes]") -> bool:
+    assert server.poll() is None, "the web process ended"
+    with socket.socket() as trial:
+        return trial.connect_ex(("127.0.0.1", port)) == 0

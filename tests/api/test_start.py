@@ -108,6 +108,8 @@ INVALID = [
     ("API28", {"source": "shelves", "params": {"name": "x" * 10_001}}, "params.name", "At most 50 characters."),
     ("API34", {"source": "shelves", "params": {"n": -1}}, "params.n", "Must be at least 0."),
     ("API34b", {"source": "shelves", "params": {"n": 2.5}}, "params.n", "Must be a whole number."),
+    ("API34c", {"source": "shelves", "params": {"n": True}}, "params.n", "Must be a whole number."),
+    ("API34d", {"source": "shelves", "params": {"n": "10"}}, "params.n", "Must be a whole number."),
     ("API35", {"source": "shelves", "params": {"n": 2**63}}, "params.n", "Must be at most 5,000."),
     ("API36", {"source": "ping", "run_after": "2026-13-45"}, "run_after", "Not a date and time."),
     ("API37", {"source": "ping", "run_after": "2026-11-21T10:00:00"}, "run_after", "Add a time zone."),

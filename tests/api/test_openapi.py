@@ -1,0 +1,72 @@
+"""The OpenAPI document, and the API against it."""
+
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ingestion import lifecycle, tokens
+from tests.api.clients import ApiClient, assert_problem
+
+EXAMPLES = 20  # of one operation in the normal suite
+
+# A valid body may still name a file or a job that is not there, or an end that has come.
+CONFIG = """
+[checks]
+positive_data_acceptance.expected-statuses = ["2xx", "400", "401", "403", "404", "409", "415", "422", "304"]
+"""
+
+
+@pytest.mark.django_db
+def test_the_documentation_is_for_signed_in_users(as_alice: ApiClient, anon: ApiClient) -> None:
+    for path in ("/openapi.json", "/docs"):
+        assert as_alice.read(path, headers={"Accept": "text/html"}).status_code == 200
+        assert_problem(anon.read(path), 401, "auth_required")
+        assert_problem(as_alice.send(path, {}), 405, "method_not_allowed")
+
+
+@pytest.mark.django_db
+def test_every_source_has_its_own_shape(as_alice: ApiClient) -> None:
+    document = as_alice.read("/openapi.json").json()
+    start = document["paths"]["/api/jobs"]["post"]["requestBody"]["content"]["application/json"]["schema"]
+
+    assert start["discriminator"]["propertyName"] == "source"
+    assert {"ping", "shelves", "door"} <= set(start["discriminator"]["mapping"])
+    assert document["components"]["schemas"]["ShelvesParams"]["properties"]["n"]["maximum"] == 5000
+    for operations in document["paths"].values():
+        for operation in operations.values():
+            assert {"4XX", "5XX"} <= set(operation["responses"])
+            assert operation["security"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_api_is_as_documented(live: str, alice: Any, tmp_path: Path) -> None:
+    _, token = tokens.create(alice, "schemathesis", scopes=tokens.SCOPES)
+    config = tmp_path / "schemathesis.toml"
+    config.write_text(CONFIG)
+    lifecycle.create("ping", {}, owner=alice)
+    program = Path(sys.executable).with_name("schemathesis")
+    run = subprocess.run(
+        [
+            str(program),
+            f"--config-file={config}",
+            "run",
+            f"{live}/api/openapi.json",
+            f"--header=Authorization: Bearer {token}",
+            "--checks=all",
+            "--phases=examples,coverage,fuzzing",
+            f"--max-examples={EXAMPLES}",
+            "--seed=1",
+            "--continue-on-failure",
+            "--request-timeout=70",
+        ],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        timeout=600,
+    )
+    assert run.returncode == 0, re.sub(r"\n{3,}", "\n\n", run.stdout[-20_000:])

@@ -1,0 +1,142 @@
+"""GET /api/jobs/{id}/wait and /api/ready: answered when it is so, holding nothing meanwhile."""
+
+import asyncio
+import time
+from typing import Any
+
+import pytest
+from asgiref.sync import sync_to_async
+from django.db import connection
+from django.test import AsyncClient
+
+from ingestion import lifecycle, waiting
+from ingestion.models import Job
+from tests.api.clients import ApiClient, assert_problem
+from tests.waiting import until_async
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+async def client_of(user: Any) -> AsyncClient:
+    client = AsyncClient()
+    await client.aforce_login(user)
+    return client
+
+
+async def begun(count: int = 1) -> None:
+    async def waits() -> bool:
+        return waiting._waits.total() == count
+
+    await until_async(waits, what=f"{count} waiting requests")
+
+
+async def test_the_answer_comes_with_the_end(alice: Any, job: Job) -> None:
+    client = await client_of(alice)
+    asked = asyncio.create_task(client.get(f"/api/jobs/{job.pk}/wait?timeout=30"))
+    await begun()
+    await sync_to_async(lifecycle.cancel)(job, alice)
+    answer = await asked
+
+    assert (answer.status_code, answer.json()["state"]) == (200, "cancelled")
+    assert waiting._waits.total() == 0
+
+
+async def test_the_answer_comes_with_any_move_above_a_version(alice: Any, job: Job) -> None:
+    client = await client_of(alice)
+    asked = asyncio.create_task(client.get(f"/api/jobs/{job.pk}/wait?version={job.version}"))
+    await begun()
+    await Job.objects.filter(pk=job.pk).aupdate(version=job.version + 1, message="moved")
+    answer = await asked
+
+    assert (answer.json()["state"], answer.json()["message"]) == ("pending", "moved")
+
+
+def test_without_an_end_the_job_is_told_as_it_stands(as_alice: ApiClient, job: Job) -> None:
+    begin = time.monotonic()
+    told = as_alice.read(f"/jobs/{job.pk}/wait?timeout=0.4").json()
+
+    assert told["state"] == "pending"
+    assert 0.4 <= time.monotonic() - begin < 10
+
+
+def test_an_ended_job_is_told_at_once(as_alice: ApiClient, ended: Job) -> None:
+    begin = time.monotonic()
+    assert as_alice.read(f"/jobs/{ended.pk}/wait?timeout=60").json()["state"] == "cancelled"
+    assert as_alice.read(f"/jobs/{ended.pk}/wait?timeout=60&version=99999").json()["state"] == "cancelled"
+    assert time.monotonic() - begin < 10
+
+
+def test_a_stranger_does_not_wait(as_bob: ApiClient, anon: ApiClient, job: Job) -> None:
+    begin = time.monotonic()
+    assert_problem(as_bob.read(f"/jobs/{job.pk}/wait?timeout=30"), 404, "not_found")
+    assert_problem(anon.read(f"/jobs/{job.pk}/wait?timeout=30"), 401, "auth_required")
+    assert time.monotonic() - begin < 10
+
+
+@pytest.mark.parametrize("query", ["timeout=61", "timeout=-1", "timeout=nan", "timeout=x", "version=-1", "version=x"])
+def test_a_bad_wait_is_refused(as_alice: ApiClient, job: Job, query: str) -> None:
+    assert_problem(as_alice.read(f"/jobs/{job.pk}/wait?{query}"), 400, "bad_parameter")
+
+
+async def test_places_are_counted(alice: Any, bob: Any, job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(waiting, "MAX_WAITS_OF_USER", 1)
+    monkeypatch.setattr(waiting, "MAX_WAITS", 2)
+    client, other = await client_of(alice), await client_of(bob)
+    hers = await sync_to_async(lambda: lifecycle.create("ping", {}, owner=bob).job)()
+    asked = [
+        asyncio.create_task(client.get(f"/api/jobs/{job.pk}/wait?timeout=30")),
+        asyncio.create_task(other.get(f"/api/jobs/{hers.pk}/wait?timeout=30")),
+    ]
+    await begun(2)
+    own = await client.get(f"/api/jobs/{job.pk}/wait?timeout=30")
+    monkeypatch.setattr(waiting, "MAX_WAITS_OF_USER", 9)
+    everybodys = await client.get(f"/api/jobs/{job.pk}/wait?timeout=30")
+    await sync_to_async(lifecycle.cancel)(job, alice)
+    await sync_to_async(lifecycle.cancel)(hers, bob)
+    await asyncio.gather(*asked)
+
+    assert_problem(own, 429, "rate_limited")
+    assert_problem(everybodys, 503, "unavailable")
+
+
+async def test_a_waiting_request_holds_no_database_connection(alice: Any, job: Job) -> None:
+    client = await client_of(alice)
+    before = await sync_to_async(_sessions)()
+    asked = [asyncio.create_task(client.get(f"/api/jobs/{job.pk}/wait?timeout=30")) for _ in range(8)]
+    await begun(8)
+
+    async def quiet() -> bool:
+        return await sync_to_async(_sessions)() <= before
+
+    await until_async(quiet, what="no session of the waiting requests")
+    await sync_to_async(lifecycle.cancel)(job, alice)
+    assert {(await answer).status_code for answer in asked} == {200}
+
+
+def _sessions() -> int:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()")
+        return int(cursor.fetchone()[0])
+
+
+def test_ready_says_whether_something_is_open(as_alice: ApiClient, as_bob: ApiClient, job: Job) -> None:
+    Job.objects.filter(pk=job.pk).update(object="company:1")
+
+    for client in (as_alice, as_bob):
+        assert client.read("/ready?object=company:1").json() == {"object": "company:1", "ready": False, "open": 1}
+        assert client.read("/ready?object=company:2").json() == {"object": "company:2", "ready": True, "open": 0}
+
+
+async def test_ready_waits_for_the_last_job(alice: Any, job: Job) -> None:
+    await Job.objects.filter(pk=job.pk).aupdate(object="company:1")
+    client = await client_of(alice)
+    asked = asyncio.create_task(client.get("/api/ready?object=company:1&timeout=30"))
+    await begun()
+    await sync_to_async(lifecycle.cancel)(job, alice)
+
+    assert (await asked).json()["ready"] is True
+
+
+@pytest.mark.parametrize("query", ["", "object=", "object=x", "object=company:", "object=a b:1", "object=company:1&x=1"])
+def test_ready_needs_an_object(as_alice: ApiClient, query: str) -> None:
+    assert as_alice.read(f"/ready?{query}").status_code == 400
