@@ -46,6 +46,29 @@ _RUN = re.compile(rb"[\x80-\xff]+")
 
 # A second reading as clean as the first, in other letters, whose language is at least this likely by comparison.
 RIVAL = 0.5
+CLOSE = 0.13  # how much less clean a Latin reading may be and still be compared
+LATIN = "latin"
+
+_ALPHABETS = (
+    "àâæçéèêëîïôœùûüÿ",  # French
+    "äöüßé",  # German
+    "áéíóúüñ",  # Spanish
+    "áâãàçéêíóôõúü",  # Portuguese
+    "àèéìíîòóù",  # Italian
+    "æøåäöéèòôó",  # Danish, Norwegian, Swedish
+    "áéíóúýþæðö",  # Icelandic
+    "éëïóöüè",  # Dutch
+    "äöåšžõü",  # Finnish, Estonian
+    "áčďéěíňóřšťúůýžäĺľŕô",  # Czech, Slovak
+    "ąćęłńóśźż",  # Polish
+    "áéíóöőúüű",  # Hungarian
+    "ăâîșțşţ",  # Romanian
+    "čćđšž",  # Croatian, Slovenian
+    "ąčęėįšųūž",  # Lithuanian
+    "āčēģīķļņšūž",  # Latvian
+    "çğıi̇öşüâî",  # Turkish
+)
+_MARKS_OF_TEXT = "\u00a0«»–—‘’‚“”„…§°©®€£·²³½&"
 
 
 def from_mark(head: bytes) -> tuple[str, int] | None:
@@ -71,8 +94,7 @@ def recognise(file: IO[bytes], check: Callable[[], None] = lambda: None) -> tupl
     if name := from_zeros(head[: 64 << 10]):
         return name, 0
     decoder = codecs.getincrementaldecoder("utf-8")()
-    line, sample, valid, invalid, chunk = 1, bytearray(), 0, 0, head
-    bad_line = 0
+    line, bad_line, sample, chunk = 1, 0, bytearray(), head
     while chunk:
         check()
         if not bad_line:
@@ -94,13 +116,7 @@ def recognise(file: IO[bytes], check: Callable[[], None] = lambda: None) -> tupl
         bad_line = bad_line or line
     if not bad_line:
         return "utf-8", 0
-    for run in _RUN.findall(bytes(sample)):
-        try:
-            run.decode()
-            valid += 1
-        except UnicodeDecodeError:
-            invalid += 1
-    name = None if valid > invalid // 10 else guess(bytes(sample[: SAMPLE * 2]))
+    name = _legacy(bytes(sample[: SAMPLE * 2]))
     if name is None:
         raise not_text(bad_line)
     return name, 0
@@ -115,11 +131,23 @@ def recognise_head(head: bytes, whole: bool) -> tuple[str, int] | None:
     try:
         codecs.getincrementaldecoder("utf-8")().decode(head, final=whole)
     except UnicodeDecodeError as error:
-        name = guess(head)
+        name = _legacy(b"\n".join(_NOT_ASCII_LINE.findall(head)))
         if name is None and whole:
             raise not_text(1 + lines_in(head[: error.start])) from None
         return (name, 0) if name else None
     return "utf-8", 0
+
+
+def _legacy(sample: bytes) -> str | None:
+    """Return the encoding of lines that are not UTF-8, None when some are: then the file mixes two."""
+    valid = invalid = 0
+    for run in _RUN.findall(sample):
+        try:
+            run.decode()
+            valid += 1
+        except UnicodeDecodeError:
+            invalid += 1
+    return None if valid > invalid // 10 else guess(sample)
 
 
 def guess(sample: bytes) -> str | None:
@@ -132,8 +160,17 @@ def guess(sample: bytes) -> str | None:
         as_clean = other.chaos <= best.chaos and other.coherence >= best.coherence * RIVAL
         if other is not best and as_clean and _letters(str(other)) != _letters(str(best)):
             return None
-    names = {best.encoding, *best.could_be_from_charset}
-    return next((name for name in _LEGACY if name in names), best.encoding)
+    if _letters(str(best)) != LATIN:
+        names = {best.encoding, *best.could_be_from_charset}
+        return next((name for name in _LEGACY if name in names), best.encoding)
+    # Latin encodings differ in a few letters only: the one whose letters one language has.
+    shares: dict[str, float] = {}
+    for one in found:
+        if one.chaos <= best.chaos + CLOSE and _letters(str(one)) == LATIN:
+            share = _share_of_one_language(str(one))
+            shares |= dict.fromkeys((one.encoding, *one.could_be_from_charset), share)
+    known = [name for name in _LEGACY if name in shares]
+    return max(known, key=lambda name: shares[name], default=best.encoding)
 
 
 def transcode(
@@ -174,10 +211,16 @@ def not_text(line: int) -> SourceError:
     )
 
 
+def _share_of_one_language(text: str) -> float:
+    """Return the share of the characters outside ASCII that the best fitting language has."""
+    odd = [letter for letter in text.lower() if ord(letter) > 127 and letter not in _MARKS_OF_TEXT]
+    if not odd:
+        return 1.0
+    return max(sum(letter in alphabet for letter in odd) for alphabet in _ALPHABETS) / len(odd)
+
+
 def _letters(text: str) -> str:
-    """Return which alphabet most letters outside ASCII are of: L, G, C, or another block."""
+    """Return which alphabet most letters outside ASCII are of."""
     blocks = [ord(letter) >> 7 for letter in text if ord(letter) > 127 and letter.isalpha()]
-    if not blocks:
-        return ""
-    block = max(set(blocks), key=blocks.count)
-    return "L" if block < 6 else "G" if block == 7 else "C" if block in (8, 9) else str(block >> 5)
+    block = max(set(blocks), key=blocks.count) if blocks else 0
+    return LATIN if block < 6 else "cyrillic" if block in (8, 9) else str(block)

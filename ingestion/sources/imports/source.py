@@ -1,5 +1,7 @@
 """Import a business register from a CSV file: read, match the columns, check the rows, ask, load."""
 
+import hashlib
+import json
 from dataclasses import asdict
 from typing import Any, ClassVar, Literal
 
@@ -118,9 +120,12 @@ class Imports(Source):
             matching.match(found.header, DEFAULT, matching.parse_choices(p.columns))
 
     def unique_key(self, p: Params) -> str | None:
-        """The same content twice is the same work."""
+        """Say that the same content read in the same way is the same work."""
         upload = Upload.objects.filter(pk=p.file).first()
-        return None if upload is None else upload.sha256
+        if upload is None:
+            return None
+        same = json.dumps([upload.sha256, p.review, p.columns])
+        return hashlib.sha256(same.encode()).hexdigest()
 
     def describe(self, p: Params) -> tuple[str, str]:
         """Call the job after the file."""

@@ -1,0 +1,209 @@
+"""Bad files: refused at once or ended as failed, with the catalogue's code and words; bad rows wait for review."""
+
+import gzip
+import io
+import tracemalloc
+import zipfile
+
+import openpyxl
+import pytest
+
+from config.problems import Problem
+from ingestion.lifecycle import Refused
+from ingestion.source import SourceError
+from ingestion.sources.imports import dialect, encodings, files, records
+from ingestion.sources.imports.definition import DEFAULT
+from ingestion.sources.imports.models import Unit
+from tests.imports.conftest import Run, errors_of
+
+HEAD = "tax_ident,name\n"
+
+
+def judge(data: bytes | str, name: str = "register.csv") -> dialect.Dialect | None:
+    raw = data.encode() if isinstance(data, str) else data
+    return dialect.judge_head(name, raw[: files.HEAD], len(raw), DEFAULT)
+
+
+REFUSED = {
+    "UP1 nothing": (b"", "file_empty", "The file is empty."),
+    "UP2 only a mark": (b"\xef\xbb\xbf", "file_empty", "The file is empty."),
+    "UP3 only newlines": (b"\n\r\n\n", "csv_no_rows", "The file has no rows."),
+    "UP4 only a header": (HEAD.encode(), "csv_no_rows", "The file has a header but no rows."),
+    "UP6 a column twice": (
+        b"tax_ident,name,name\n1,a,b\n",
+        "csv_columns",
+        'Column "name" appears twice. Found: tax_ident, name, name.',
+    ),
+    "UP7 a column without a name": (
+        b"tax_ident,,name\n1,a,b\n",
+        "csv_columns",
+        "Column 2 has no name. Found: tax_ident, , name.",
+    ),
+    "UP16 a zero byte": (
+        b"tax_ident,name\n1,a\x00b\n",
+        "csv_nul",
+        "The file contains a zero byte (position 19).",
+    ),
+    "UP20 two encodings": (
+        "tax_ident,name\n1,Müller\n".encode() + "2,Jürgens\n".encode("latin-1"),
+        "file_encoding",
+        "Line 3 is not UTF-8 text. Save the file as UTF-8 and try again.",
+    ),
+    "UP21 two separators": (b"a;b,c\n1;2,3\n", "csv_separator", "The separator could not be recognised."),
+    "an unknown separator": (
+        b"tax_ident^name\n1^a\n2^b\n",
+        "csv_separator",
+        "The separator could not be recognised.",
+    ),
+    "UP25 too many columns": (
+        ",".join(f"c{n}" for n in range(9074)).encode() + b"\n",
+        "csv_columns",
+        "At most 500 columns. Found: 9,074.",
+    ),
+    "UP31 HTML": (b"<!DOCTYPE html><html>", "file_type", "This is not a CSV file."),
+    "UP31 ELF": (b"\x7fELF\x02\x01\x01" + b"\0" * 60, "file_type", "This is not a CSV file."),
+    "UP31 PNG": (b"\x89PNG\r\n\x1a\n", "file_type", "This is not a CSV file."),
+    "UP32 gzip under another name": (
+        gzip.compress(b"tax_ident,name\n1,a\n"),
+        "file_type",
+        "This is not a CSV file. It is compressed with gzip; its name must end in .gz.",
+    ),
+    "a quote that never closes": (
+        b'"tax_ident,name\n1,a\n2,b\n',
+        "csv_unclosed_quote",
+        "A quote opened in line 1 is never closed.",
+    ),
+}
+
+
+@pytest.mark.parametrize(("data", "code", "text"), REFUSED.values(), ids=REFUSED.keys())
+@pytest.mark.seed("S4.72")
+def test_the_first_64_kb_are_judged(data: bytes, code: str, text: str) -> None:
+    with pytest.raises(SourceError) as caught:
+        judge(data)
+    assert (caught.value.code, caught.value.message) == (code, text)
+
+
+def test_a_workbook_under_another_name_and_another_zip_are_refused() -> None:
+    book = io.BytesIO()
+    openpyxl.Workbook().save(book)
+    other = io.BytesIO()
+    with zipfile.ZipFile(other, "w") as archive:
+        archive.writestr("table.csv", "tax_ident,name\n1,a\n")
+    for data in (book.getvalue(), other.getvalue()):
+        with pytest.raises(SourceError, match=r"Save the sheet as CSV\.") as caught:
+            judge(data)
+        assert caught.value.code == "file_type"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_quote_open_at_the_end_fails_the_job_with_its_line(run: Run) -> None:
+    rows = "".join(f"{n},Unit {n}\n" for n in range(20_000))
+    imported = run(HEAD + rows + '20001,"never closed\n' + rows)
+    assert imported.job.state == "failed"
+    assert imported.job.error == {
+        "code": "csv_unclosed_quote",
+        "text": "A quote opened in line 20,002 is never closed.",
+    }
+    assert not imported.rows.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_zero_byte_far_in_fails_the_job_with_its_place(run: Run) -> None:
+    rows = "".join(f"{n},Unit {n}\n" for n in range(20_000))
+    imported = run(HEAD + rows + "x\0y,b\n")
+    place = len((HEAD + rows).encode()) + 2
+    assert imported.job.error == {
+        "code": "csv_nul",
+        "text": f"The file contains a zero byte (position {place:,}).",
+    }
+
+
+@pytest.mark.django_db(transaction=True)
+def test_bytes_of_another_encoding_far_in_fail_the_job(run: Run) -> None:
+    rows = "".join(f"{n},Ünit {n}\n" for n in range(20_000)).encode()
+    imported = run(HEAD.encode() + rows + b"x,\xff\xfe\n")
+    assert imported.job.error["code"] == "file_encoding"
+    assert imported.job.error["text"].startswith("Line 20,002 is not UTF-8 text.")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_rows_that_cannot_be_read_are_errors_of_their_own(run: Run) -> None:
+    long = "x" * (csv_limit() + 1)
+    imported = run(f'tax_ident,name,employees\n1,a,1\n2,b\n3,c,3,4\n4,"d"d,4\n5,{long},5\n6,f,6\n7,g,7,,\n')
+    assert errors_of(imported) == {
+        3: {"": "csv_row_width"},
+        4: {"": "csv_row_width"},
+        5: {"": "csv_quote"},
+        6: {"": "csv_field_too_long"},
+    }
+    texts = [row.errors[""]["text"] for row in imported.rows.filter(errors__isnull=False).order_by("number")]
+    assert texts == [
+        "Row 3: expected 3 cells, found 2.",
+        "Row 4: expected 3 cells, found 4.",
+        "Row 5: misplaced quote.",
+        "Row 6: a cell is longer than 131,072 characters.",
+    ]
+    assert imported.rows_good == 3  # empty cells beyond the header say nothing
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_quoted_cell_beyond_the_limit_does_not_swallow_the_next_rows(run: Run) -> None:
+    long = "line\n" * 40_000
+    imported = run(f'tax_ident,name\n1,a\n2,"{long}"\n3,c\n')
+    assert errors_of(imported) == {3: {"": "csv_field_too_long"}}
+    assert list(imported.rows.order_by("number").values_list("number", flat=True)) == [2, 3, 4]
+
+
+def test_a_line_of_50_mb_takes_no_memory() -> None:
+    line = b"x" * (50 << 20)
+    data = io.BytesIO(b"tax_ident,name\n1,a\n" + line + b"\n2,b\n")
+    layout = records.Layout(",")
+    tracemalloc.start()
+    spans = records.plan(data, 0, 50 << 20, layout, 1, lambda: None)
+    rows = [(number, row) for span in spans for number, row in records.read(data, span, layout)]
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert [number for number, _ in rows] == [2, 3, 4]
+    assert isinstance(rows[1][1], records.Bad) and rows[1][1].code == "csv_field_too_long"
+    assert rows[2][1] == ["2", "b"]
+    assert peak < 12 << 20
+
+
+def test_an_unpacked_file_beyond_the_limit_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "limit", lambda: 1 << 20)
+    packed = io.BytesIO(gzip.compress(b"tax_ident,name\n" + b"1,a\n" * 1_000_000))
+    with pytest.raises(SourceError) as caught, files.opened(packed, "register.csv.gz"):
+        pass
+    assert (caught.value.code, caught.value.message) == (
+        "file_too_large",
+        "The file is larger than the 1 MB limit.",
+    )
+
+
+def test_too_many_rows_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(records, "MAX_ROWS", 1000)
+    data = b"tax_ident,name\n" + b"1,a\n" * 1002
+    with pytest.raises(SourceError) as caught:
+        records.plan(io.BytesIO(data), 0, len(data), records.Layout(","), 1, lambda: None)
+    assert (caught.value.code, caught.value.message) == (
+        "csv_too_many_rows",
+        "The file has more than 1,000 rows.",
+    )
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_refused_file_makes_no_job(run: Run) -> None:
+    with pytest.raises((Refused, Problem)) as caught:
+        run("a,b\n1,2\n")
+    assert caught.value.message == 'Column "tax_ident" is missing. Found: a, b.'
+    assert not Unit.objects.exists()
+
+
+def test_text_of_two_possible_alphabets_is_not_guessed() -> None:
+    greek = "1,39,Ιωαννης\n2,23,Σοφοκλης\n3,36,Ελενη\n".encode("iso8859_7")
+    assert encodings.guess(greek) is None
+
+
+def csv_limit() -> int:
+    return records.MAX_CELL
