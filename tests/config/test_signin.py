@@ -1,0 +1,149 @@
+"""Signing in and out."""
+
+import re
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from django.db import connection
+from django.test import Client
+
+from config import links, rates
+
+BAD_NEXT = [
+    "//evil.test", "/\\evil.test", "/\t/evil.test", "https:evil.test", "http:///evil.test",
+    "http://testserver@evil.test/", "https://evil.test/", "javascript:alert(1)", "///evil.test",
+    "\\\\evil.test", "http://testserver:9999/", "ftp://testserver/", "/\n/evil.test",
+]  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def count_from_zero():
+    rates.forget()
+
+
+def wrong_password(client: Client, name: str, address: str = "10.0.0.1"):
+    return client.post("/signin/", {"username": name, "password": "wrong"}, REMOTE_ADDR=address)
+
+
+def test_the_right_password_leads_where_the_person_wanted(client, alice):
+    answer = client.post(
+        "/signin/", {"username": "alice", "password": "alice's secret", "next": "/jobs/?state=failed"}
+    )
+    assert (answer.status_code, answer["Location"]) == (302, "/jobs/?state=failed")
+
+
+def test_sign_in_gives_a_new_session(client, alice):
+    client.get("/signin/")
+    client.session["kept"] = 1
+    before = client.session.session_key
+    client.post("/signin/", {"username": "alice", "password": "alice's secret"})
+    assert client.session.session_key != before
+
+
+@pytest.mark.parametrize("target", BAD_NEXT)
+def test_a_next_of_another_site_leads_home(client, alice, target):
+    answer = client.post("/signin/", {"username": "alice", "password": "alice's secret", "next": target})
+    assert answer["Location"] == "/"
+
+
+def test_unknown_user_and_wrong_password_read_alike(client, alice):
+    known, unknown = wrong_password(client, "alice"), wrong_password(client, "nobody")
+    strip = re.compile(r'value="[^"]*"|content="[^"]*"|nobody|alice|X-Request-Id.*')
+    assert strip.sub("", known.content.decode()) == strip.sub("", unknown.content.decode())
+    assert known.status_code == unknown.status_code == 200
+
+
+@pytest.mark.parametrize("name", ["alice", "nobody"])
+def test_the_eleventh_try_has_to_wait(client, alice, name):
+    for _ in range(10):
+        assert wrong_password(client, name).status_code == 200
+
+    limited = client.post(
+        "/signin/", {"username": name, "password": "alice's secret"}, REMOTE_ADDR="10.0.0.9"
+    )
+
+    assert limited.status_code == 429
+    assert 1 <= int(limited["Retry-After"]) <= 300
+    assert "Too many tries" in limited.content.decode()
+    assert "_auth_user_id" not in client.session
+
+
+def test_an_address_has_fifty_tries(client, db):
+    for number in range(50):
+        assert wrong_password(client, f"user{number}").status_code == 200
+    assert wrong_password(client, "another").status_code == 429
+    assert wrong_password(client, "another", address="10.0.0.2").status_code == 200
+
+
+def test_right_passwords_are_not_counted(client, alice):
+    for _ in range(12):
+        answer = client.post("/signin/", {"username": "alice", "password": "alice's secret"})
+        assert answer.status_code == 302
+        client.post("/signout/")
+
+
+def test_a_link_needs_the_button(client, alice):
+    link = links.make(alice, "")
+    page = client.get(link)
+    assert page.status_code == 200 and "alice" in page.content.decode()
+    assert "_auth_user_id" not in client.session
+    assert client.post(link).status_code == 302
+    assert client.session["_auth_user_id"] == str(alice.pk)
+
+
+def test_a_link_works_once(alice):
+    link = links.make(alice, "")
+    assert Client().post(link).status_code == 302
+    assert Client().post(link).status_code == 404
+    assert Client().get(link).status_code == 404
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_two_clicks_at_once_one_signs_in(alice):
+    link = links.make(alice, "")
+
+    def click(_: int) -> int:
+        try:
+            return Client().post(link).status_code
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(4) as threads:
+        assert sorted(threads.map(click, range(4))) == [302, 404, 404, 404]
+
+
+def test_a_link_ends_with_its_time(client, alice, settings):
+    link = links.make(alice, "")
+    settings.SIGN_IN_LINK_SECONDS = -1
+    assert client.post(link).status_code == 404
+
+
+def test_a_new_password_voids_links(client, alice):
+    link = links.make(alice, "")
+    alice.set_password("another")
+    alice.save(update_fields=["password"])
+    assert client.post(link).status_code == 404
+
+
+@pytest.mark.parametrize("token", ["x", "a:b:c", "%00", "é", "W10:1abc:x"])
+def test_a_forged_link_is_refused_in_words(client, db, token):
+    answer = client.get(f"/signin/link/{token}/")
+    assert answer.status_code == 404
+
+
+def test_the_link_needs_the_csrf_token(alice):
+    strict = Client(enforce_csrf_checks=True)
+    answer = strict.post(links.make(alice, ""))
+    assert answer.status_code == 403 and "form has expired" in answer.content.decode()
+
+
+def test_signing_out_ends_the_session(client, alice):
+    client.force_login(alice)
+    assert client.post("/signout/").status_code == 200
+    assert "_auth_user_id" not in client.session
+
+
+def test_signing_out_is_no_link(client, alice):
+    client.force_login(alice)
+    assert client.get("/signout/").status_code == 405
+    assert "_auth_user_id" in client.session
