@@ -334,12 +334,12 @@ def try_again(
     source = find(job.source)
     if source is None or job.failures >= source.retry.times:
         note = Note("failed", error["text"], Level.ERROR)
-        columns = {"error": dict(error), "message": error["text"][:300]}
+        columns: dict[str, Any] = {"error": dict(error), "message": error["text"][:300]}
         return _end(job, State.FAILED, note, columns, figures, traceback=traceback)
     most = min(source.retry.backoff * 2**job.failures, source.retry.most)
     seconds = min(retry_after, 3600.0) if retry_after else random.uniform(most / 2, most)
     note = Note("retrying", f"{error['text']} Trying again in {seconds:.0f} s.", Level.WARNING)
-    columns: dict[str, Any] = {"failures": job.failures + 1, "message": note.message[:300]}
+    columns = {"failures": job.failures + 1, "message": note.message[:300]}
     return _requeue(
         job,
         note,

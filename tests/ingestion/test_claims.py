@@ -1,0 +1,140 @@
+"""Which job is next: priority, ageing, fairness, limits, pauses, and many workers at once."""
+
+import threading
+from datetime import timedelta
+from uuid import uuid4
+
+import pytest
+from django.contrib.auth.models import User
+from django.db import connection
+from django.db.models.functions import Now
+from django.utils import timezone
+
+from ingestion import claims, lifecycle
+from ingestion.keeper import Keeper
+from ingestion.models import Job, Pause, Priority, State
+
+pytestmark = pytest.mark.django_db
+
+
+def claim(queue: str = "default") -> Job | None:
+    return lifecycle.claim(queue, worker="w", token=uuid4())
+
+
+def ping(owner: User, **extra: object) -> Job:
+    return lifecycle.create("ping", {}, owner=owner, **extra).job  # type: ignore[arg-type]
+
+
+def older(job: Job, seconds: float) -> None:
+    Job.objects.filter(pk=job.pk).update(created_at=Now() - timedelta(seconds=seconds))
+
+
+def test_the_oldest_comes_first(alice: User) -> None:
+    first, second = ping(alice), ping(alice)
+    assert [claim().pk, claim().pk] == [first.pk, second.pk]  # type: ignore[union-attr]
+    assert claim() is None
+
+
+def test_high_goes_before_normal_and_low(alice: User) -> None:
+    low, normal, high = (ping(alice, priority=p) for p in (Priority.LOW, Priority.NORMAL, Priority.HIGH))
+    assert [claim().pk for _ in range(3)] == [high.pk, normal.pk, low.pk]  # type: ignore[union-attr]
+
+
+def test_waiting_raises_the_priority_so_that_nothing_starves(alice: User) -> None:
+    low = ping(alice, priority=Priority.LOW)
+    older(low, 2 * claims.AGEING_SECONDS + 1)
+    normal = ping(alice, priority=Priority.NORMAL)
+    assert [claim().pk, claim().pk] == [low.pk, normal.pk]  # type: ignore[union-attr]
+
+
+def test_the_owner_with_fewer_running_jobs_goes_first(alice: User, bob: User) -> None:
+    first, second, other = ping(alice), ping(alice), ping(bob)
+    assert [claim().pk for _ in range(3)] == [first.pk, other.pk, second.pk]  # type: ignore[union-attr]
+
+
+def test_a_source_runs_as_often_as_its_limit_says(alice: User) -> None:
+    for _ in range(5):
+        ping(alice)
+    assert [claim() is not None for _ in range(5)] == [True, True, True, False, False]
+
+
+def test_what_is_not_due_or_needs_another_is_not_claimed(alice: User) -> None:
+    later = ping(alice, run_after=timezone.now() + timedelta(hours=1))
+    parent = later
+    ping(alice, depends_on=[parent])
+    assert claim() is None
+
+
+@pytest.mark.parametrize("scope", ["all", "queue:default", "source:ping"])
+def test_a_pause_holds_jobs_back_until_it_is_over(alice: User, scope: str) -> None:
+    ping(alice)
+    pause = Pause.objects.create(scope=scope, reason="maintenance")
+    assert claim() is None
+    Pause.objects.filter(pk=pause.pk).update(until=Now() - timedelta(seconds=1))
+    assert claim() is not None
+
+
+def test_a_pause_of_another_source_holds_nothing(alice: User) -> None:
+    ping(alice)
+    Pause.objects.create(scope="source:shelves", reason="x")
+    assert claim() is not None
+
+
+def test_the_fourth_job_is_told_its_place(alice: User) -> None:
+    jobs = [ping(alice) for _ in range(6)]
+    for _ in range(3):
+        claim()
+    Keeper().tell_positions()
+    told = [Job.objects.get(pk=job.pk) for job in jobs[3:]]
+    assert [(job.pending_reason, job.message) for job in told] == [
+        ("slot", "3 of 3 busy, 0 before yours"),
+        ("slot", "3 of 3 busy, 1 before yours"),
+        ("slot", "3 of 3 busy, 2 before yours"),
+    ]
+    before = told[0].version
+    Keeper().tell_positions()
+    assert Job.objects.get(pk=told[0].pk).version == before
+
+
+@pytest.mark.django_db(transaction=True)
+def test_many_workers_at_once_never_exceed_a_limit_and_never_share_a_job(alice: User) -> None:
+    for _ in range(12):
+        ping(alice)
+    claimed: list[Job] = []
+    barrier = threading.Barrier(8)
+
+    def work() -> None:
+        barrier.wait()
+        job = claim()
+        if job is not None:
+            claimed.append(job)
+        connection.close()
+
+    threads = [threading.Thread(target=work) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(claimed) == len({job.pk for job in claimed}) == 3
+    assert Job.objects.filter(state=State.RUNNING).count() == 3
+
+
+@pytest.mark.django_db(transaction=True)
+def test_fifty_starts_of_the_same_work_make_one_job(alice: User) -> None:
+    made: list[lifecycle.Created] = []
+    barrier = threading.Barrier(10)
+
+    def ask() -> None:
+        barrier.wait()
+        for _ in range(5):
+            made.append(lifecycle.create("shelves", {"name": "same"}, owner=alice))
+        connection.close()
+
+    threads = [threading.Thread(target=ask) for _ in range(10)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(made) == 50
+    assert sum(one.created for one in made) == 1
+    assert len({one.job.pk for one in made}) == 1

@@ -1,0 +1,77 @@
+"""One rate for all workers, one pause for all of them."""
+
+import threading
+import time
+from datetime import timedelta
+from uuid import uuid4
+
+import pytest
+from django.db import connection
+from django.db.models.functions import Now
+from django.test import override_settings
+
+from ingestion import outside
+from ingestion.models import Pause
+from ingestion.outside import OutsideHost
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+class Job:
+    """The three things of a Run that a host needs: a message, a log, a sleep that can be cut short."""
+
+    def __init__(self) -> None:
+        self.message = ""
+        self.lines: list[str] = []
+        self.naps = 0
+        self.after_naps = lambda: None
+
+    def log(self, message: str, level: str = "", **data: object) -> None:
+        self.lines.append(message)
+
+    def sleep(self, seconds: float) -> None:
+        self.naps += 1
+        self.after_naps()
+        time.sleep(min(seconds, 0.05))
+
+
+def test_no_window_of_a_second_holds_more_than_the_rate() -> None:
+    name = f"{uuid4()}.test"
+    times: list[float] = []
+
+    def ask() -> None:
+        host = OutsideHost(name, 8)
+        for _ in range(7):
+            host.turn(Job())  # type: ignore[arg-type]
+            times.append(time.time())
+        connection.close()
+
+    threads = [threading.Thread(target=ask) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    times.sort()
+    # The window is Redis's, the times are ours: a tenth of a second of slack.
+    assert all(later - earlier > 0.9 for earlier, later in zip(times, times[8:], strict=False))
+    assert len(times) == 28
+
+
+def test_a_pause_holds_everybody_and_says_so() -> None:
+    host, job = OutsideHost("sec.test", 1000), Job()
+    OutsideHost("sec.test", 1000).pause(600, "sec.test asked us to stop for 10 minutes")
+    job.after_naps = lambda: Pause.objects.update(until=Now() - timedelta(seconds=1)) and None  # type: ignore
+    host.turn(job)  # type: ignore[arg-type]
+    assert job.naps >= 1
+    assert job.message == "sec.test asked us to stop for 10 minutes"
+    assert len(job.lines) == 1
+
+
+def test_with_redis_away_a_process_asks_once_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outside, "ALONE_SECONDS", 0.2)
+    with override_settings(REDIS_URL="unix:///nowhere/redis.sock"):
+        host = OutsideHost("alone.test", 1000)
+        began = time.monotonic()
+        for _ in range(3):
+            host.turn(Job())  # type: ignore[arg-type]
+    assert time.monotonic() - began >= 0.4
