@@ -79,9 +79,10 @@ class Hub:
 
     async def stop(self) -> None:
         """End the loops and forget everybody."""
-        for task in list(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        while self._tasks:  # redis-py may swallow a cancellation: say it until it is heard
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.wait(self._tasks, timeout=0.1)
         self._threads.shutdown(wait=False, cancel_futures=True)
         _hubs.pop(asyncio.get_running_loop(), None)
 

@@ -282,9 +282,11 @@ async def counted_read(hub, job, wires):
 async def test_the_21st_socket_of_a_user_closes_the_oldest(alice):
     async with fresh_hub():
         cookie, csrf = await in_database(session, alice)
-        wires = [await connect(cookie, csrf) for _ in range(21)]
+        wires = []
+        for _ in range(21):
+            wires.append(await connect(cookie, csrf))
+            await wires[-1].hello()
         assert await wires[0].closed() == Close.REPLACED
-        await wires[20].hello()
         for wire in wires:
             await wire.leave()
 
@@ -307,7 +309,8 @@ async def test_junk_in_redis_is_ignored(alice):
         await until_async(joined(hub, job.stream), what="the group")
         name, layer = door._redis_channel(job.stream), door._layer()
         junk = [b"", b"\xc1", b"x" * 1_000_000, layer.serialize([1]), layer.serialize({"type": "websocket.close"})]
-        junk += [layer.serialize({"type": "hint", "stream": s, "version": v}) for s, v in [(7, 1), ("job:x", 1), (job.stream, "9")]]
+        for stream, version in [(7, 1), ("job:x", 1), (job.stream, "9")]:
+            junk.append(layer.serialize({"type": "hint", "stream": stream, "version": version}))
         for message in junk:
             await in_database(door._redis().publish, name, message)
         await in_database(move, job, message="Still here")
