@@ -5,7 +5,7 @@ What is wrong is kept by source column: {column: {"code": .., "text": ..}}; the 
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from django.db import connection
@@ -24,17 +24,17 @@ _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 @dataclass(slots=True)
 class Row:
-    """A row as it will be staged."""
+    """A row as it will be staged. Most have nothing but cells."""
 
     number: int
     cells: list[str]
-    fixed: dict[str, str | None] = field(default_factory=dict)
-    errors: dict[str, Problem] = field(default_factory=dict)
-    warnings: dict[str, Problem] = field(default_factory=dict)
+    fixed: dict[str, str | None] | None = None
+    errors: dict[str, Problem] | None = None
+    warnings: dict[str, Problem] | None = None
 
     def copy_line(self, import_id: int) -> str:
         """Return the row in COPY's text format."""
-        rest = "\t".join(_json(value) for value in (self.fixed, self.errors, self.warnings))
+        rest = "\t".join([_json(self.fixed), _json(self.errors), _json(self.warnings)])
         return f"{import_id}\t{self.number}\t{_json(self.cells)}\t{rest}\n"
 
 
@@ -67,7 +67,7 @@ def check_span(records: Iterable[tuple[int, list[str] | Bad]], columns: Columns)
             whole.append(row)
         else:
             text = f"Row {number:,}: expected {width:,} cells, found {len(record):,}."
-            row.errors[""] = {"code": "csv_row_width", "text": text}
+            row.errors = {"": {"code": "csv_row_width", "text": text}}
     for match in columns.matches:
         _check_column(whole, match.index, columns.header[match.index], columns.target(match))
     return rows
@@ -83,11 +83,11 @@ def _check_column(rows: Sequence[Row], index: int, header: str, column: Column) 
         if verdict is None:
             continue
         if verdict.fixed is not None:
-            row.fixed[str(index)] = verdict.fixed[0]
+            row.fixed = {**(row.fixed or {}), str(index): verdict.fixed[0]}
         if verdict.error is not None:
-            row.errors[header] = verdict.error
+            row.errors = {**(row.errors or {}), header: verdict.error}
         if verdict.warning is not None:
-            row.warnings[header] = verdict.warning
+            row.warnings = {**(row.warnings or {}), header: verdict.warning}
 
 
 def _judge(text: str, column: Column) -> _Verdict | None:
@@ -121,7 +121,12 @@ def _out_of_range(plain: str, column: Column) -> Problem | None:
     return None
 
 
-def stage(import_id: int, rows: Iterable[Row]) -> None:
+def encode(import_id: int, rows: Sequence[Row]) -> bytes:
+    """Return rows as COPY wants them; much smaller than the rows while they wait for their turn."""
+    return "".join([row.copy_line(import_id) for row in rows]).encode()
+
+
+def stage(encoded: bytes) -> None:
     """Write checked rows with COPY, in the current transaction."""
     with (
         connection.cursor() as cursor,
@@ -129,7 +134,7 @@ def stage(import_id: int, rows: Iterable[Row]) -> None:
             "COPY imports_importrow (import_id, number, cells, fixed, errors, warnings) FROM STDIN"
         ) as copy,
     ):
-        copy.write("".join(row.copy_line(import_id) for row in rows))
+        copy.write(encoded)
 
 
 def check_together(imported: Import) -> None:

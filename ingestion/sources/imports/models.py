@@ -130,6 +130,9 @@ class ImportRow(models.Model):
             ),
         ]
 
+    def __str__(self) -> str:
+        return f"row {self.number}"
+
 
 class Unit(models.Model):
     """A business unit during a period. Periods of one identifier never overlap.

@@ -6,7 +6,7 @@ A record is what a spreadsheet shows as a row: a quoted cell may hold line ends,
 import csv
 import io
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import BinaryIO
 
 from ingestion.source import SourceError
@@ -14,8 +14,7 @@ from ingestion.source import SourceError
 MAX_CELL = csv.field_size_limit()  # 131,072 characters, Python's own
 MAX_RECORD = 2 << 20  # bytes; a quote that is still open then is never closed
 MAX_ROWS = 10_000_000
-SMALLEST, LARGEST = 16 << 10, 4 << 20  # of a span, bytes
-BLOCK = 1 << 20  # bytes read at once
+SMALLEST, LARGEST = 16 << 10, 1 << 20  # of a span, bytes; its rows take about twenty times that in memory
 SPANS_AT_LEAST = 20  # so that a small file's progress is seen moving
 
 
@@ -87,8 +86,7 @@ def plan(
     start: where the text begins. size: bytes of the file. check: called for each block, raises to stop.
     Raises SourceError for what only the whole file shows: csv_nul, csv_unclosed_quote, csv_too_many_rows.
     """
-    most = min(max(size // SPANS_AT_LEAST, SMALLEST), LARGEST)
-    block = min(most, BLOCK)
+    block = min(max(size // SPANS_AT_LEAST, SMALLEST), LARGEST)
     file.seek(start)
     spans: list[Span] = []
     position, row, line, rest = start, 1, 1, b""
@@ -119,22 +117,13 @@ def plan(
             )
         if rows > skipped:
             start_at = position + (_length(data, layout, skipped) if skipped else 0)
-            _add(spans, Span(start_at, position + length, row + skipped, line, rows - skipped), most)
+            spans.append(Span(start_at, position + length, row + skipped, line, rows - skipped))
         position, row, line, rest = position + length, row + rows, line + lines, data[length:]
         skip -= skipped
         if row - header_row > MAX_ROWS + 1:
             raise SourceError("csv_too_many_rows", f"The file has more than {MAX_ROWS:,} rows.")
         if ended:
             return spans
-
-
-def _add(spans: list[Span], span: Span, most: int) -> None:
-    """Add a span, as part of the last one while that is small."""
-    last = spans[-1] if spans else None
-    if last is None or last.long or span.end - last.start > most:
-        spans.append(span)
-    else:
-        spans[-1] = replace(last, end=span.end, rows=last.rows + span.rows)
 
 
 def _numbered(text: str, layout: Layout) -> Iterator[tuple[int, list[str] | Bad]]:

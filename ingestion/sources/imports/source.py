@@ -25,7 +25,7 @@ class Params(SourceParams):
     file: UploadId = Field(description="A register as .csv, .tsv, .txt, .xlsx, or packed as .gz")
     review: Literal["auto", "always", "never"] = Field(
         default="auto",
-        description="Ask before loading: when rows have errors (auto), always, or never (rows with errors are left out)",
+        description="Ask before loading: when rows have errors (auto), always, or never (such rows are left out)",
     )
     columns: list[str] = Field(
         default=[],
@@ -83,13 +83,15 @@ class Imports(Source):
         layout = Layout(**imported.facts["layout"])
         columns = Columns.of(imported)
 
-        def fetch(span: Span) -> list[checks.Row]:
-            return checks.check_span(records.read(text, span, layout), columns)
+        def fetch(span: Span) -> tuple[int, bytes]:
+            rows = checks.check_span(records.read(text, span, layout), columns)
+            return len(rows), checks.encode(imported.pk, rows)
 
         for item in step.items(_spans(imported), key=_range, label=_rows, fetch=fetch):
             with item:
-                checks.stage(imported.pk, item.fetched)
-                item.result = {"rows": len(item.fetched)}
+                rows, encoded = item.fetched
+                checks.stage(encoded)
+                item.result = {"rows": rows}
         unread = JobItem.objects.filter(job=job.id, step="check").exclude(state=ItemState.DONE).first()
         if unread is not None:
             raise SourceError("not_read", f"{unread.label} could not be read. {unread.error}", retryable=True)

@@ -1,0 +1,150 @@
+"""The pages and the API of imports: what is shown, to whom, and that no cell is ever run."""
+
+import csv
+import io
+
+import pytest
+from django.contrib.auth.models import Permission, User
+from django.test import Client
+
+from ingestion.sources.imports.models import Unit
+from ingestion.testing import resume_inline
+from tests.imports.conftest import Run
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+XSS = "<img src=x onerror=alert(1)>"
+BAD = f'tax_ident,name,employees,"{XSS}"\n1,a,1,x\n2,{XSS},two,y\n3,c,3,z\n'
+
+
+@pytest.fixture
+def signed_in(client: Client, alice: User) -> Client:
+    client.force_login(alice)
+    return client
+
+
+def test_the_review_page_shows_what_is_wrong_and_what_will_happen(run: Run, signed_in: Client) -> None:
+    imported = run(BAD)
+    page = signed_in.get(imported.get_absolute_url()).content.decode()
+    for text in (
+        "3 rows, 4 columns",
+        "Nothing has been written yet",
+        "<strong>employees</strong> is not a whole number",
+        "2 rows will be imported, 1 left out.",
+        "Approve 2 rows",
+        "Reject import",
+        "UTF-8",
+        "Comma",
+    ):
+        assert text in page
+    assert f'data-live="job:{imported.job_id}"' in page
+
+
+@pytest.mark.seed("SEC34")
+def test_cells_headers_and_names_are_shown_literally(run: Run, signed_in: Client) -> None:
+    imported = run(BAD, name="<b>register</b>.csv")
+    for url in (imported.get_absolute_url(), f"{imported.get_absolute_url()}?f=all", "/imports/", "/imports/units/"):
+        page = signed_in.get(url).content.decode()
+        assert XSS not in page and "<b>register" not in page
+    assert "&lt;img src=x onerror=alert(1)&gt;" in signed_in.get(imported.get_absolute_url()).content.decode()
+
+
+def test_approving_on_the_page_loads_the_rows(run: Run, signed_in: Client) -> None:
+    imported = run(BAD)
+    answer = signed_in.post(f"/jobs/{imported.job_id}/answer/", {"answer": "approve"})
+    assert answer.status_code == 302
+    assert resume_inline(imported.job).state == "completed"
+    page = signed_in.get(imported.get_absolute_url()).content.decode()
+    assert "2 rows are in the register" in page
+    assert "Approve 2 rows" not in page
+    assert "Approved by alice" in page
+
+
+def test_a_stranger_sees_nothing_a_reviewer_does(run: Run, client: Client, bob: User) -> None:
+    imported = run(BAD)
+    urls = [imported.get_absolute_url(), f"{imported.get_absolute_url()}errors.csv", f"/api/imports/{imported.pk}",
+            f"/api/imports/{imported.pk}/rows"]  # fmt: skip
+    assert client.get(urls[0]).status_code == 302
+    client.force_login(bob)
+    assert [client.get(url).status_code for url in urls] == [404] * 4
+    assert client.get("/api/imports").json()["imports"] == []
+    bob.user_permissions.add(Permission.objects.get(codename="review", content_type__app_label="imports"))
+    assert [client.get(url).status_code for url in urls] == [200] * 4
+    assert "Approve 2 rows" not in client.get(urls[0]).content.decode()  # it is alice's to decide
+
+
+def test_a_wrong_method_is_refused(run: Run, signed_in: Client) -> None:
+    imported = run("tax_ident,name\n1,a\n")
+    for url in (imported.get_absolute_url(), f"{imported.get_absolute_url()}errors.csv", "/imports/", "/imports/units/"):
+        assert signed_in.post(url).status_code == 405
+
+
+def test_odd_addresses_are_not_errors(run: Run, signed_in: Client) -> None:
+    imported = run(BAD)
+    for query in ("?after=x", "?after=99999999999999999999999", "?f=%00", "?after=-1", "?f=all&after=٣"):
+        assert signed_in.get(imported.get_absolute_url() + query).status_code == 200
+    for query in ("?q=%00", "?q=%27%26%7C%21", "?q=" + "x" * 5000, "?before=9999999999999999999", "?q=***"):
+        assert signed_in.get("/imports/units/" + query).status_code == 200
+    assert signed_in.get("/imports/99999999999999999999999/").status_code == 404
+    assert signed_in.get("/api/imports/99999999999999999999999").status_code == 404
+
+
+@pytest.mark.seed("SEC52")
+def test_rows_with_errors_are_given_as_a_file_that_no_spreadsheet_runs(run: Run, signed_in: Client) -> None:
+    imported = run(
+        "tax_ident,name,turnover,note\n"
+        "1,=cmd|' /C calc'!A0,-5,@x\n"
+        '2, +1,"-5,5",\'-x\n'
+        "3,,-5.5,\"a, \"\"b\"\"\"\n"
+        "3,-7,=1,x\n"
+    )
+    response = signed_in.get(f"{imported.get_absolute_url()}errors.csv")
+    assert response["Content-Type"] == "text/csv; charset=utf-8"
+    assert response["Content-Disposition"] == 'attachment; filename="register-errors.csv"'
+    rows = list(csv.reader(io.StringIO(response.getvalue().decode("utf-8-sig"), newline="")))
+    assert rows == [
+        ["tax_ident", "name", "turnover", "note", "row", "errors"],
+        ["3", "", "-5.5", 'a, "b"', "4", "name is empty"],
+        ["3", "'-7", "'=1", "x", "5", "turnover is not a number"],
+    ]
+    everything = csv.reader(io.StringIO("".join(_all_lines(imported)).removeprefix("\ufeff"), newline=""))
+    names = [row[1:4] for row in everything][1:3]
+    assert names == [["'=cmd|' /C calc'!A0", "-5", "'@x"], ["' +1", "-5,5", "'-x"]]
+
+
+def _all_lines(imported: object) -> list[str]:
+    from ingestion.sources.imports import exports
+
+    return list(exports.lines(imported, "all"))  # type: ignore[arg-type]
+
+
+def test_the_register_is_searched_by_identifier_and_by_words(run: Run, signed_in: Client) -> None:
+    run("tax_ident,name\n001,Birch Bakery\n002,Oak Boats\n003,Birchwood Mills\n")
+    for query, found in (("birch", {"001", "003"}), ("002", {"002"}), ("oak boat", {"002"}), ("none", set())):
+        answer = signed_in.get("/api/units", {"q": query}).json()
+        assert {unit["tax_ident"] for unit in answer["units"]} == found
+    assert "Oak Boats" in signed_in.get("/imports/units/?q=oak").content.decode()
+
+
+def test_the_api_pages_through_rows(run: Run, signed_in: Client) -> None:
+    imported = run("tax_ident,name\n" + "".join(f"{n},\n" for n in range(5)) + "9,good\n")
+    seen, cursor = [], None
+    while True:
+        query = {"limit": 2, **({"cursor": cursor} if cursor else {})}
+        answer = signed_in.get(f"/api/imports/{imported.pk}/rows", query).json()
+        seen += [row["number"] for row in answer["rows"]]
+        if (cursor := answer["next"]) is None:
+            break
+    assert seen == [2, 3, 4, 5, 6]
+    data = signed_in.get(f"/api/imports/{imported.pk}").json()
+    assert (data["rows_total"], data["rows_bad"], data["display"]) == (6, 5, "waiting_for_review")
+    assert data["mapping"] == {"tax_ident": "tax_ident", "name": "name"}
+
+
+def test_the_pages_cost_few_queries_whatever_the_rows(
+    run: Run, signed_in: Client, django_assert_max_num_queries: object
+) -> None:
+    imported = run("tax_ident,name\n" + "".join(f"{n},\n" for n in range(500)))
+    with django_assert_max_num_queries(20):  # type: ignore[operator]
+        signed_in.get(imported.get_absolute_url())
+    assert Unit.objects.count() == 0
