@@ -1,1 +1,589 @@
-// The page's end of the live wire.
+// The page's end of the live wire. PROTOCOL.md has the messages, the client's rules and the markup.
+// No HTML is made here: figures are written as text and attributes, structure is fetched from the server.
+
+const PAINT_MS = 250; // a figure is painted this often at most
+const REFETCH_MS = 2000; // a fragment is fetched this often at most
+const FIRST_WAIT_MS = 500; // reconnect: a random time up to this, doubling ...
+const LONGEST_WAIT_MS = 30000; // ... to this, for ever
+const OPEN_MS = 10000; // a socket that has not said welcome by then is given up
+const ANSWER_MS = 2000; // a doubted socket must answer by then
+const DOUBT_MS = 40000; // a shown page asks a socket that was silent for so long
+const HIDDEN_MS = 5 * 60000; // a page hidden for so long lets go of its socket
+const ANNOUNCE_MS = 15000;
+const CHUNK = 50; // streams a frame
+const MOST = 100; // streams a socket
+
+// ---------------------------------------------------------------- the reducer, the same as realtime/reducer.py
+
+export function patched(data, patch) {
+  if (patch === null || typeof patch !== "object" || Array.isArray(patch)) return patch;
+  const result = data !== null && typeof data === "object" && !Array.isArray(data) ? { ...data } : {};
+  for (const [key, value] of Object.entries(patch)) {
+    if (value === null) delete result[key];
+    else result[key] = patched(result[key], value);
+  }
+  return result;
+}
+
+export class Reducer {
+  constructor() {
+    this.streams = new Map(); // name -> {epoch, version, data, events, over, waiting}
+    this.request = 0;
+  }
+
+  // Return the frame's fields for asking for these streams, resuming from what we hold.
+  ask(names) {
+    const id = ++this.request;
+    const streams = names.map((name) => {
+      const held = this.streams.get(name) ?? { over: false };
+      held.waiting = id;
+      this.streams.set(name, held);
+      return held.data ? { stream: name, epoch: held.epoch, version: held.version } : name;
+    });
+    return { id, streams };
+  }
+
+  forget(name) {
+    this.streams.delete(name);
+  }
+
+  // Take a frame. Return "changed", "ask" (subscribe again), or "" (nothing to do).
+  take(frame) {
+    const held = this.streams.get(frame.stream);
+    if (!held || held.over) return "";
+    if (held.waiting !== undefined) {
+      if (frame.id !== held.waiting) return "";
+      held.waiting = undefined;
+    }
+    if (frame.type === "gone") {
+      held.over = true;
+      held.gone = true;
+      return "changed";
+    }
+    if (frame.type === "change") return this.#change(held, frame);
+    if (held.epoch === frame.epoch && held.version > frame.version) return "";
+    held.epoch = frame.epoch;
+    held.version = frame.version;
+    held.data = frame.data;
+    if (frame.type === "state") held.events = frame.events;
+    else held.over = true;
+    return "changed";
+  }
+
+  #change(held, frame) {
+    if (held.epoch === frame.epoch && held.data && frame.version <= held.version) return "";
+    if (held.epoch !== frame.epoch || !held.data || frame.from !== held.version) return "ask";
+    held.data = patched(held.data, frame.data);
+    held.events = held.events.concat(frame.events.filter((event) => event.version > held.version)).slice(-500);
+    held.version = frame.version;
+    return "changed";
+  }
+
+  // Return the streams of a beat that are ahead of us.
+  behind(versions) {
+    return Object.entries(versions).filter(([name, version]) => {
+      const held = this.streams.get(name);
+      return held && !held.over && held.waiting === undefined && version > (held.version ?? -1);
+    }).map(([name]) => name);
+  }
+}
+
+// ---------------------------------------------------------------- figures
+
+const whole = new Intl.NumberFormat("en-GB", { maximumFractionDigits: 1 });
+
+function rateText(rate) {
+  if (!rate || rate <= 0) return "";
+  return rate >= 1 ? `${whole.format(rate)}/min` : `1 every ${Math.round(1 / rate)} min`;
+}
+
+function etaText(seconds) {
+  if (seconds === undefined || seconds === null) return "";
+  if (seconds < 60) return `about ${Math.max(10, Math.ceil(seconds / 10) * 10)} s left`;
+  const minutes = seconds / 60;
+  return `about ${whole.format(minutes < 10 ? Math.ceil(minutes) : Math.ceil(minutes / 5) * 5)} min left`;
+}
+
+function percentOf(data) {
+  return Math.floor((data.progress ?? 0) * 100 + 1e-9);
+}
+
+const COMPUTED = {
+  percent: (data) => `${percentOf(data)}%`,
+  rate: (data) => rateText(data.rate),
+  eta: (data) => etaText(data.eta_seconds),
+  "items.processed": ({ items = {} }) => (items.done ?? 0) + (items.failed ?? 0) + (items.skipped ?? 0),
+  "items.left": ({ items = {} }) =>
+    Math.max(0, (items.total ?? 0) - (items.done ?? 0) - (items.failed ?? 0) - (items.skipped ?? 0)),
+};
+
+function valueOf(data, name) {
+  if (COMPUTED[name]) return COMPUTED[name](data);
+  return name.split(".").reduce((value, key) => value?.[key], data);
+}
+
+function textOf(value) {
+  if (value === undefined || value === null) return "";
+  return typeof value === "number" ? whole.format(value) : String(value);
+}
+
+const share = (value) => `${(Math.min(1, Math.max(0, value || 0)) * 100).toFixed(1)}%`;
+
+function paintBar(element, data, part) {
+  const { done = 0, failed = 0, skipped = 0 } = data.items ?? {};
+  const ended = done + failed + skipped;
+  const progress = data.progress ?? 0;
+  const bad = ended ? (progress * failed) / ended : 0;
+  element.setAttribute("x", part === "failed" ? share(progress - bad) : "0%");
+  element.setAttribute("width", part === "failed" ? share(bad) : share(progress - bad));
+}
+
+function paintField(element, data) {
+  const name = element.dataset.field;
+  if (name === "bar") {
+    element.setAttribute("aria-valuenow", String(percentOf(data)));
+    const total = data.items?.total;
+    const spoken = [total ? `${textOf(valueOf(data, "items.processed"))} of ${textOf(total)}` : `${percentOf(data)}%`];
+    if (data.items?.failed) spoken.push(`${textOf(data.items.failed)} failed`);
+    if (data.eta_seconds) spoken.push(etaText(data.eta_seconds));
+    element.setAttribute("aria-valuetext", spoken.join(", "));
+  } else if (name === "bar.done" || name === "bar.failed") {
+    paintBar(element, data, name.slice(4));
+  } else if (name.startsWith("steps.") && name.endsWith(".bar")) {
+    const step = data.steps?.[name.slice(6, -4)] ?? {};
+    element.setAttribute("width", share(step.total ? step.done / step.total : 0));
+  } else {
+    const text = textOf(valueOf(data, name));
+    if (element.textContent !== text) element.textContent = text;
+  }
+}
+
+// Everything but figures: when this differs, the fragment is fetched again.
+function structureOf(held, withItems) {
+  const figures = ["version", "progress", "rate", "eta_seconds", "message", "items_total", "items_done", "items_failed"];
+  if (!withItems) figures.push("items");
+  const rest = Object.entries(held.data).filter(([key]) => !figures.includes(key)).map(([key, value]) => {
+    if (key !== "steps") return [key, value];
+    const steps = Object.entries(value).map(([name, step]) => [name, { ...step, done: undefined, total: undefined }]);
+    return [key, steps.sort()];
+  });
+  return JSON.stringify([held.gone, held.events?.at(-1)?.version, rest.sort()]);
+}
+
+// ---------------------------------------------------------------- the page
+
+const reducer = new Reducer();
+const shapes = new WeakMap(); // element -> the structure it shows
+const fetched = new Map(); // element id -> when its fragment was last fetched
+const failures = new Map(); // element id -> fetches in a row that brought nothing
+const dirty = new Set(); // streams to paint
+let paintTimer;
+let clockOffset = 0; // the server's clock less ours, in ms
+
+const elementsOf = (stream) =>
+  [...document.querySelectorAll("[data-live]")].filter((element) => element.dataset.live === stream);
+
+function paintSoon(stream) {
+  dirty.add(stream);
+  paintTimer ??= setTimeout(() => {
+    paintTimer = undefined;
+    for (const name of dirty) paint(name);
+    dirty.clear();
+  }, PAINT_MS);
+}
+
+function paint(stream) {
+  const held = reducer.streams.get(stream);
+  if (!held?.data) return;
+  for (const root of elementsOf(stream)) {
+    const own = (selector) => [...root.querySelectorAll(selector)].filter((e) => e.closest("[data-live]") === root);
+    for (const element of own("[data-field]")) paintField(element, held.data);
+    for (const element of own("[data-when]")) {
+      const value = valueOf(held.data, element.dataset.when);
+      element.hidden = !value;
+    }
+    if (root.dataset.title) tell(root, held);
+    restructure(root, held);
+  }
+}
+
+function restructure(root, held) {
+  if (!root.dataset.fragment) return;
+  const shape = structureOf(held, root.dataset.refetch === "items");
+  const shown = shapes.get(root);
+  if (held.gone) return; // there is nothing to fetch
+  if (shown === undefined) {
+    // What the server painted: its version says whether it is what we hold.
+    if (Number(root.dataset.version ?? Infinity) >= held.version) {
+      shapes.set(root, shape);
+      return;
+    }
+  } else if (shown === shape) {
+    return;
+  }
+  refetch(root);
+}
+
+function refetch(root) {
+  const key = root.id || root.dataset.live;
+  const pause = REFETCH_MS * 2 ** Math.min(failures.get(key) ?? 0, 4);
+  const wait = (fetched.get(key) ?? -Infinity) + pause - performance.now();
+  if (wait > 0) {
+    if (!root.dataset.due) {
+      root.dataset.due = "1";
+      setTimeout(() => {
+        delete root.dataset.due;
+        if (root.isConnected) paint(root.dataset.live);
+      }, wait);
+    }
+    return;
+  }
+  fetched.set(key, performance.now());
+  const asked = reducer.streams.get(root.dataset.live);
+  const shape = asked?.data && structureOf(asked, root.dataset.refetch === "items");
+  const version = asked?.version;
+  const select = root.id ? `#${CSS.escape(root.id)}` : undefined;
+  const swapped = window.htmx?.ajax("GET", root.dataset.fragment, { target: root, swap: "outerHTML", select });
+  const done = () => {
+    const now = root.id ? document.getElementById(root.id) : root;
+    if (now && now === root) {
+      // Nothing came (an error, the server away): what is shown is still old, so look again, later and later.
+      failures.set(key, (failures.get(key) ?? 0) + 1);
+    } else {
+      failures.delete(key);
+      if (now && Number(now.dataset.version ?? Infinity) >= version) shapes.set(now, shape);
+    }
+    watch();
+    if (now?.dataset.live) paintSoon(now.dataset.live);
+  };
+  swapped?.then(done, done);
+}
+
+// ---------------------------------------------------------------- title and announcements
+
+let announcedAt = -Infinity;
+let announcedShare;
+
+function announce(text) {
+  const place = document.getElementById("announce");
+  if (place) place.textContent = text;
+  announcedAt = performance.now();
+}
+
+function tell(root, held) {
+  const { data } = held;
+  const name = root.dataset.title;
+  const percent = percentOf(data);
+  const mark = { completed: "✓ ", partial: "✗ ", failed: "✗ ", cancelled: "✗ " }[data.state];
+  const title = mark ? mark + name : data.state === "running" ? `${percent}% ${name}` : name;
+  if (document.title !== title) document.title = title;
+  const quarter = Math.floor(percent / 25);
+  if (announcedShare === undefined) {
+    announcedShare = mark ? "end" : quarter;
+  } else if (mark && announcedShare !== "end") {
+    announcedShare = "end";
+    announce(data.error?.text ?? data.message ?? `Finished: ${data.display}`);
+  } else if (!mark && quarter > announcedShare && performance.now() - announcedAt >= ANNOUNCE_MS) {
+    announcedShare = quarter;
+    announce(`${quarter * 25}%`);
+  }
+}
+
+// ---------------------------------------------------------------- times
+
+const two = (number) => String(number).padStart(2, "0");
+
+function elapsedText(ms) {
+  const seconds = Math.max(0, Math.floor(ms / 1000));
+  const [hours, minutes] = [Math.floor(seconds / 3600), Math.floor(seconds / 60) % 60];
+  return hours ? `${hours}:${two(minutes)}:${two(seconds % 60)}` : `${minutes}:${two(seconds % 60)}`;
+}
+
+function tick() {
+  const now = Date.now() + clockOffset;
+  for (const element of document.querySelectorAll("[data-since]:not([data-until])")) {
+    const since = Date.parse(element.dataset.since);
+    if (!Number.isNaN(since)) element.textContent = elapsedText(now - since);
+  }
+}
+
+function agoText(time, now) {
+  const seconds = (now - time) / 1000;
+  if (seconds < 0) return undefined; // the future is the server's to word
+  if (seconds < 60) return `${Math.floor(seconds)} s ago`;
+  if (seconds < 3600) return `${Math.floor(seconds / 60)} min ago`;
+  if (seconds < 86400) return `${Math.floor(seconds / 3600)} h ago`;
+  if (seconds < 2 * 86400) return "Yesterday";
+  const year = time.getFullYear() === now.getFullYear() ? undefined : "numeric";
+  return time.toLocaleDateString("en-GB", { day: "numeric", month: "short", year });
+}
+
+function repaintTimes() {
+  const now = new Date(Date.now() + clockOffset);
+  for (const element of document.querySelectorAll("time[datetime]:not([data-absolute])")) {
+    const time = new Date(element.dateTime);
+    const text = Number.isNaN(time.getTime()) ? undefined : agoText(time, now);
+    if (text === undefined) continue;
+    if (element.textContent !== text) element.textContent = text;
+    if (!element.title) element.title = time.toLocaleString("en-GB", { dateStyle: "full", timeStyle: "long" });
+  }
+}
+
+// ---------------------------------------------------------------- what the page says about its connection
+
+let lostAt; // since when there is no connection, on performance.now()
+let toldLost = false;
+let stopped = ""; // why we do not reconnect, in a sentence
+let stale = false;
+
+function showConnection() {
+  const away = lostAt === undefined ? 0 : performance.now() - lostAt;
+  let status = "live";
+  let text = stale ? "Updates delayed" : "Live";
+  if (stopped) [status, text] = [stopped === SIGNED_OUT ? "signed-out" : "stopped", "Not live"];
+  else if (!navigator.onLine) [status, text] = ["offline", "Offline"];
+  else if (away > 1000) [status, text] = ["reconnecting", `Reconnecting, ${Math.round(away / 1000)} s`];
+  else if (!everLive) [status, text] = ["connecting", "Connecting"];
+  const pill = document.getElementById("conn");
+  if (pill) {
+    pill.hidden = false;
+    if (pill.dataset.status !== status) pill.dataset.status = status;
+    const place = pill.querySelector("[data-conn-text]");
+    if (place && place.textContent !== text) place.textContent = text;
+  }
+  for (const button of document.querySelectorAll("[data-conn-retry]")) button.hidden = status !== "reconnecting";
+  const banner = document.getElementById("conn-banner");
+  if (banner) {
+    const offline = status === "offline" ? "You are offline. This page shows what was known last."
+      : "The connection is lost. Trying again; this page shows what was known last.";
+    banner.hidden = !(stopped || away > 3000);
+    const place = banner.querySelector("[data-conn-banner-text]");
+    if (place && !banner.hidden) place.textContent = stopped || offline;
+    const link = banner.querySelector("[data-conn-signin]");
+    if (link) {
+      link.hidden = stopped !== SIGNED_OUT;
+      if (!link.hidden) {
+        const to = new URL(link.href, location.href);
+        to.searchParams.set("next", location.pathname + location.search);
+        link.href = to.href;
+      }
+    }
+  }
+  if (away > 10000 && !toldLost && !stopped) {
+    toldLost = true;
+    announce("Connection lost.");
+  }
+}
+
+// ---------------------------------------------------------------- the socket
+
+const SIGNED_OUT = "You were signed out. Sign in to continue.";
+const STOPPED = {
+  4400: "This page is out of date. Reload it.",
+  4401: SIGNED_OUT,
+  4403: "Live updates are not available. Reload the page.",
+  4404: "Live updates are not available here.",
+  4409: "Live updates moved to a newer tab. Reload this page to bring them back.",
+  4426: "Reload to get the new version.",
+};
+
+let socket;
+let live = false; // welcomed, and not closed since
+let everLive = false;
+let resting = false; // hidden for so long that we let go
+let tries = 0;
+let retryTimer;
+let openTimer;
+let answerTimer;
+let hiddenTimer;
+let heardAt = 0;
+let beatMs = 20000;
+const watched = new Set(); // streams this connection was asked for
+
+function wanted() {
+  return new Set([...document.querySelectorAll("[data-live]")].map((element) => element.dataset.live).filter(Boolean));
+}
+
+function send(frame) {
+  if (socket?.readyState === WebSocket.OPEN) socket.send(JSON.stringify(frame));
+}
+
+function subscribe(names) {
+  for (let at = 0; at < names.length; at += CHUNK) {
+    send({ type: "subscribe", ...reducer.ask(names.slice(at, at + CHUNK)) });
+  }
+}
+
+// Bring what the socket watches to what the page shows.
+function watch() {
+  if (!live || socket?.readyState !== WebSocket.OPEN) return;
+  const names = wanted();
+  const leave = [...watched].filter((name) => !names.has(name));
+  for (const name of leave) watched.delete(name);
+  for (const name of reducer.streams.keys()) if (!names.has(name)) reducer.forget(name);
+  for (let at = 0; at < leave.length; at += CHUNK) {
+    send({ type: "unsubscribe", streams: leave.slice(at, at + CHUNK) });
+  }
+  const join = [...names].filter((name) => !watched.has(name) && !reducer.streams.get(name)?.over);
+  join.length = Math.min(join.length, MOST - watched.size);
+  for (const name of join) watched.add(name);
+  subscribe(join);
+}
+
+function connect() {
+  clearTimeout(retryTimer);
+  retryTimer = undefined;
+  if (stopped || socket || !navigator.onLine || resting) return;
+  lostAt ??= performance.now();
+  const url = new URL(document.body.dataset.liveUrl, location.href);
+  url.protocol = url.protocol.replace("http", "ws");
+  const mine = new WebSocket(url);
+  socket = mine;
+  // Frames of an older connection are ignored: each handler knows its own.
+  mine.onopen = () => {
+    if (socket !== mine) return;
+    watched.clear();
+    const csrf = document.querySelector('meta[name="csrf"]')?.content;
+    send({ type: "hello", v: 1, csrf, streams: [] });
+  };
+  mine.onmessage = (message) => {
+    if (socket !== mine) return;
+    heardAt = performance.now();
+    clearTimeout(answerTimer);
+    const frames = JSON.parse(message.data);
+    for (const frame of Array.isArray(frames) ? frames : [frames]) take(frame);
+  };
+  mine.onclose = (event) => {
+    if (socket === mine) lost(event.code);
+  };
+  openTimer = setTimeout(() => giveUp(mine), OPEN_MS);
+}
+
+// A socket that does not answer is dead, whatever the browser says of it.
+function giveUp(mine) {
+  if (socket !== mine) return;
+  lost(1006);
+  mine.close();
+}
+
+function lost(code) {
+  clearTimeout(openTimer);
+  clearTimeout(answerTimer);
+  socket = undefined;
+  notLive();
+  if (code >= 4400 && code < 4500 && code !== 4408) {
+    stopped = STOPPED[code] ?? "Live updates stopped. Reload the page.";
+  } else {
+    const longest = code === 4529 ? LONGEST_WAIT_MS : Math.min(LONGEST_WAIT_MS, FIRST_WAIT_MS * 2 ** tries);
+    tries += 1;
+    retryIn(Math.random() * longest);
+  }
+  showConnection();
+}
+
+function notLive() {
+  lostAt ??= performance.now();
+  live = false;
+}
+
+function retryIn(ms) {
+  clearTimeout(retryTimer);
+  retryTimer = setTimeout(connect, ms);
+}
+
+function retryNow() {
+  tries = 0;
+  connect();
+}
+
+function take(frame) {
+  if (frame.type === "welcome") {
+    clearTimeout(openTimer);
+    clockOffset = frame.time - Date.now();
+    beatMs = frame.beat_ms;
+    tries = 0;
+    lostAt = undefined;
+    stale = false;
+    live = everLive = true;
+    if (toldLost) announce("Connected again.");
+    toldLost = false;
+    watch();
+    showConnection();
+  } else if (frame.type === "beat") {
+    stale = frame.stale;
+    const behind = reducer.behind(frame.versions).filter((name) => watched.has(name));
+    if (behind.length) subscribe(behind);
+    showConnection();
+  } else if (frame.type === "drain") {
+    const leaving = socket;
+    socket = undefined;
+    notLive();
+    leaving.close();
+    retryIn(frame.after_ms);
+    showConnection();
+  } else if (frame.stream !== undefined) {
+    const result = reducer.take(frame);
+    if (result === "ask") subscribe([frame.stream]);
+    if (result === "changed") paintSoon(frame.stream);
+    if (frame.type === "end" || frame.type === "gone") watched.delete(frame.stream);
+  }
+}
+
+// Ask a silent socket whether it lives.
+function doubt() {
+  if (!live || !socket) {
+    retryNow();
+    return;
+  }
+  const mine = socket;
+  send({ type: "ack", id: ++reducer.request });
+  clearTimeout(answerTimer);
+  answerTimer = setTimeout(() => {
+    if (socket !== mine) return;
+    giveUp(mine);
+    retryNow();
+  }, ANSWER_MS);
+}
+
+function shown() {
+  clearTimeout(hiddenTimer);
+  hiddenTimer = undefined;
+  resting = false;
+  if (!socket) retryNow();
+  else if (performance.now() - heardAt > Math.min(DOUBT_MS, 2 * beatMs)) doubt();
+}
+
+function visibilityChanged() {
+  if (document.visibilityState === "visible") {
+    shown();
+    return;
+  }
+  hiddenTimer ??= setTimeout(() => {
+    resting = true;
+    const leaving = socket;
+    socket = undefined;
+    notLive();
+    clearTimeout(retryTimer);
+    leaving?.close();
+  }, HIDDEN_MS);
+}
+
+function start() {
+  setInterval(tick, 1000);
+  setInterval(repaintTimes, 15000);
+  repaintTimes();
+  if (!document.body.dataset.liveUrl) return;
+  setInterval(() => {
+    showConnection();
+    if (socket && live && performance.now() - heardAt > 2 * beatMs) doubt();
+  }, 1000);
+  document.addEventListener("visibilitychange", visibilityChanged);
+  window.addEventListener("pageshow", (event) => event.persisted && shown());
+  window.addEventListener("online", retryNow);
+  window.addEventListener("offline", showConnection);
+  document.addEventListener("click", (event) => event.target.closest?.("[data-conn-retry]") && retryNow());
+  document.addEventListener("htmx:afterSettle", watch);
+  connect();
+}
+
+if (typeof document !== "undefined") start();
