@@ -77,7 +77,8 @@ class _Run:
     def _pytest(self, title: str, arguments: Sequence[str], env: dict[str, str] | None = None) -> None:
         _say(f"--- {title}")
         # Tests run on services of their own, never on the settings this command was started with.
-        inherited = {name: value for name, value in os.environ.items() if name != "DJANGO_SETTINGS_MODULE"}
+        own = ("DJANGO_SETTINGS_MODULE", "HEADWAY_DATA", "HEADWAY_PROFILE", "HEADWAY_ROLE")
+        inherited = {name: value for name, value in os.environ.items() if name not in own}
         with tempfile.TemporaryDirectory() as folder:
             report = Path(folder) / "report.xml"
             command = [sys.executable, "-m", "pytest", "-q", f"--junitxml={report}", *arguments]
