@@ -70,7 +70,7 @@ def layout(data: Path) -> Layout:
     """Tell where the instance of a data folder lives. The same answer for every command, nothing is made."""
     data = data.absolute()
     digest = hashlib.sha256(os.fsencode(data)).hexdigest()[:16]
-    short = Path("/var/tmp") / f"headway-{digest}"
+    short = Path("/var/tmp") / f"headway-{digest}"  # nosec B108 - _private_folder checks its owner
     home = short if _is_root() and not _others_may_enter(data) else data
     sockets = home / "run"
     longest = max(len(os.fsencode(sockets / name)) for name in (POSTGRES_SOCKET + ".lock", "valkey.sock"))
@@ -115,7 +115,7 @@ def _private_folder(folder: Path, mode: int, owner: pwd.struct_passwd | None = N
         raise ServiceError(f"{folder} cannot be used: {error.strerror}") from error
     allowed = {os.geteuid()} | ({owner.pw_uid} if owner else set())
     # In /var/tmp somebody else could have made the folder, or a link of its name, before us.
-    if not stat.S_ISDIR(found.st_mode) and folder.is_relative_to("/var/tmp"):
+    if not stat.S_ISDIR(found.st_mode) and folder.is_relative_to("/var/tmp"):  # nosec B108
         raise ServiceError(f"{folder} is not a folder")
     if found.st_uid not in allowed and stat.S_ISDIR(found.st_mode):
         raise ServiceError(f"{folder} belongs to another user; name another folder with --data")
@@ -242,9 +242,9 @@ def start_postgres(
     }
     if not durable:
         values |= {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
-    command = [binaries / "postgres", "-D", place.cluster]
+    command: list[str | Path] = [binaries / "postgres", "-D", place.cluster]
     for name, value in values.items():
-        command += ["-c", f"{name}={value}"]  # type: ignore[list-item]
+        command += ["-c", f"{name}={value}"]
     return children.start(
         command, user=_postgres_user(), death_signal=signal.SIGINT, output=output, cwd=Path("/")
     )
@@ -317,7 +317,15 @@ def start_valkey(
     place: Layout, *, output: int | IO[bytes] | None = None, durable: bool = True
 ) -> subprocess.Popen[bytes]:
     """Start Valkey and return at once; `wait_for_valkey` waits. Call from the main thread."""
-    command = [valkey_binary(), "--port", "0", "--unixsocket", place.valkey_socket, "--unixsocketperm", "700"]
+    command: list[str | Path] = [
+        valkey_binary(),
+        "--port",
+        "0",
+        "--unixsocket",
+        place.valkey_socket,
+        "--unixsocketperm",
+        "700",
+    ]
     command += ["--dir", place.valkey, "--maxmemory-policy", "noeviction", "--save", "", "--databases", "16"]
     command += ["--appendonly", "yes" if durable else "no", "--appendfsync", "everysec"]
     command += ["--loglevel", "warning"]

@@ -7,8 +7,8 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from xml.etree import ElementTree
 
+from defusedxml import ElementTree
 from django.conf import settings
 from django.core.management.base import BaseCommand
 
