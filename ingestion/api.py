@@ -15,7 +15,7 @@ from ninja import Router
 from pydantic import ValidationError
 
 from config import paging
-from config.http import JsonBody, RowId, StrictQuery, answer, json_object
+from config.http import RowId, answer, json_body, json_object, strict_query
 from config.problems import Problem, field_errors, from_errors, invalid
 from ingestion import access, idempotency, lifecycle, serializers, uploads, waiting
 from ingestion.admission import Refused
@@ -37,7 +37,7 @@ from ingestion.schemas import (
     WaitFilter,
     start_adapter,
 )
-from ingestion.source import Source, registry
+from ingestion.source import registry
 from realtime.epoch import current
 
 READ = ["GET", "HEAD"]
@@ -48,7 +48,7 @@ router = Router(tags=["jobs"])
 
 
 @router.api_operation(READ, "/jobs", response=JobsOut, operation_id="list_jobs")
-def list_jobs(request: HttpRequest, filters: JobFilter = StrictQuery(...)) -> HttpResponse:
+def list_jobs(request: HttpRequest, filters: JobFilter = strict_query()) -> HttpResponse:
     """List the jobs you may see, newest first."""
     asked = filters.dict(exclude={"limit", "cursor"}, exclude_none=True)
     scope = paging.Scope("jobs", _user_id(request), asked)
@@ -60,7 +60,9 @@ def list_jobs(request: HttpRequest, filters: JobFilter = StrictQuery(...)) -> Ht
     rows = list(serializers.for_json(jobs).order_by("-pk" if newest else "pk")[: filters.limit + 1])
     shown, following = paging.page(rows, filters.limit, scope, lambda job: str(job.pk))
     now = timezone.now()
-    return answer({"jobs": [serializers.api_job(job, request.user, now=now) for job in shown], "next": following})
+    return answer(
+        {"jobs": [serializers.api_job(job, request.user, now=now) for job in shown], "next": following}
+    )
 
 
 def _filtered(jobs: QuerySet[Job], filters: JobFilter) -> QuerySet[Job]:
@@ -80,7 +82,7 @@ def _filtered(jobs: QuerySet[Job], filters: JobFilter) -> QuerySet[Job]:
 
 
 @router.api_operation(READ, "/jobs/{job_id}/items", response=ItemsOut, operation_id="list_items")
-def list_items(request: HttpRequest, job_id: RowId, filters: ItemFilter = StrictQuery(...)) -> HttpResponse:
+def list_items(request: HttpRequest, job_id: RowId, filters: ItemFilter = strict_query()) -> HttpResponse:
     """List a job's items in their order."""
     job = _visible(request, job_id)
     scope = paging.Scope(f"items:{job.pk}", _user_id(request), {"state": filters.state})
@@ -96,7 +98,7 @@ def list_items(request: HttpRequest, job_id: RowId, filters: ItemFilter = Strict
 
 
 @router.api_operation(READ, "/jobs/{job_id}/events", response=EventsOut, operation_id="list_events")
-def list_events(request: HttpRequest, job_id: RowId, filters: PageFilter = StrictQuery(...)) -> HttpResponse:
+def list_events(request: HttpRequest, job_id: RowId, filters: PageFilter = strict_query()) -> HttpResponse:
     """List a job's history, oldest first."""
     job = _visible(request, job_id)
     scope = paging.Scope(f"events:{job.pk}", _user_id(request), {})
@@ -112,18 +114,7 @@ def list_events(request: HttpRequest, job_id: RowId, filters: PageFilter = Stric
 @router.api_operation(READ, "/sources", response=SourcesOut, operation_id="list_sources", tags=["sources"])
 def list_sources(request: HttpRequest) -> HttpResponse:
     """List the kinds of ingestion and what they are asked for."""
-    return answer({"sources": [_source(kind, source) for kind, source in registry().items()]})
-
-
-def _source(kind: str, source: Source) -> dict[str, Any]:
-    return {
-        "kind": kind,
-        "label": source.label,
-        "description": source.description,
-        "item_noun": source.item_noun,
-        "steps": [{"name": step.name, "label": step.label, "weight": step.weight} for step in source.steps],
-        "params": source.params.model_json_schema(),
-    }
+    return answer({"sources": [serializers.source_data(source) for source in registry().values()]})
 
 
 # ---- one job ----------------------------------------------------------------------------------------------
@@ -138,7 +129,9 @@ def get_job(request: HttpRequest, job_id: RowId) -> HttpResponse:
         # The clock says it, not the row: the version stays, so an ETag would hide it.
         return _job_answer(request, job)
     etag = f'"{current()}:{job.version}"'
-    if etag in [tag.strip().removeprefix("W/") for tag in request.headers.get("If-None-Match", "").split(",")]:
+    if etag in [
+        tag.strip().removeprefix("W/") for tag in request.headers.get("If-None-Match", "").split(",")
+    ]:
         return HttpResponse(status=304, headers={"ETag": etag})
     return _job_answer(request, job, headers={"ETag": etag})
 
@@ -220,7 +213,7 @@ def cancel_job(request: HttpRequest, job_id: RowId) -> HttpResponse:
 
 
 @router.post("/jobs/{job_id}/retry", response={200: JobOut, 201: JobOut}, operation_id="retry_job")
-def retry_job(request: HttpRequest, job_id: RowId, body: RetryIn | None = JsonBody(None)) -> HttpResponse:
+def retry_job(request: HttpRequest, job_id: RowId, body: RetryIn | None = json_body(None)) -> HttpResponse:
     """Start a job that does what an ended one left undone, or join its open retry (200)."""
     job = _acting(request, job_id)
     wanted = body or RetryIn()
@@ -233,7 +226,7 @@ def retry_job(request: HttpRequest, job_id: RowId, body: RetryIn | None = JsonBo
 
 
 @router.post("/jobs/{job_id}/answer", response=JobOut, operation_id="answer_job")
-def answer_job(request: HttpRequest, job_id: RowId, body: AnswerIn = JsonBody(...)) -> HttpResponse:
+def answer_job(request: HttpRequest, job_id: RowId, body: AnswerIn = json_body()) -> HttpResponse:
     """Answer a waiting job."""
     job = _acting(request, job_id)
     return _job_answer(request, lifecycle.answer(job, body.answer, body.data, request.user))
@@ -250,7 +243,9 @@ def delete_job(request: HttpRequest, job_id: RowId) -> HttpResponse:
 
 
 @router.api_operation(READ, "/jobs/{job_id}/wait", response=JobOut, operation_id="wait_for_job")
-async def wait_for_job(request: HttpRequest, job_id: RowId, filters: WaitFilter = StrictQuery(...)) -> HttpResponse:
+async def wait_for_job(
+    request: HttpRequest, job_id: RowId, filters: WaitFilter = strict_query()
+) -> HttpResponse:
     """Answer when the job has ended or needs a person, or, with `version`, when it stands above it."""
 
     def moved() -> Job | None:
@@ -261,11 +256,12 @@ async def wait_for_job(request: HttpRequest, job_id: RowId, filters: WaitFilter 
 
     with waiting.place(_user_id(request)):
         await _until(moved, filters.timeout)
-    return await _in_thread(lambda: _job_answer(request, _visible(request, job_id)))
+    found: HttpResponse = await _in_thread(lambda: _job_answer(request, _visible(request, job_id)))
+    return found
 
 
 @router.api_operation(READ, "/ready", response=ReadyOut, operation_id="is_ready", tags=["ready"])
-async def is_ready(request: HttpRequest, filters: ReadyFilter = StrictQuery(...)) -> HttpResponse:
+async def is_ready(request: HttpRequest, filters: ReadyFilter = strict_query()) -> HttpResponse:
     """Say whether nothing about an object is open, at once or, with `timeout`, as soon as it is so."""
     open_jobs = Job.objects.filter(object=filters.object, state__in=OPEN)
     with waiting.place(_user_id(request)):
@@ -295,7 +291,7 @@ async def _in_thread(function: Callable[[], Any]) -> Any:
 
 
 def _user_id(request: HttpRequest) -> int:
-    return int(request.user.pk)
+    return int(request.user.pk or 0)
 
 
 def _visible(request: HttpRequest, job_id: UUID) -> Job:
@@ -310,7 +306,9 @@ def _acting(request: HttpRequest, job_id: UUID) -> Job:
     job = _visible(request, job_id)
     token = getattr(request, "token", None)
     others = job.owner_id != request.user.pk
-    if not access.can_act(request.user, job) or (others and token is not None and "operate" not in token.scopes):
+    if not access.can_act(request.user, job) or (
+        others and token is not None and "operate" not in token.scopes
+    ):
         raise Problem("permission_denied")
     return job
 

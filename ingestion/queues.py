@@ -77,6 +77,17 @@ def wake(queue: str, times: int = 1) -> bool:
     return True
 
 
+def trouble() -> str:
+    """Say why wake-ups do not get through now: `away`, `login`, or an empty text."""
+    try:
+        _client().ping()
+    except (redis.AuthenticationError, redis.exceptions.NoPermissionError):
+        return "login"
+    except redis.RedisError:
+        return "away"
+    return ""
+
+
 def live_workers(queue: str) -> int:
     """Count the workers of a queue that have beaten lately."""
     return Process.objects.alive(LIVE_WITHIN).filter(role="worker", queue=queue).count()

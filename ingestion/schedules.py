@@ -8,9 +8,10 @@ from croniter import croniter
 from django.db import transaction
 
 from ingestion import lifecycle
-from ingestion.admission import Refused
-from ingestion.clock import ClockTimestamp
+from ingestion.admission import Refused, validated
+from ingestion.clock import ClockTimestamp, read_clock
 from ingestion.models import Schedule
+from ingestion.source import find, upload_fields
 
 log = structlog.get_logger(__name__)
 
@@ -93,3 +94,60 @@ def run_now(schedule: Schedule) -> bool:
         return False
     schedule.last_job, schedule.last_error = created.job, ""
     return True
+
+
+# ---- by a person ------------------------------------------------------------------------------------------
+
+
+def check(schedule: Schedule) -> dict[str, str]:
+    """Return what is wrong with a schedule, by field."""
+    problems = {}
+    try:
+        next_time(schedule.cron, schedule.zone, read_clock())
+    except ValueError as error:
+        problems["zone" if "zone" in str(error) else "cron"] = str(error)
+    source = find(schedule.source)
+    if source is None:
+        return {**problems, "source": f"There is no source called {schedule.source!r}."}
+    if upload_fields(source.params):
+        return {**problems, "source": "This source takes a file, which can be used once only."}
+    if not isinstance(schedule.params, dict):
+        return {**problems, "params": "Must be an object."}
+    try:
+        validated(schedule.source, schedule.params)
+    except Refused as refused:
+        told = [f"{error['field']}: {error['message']}" for error in refused.errors] or [refused.message]
+        problems["params"] = " ".join(told)
+    return problems
+
+
+def put(schedule: Schedule) -> Schedule:
+    """Keep a new or edited schedule and set when it runs next. Raises ValueError."""
+    plan(schedule, read_clock())
+    if schedule.pk is None:
+        schedule.save(force_insert=True)
+    else:  # what the keeper writes is left to it
+        fields = ["name", "source", "params", "cron", "zone", "owner", "paused", "next_at"]
+        schedule.save(update_fields=fields)
+    return schedule
+
+
+def set_paused(pk: int, paused: bool) -> Schedule:
+    """Stop a schedule, or let it go on from now. Raises Schedule.DoesNotExist."""
+    with transaction.atomic():
+        schedule = Schedule.objects.select_for_update().get(pk=pk)
+        schedule.paused = paused
+        plan(schedule, read_clock())
+        schedule.save(update_fields=["paused", "next_at"])
+    return schedule
+
+
+def start_once(pk: int) -> Schedule:
+    """Start a schedule's job now, whatever its times are. Raises Schedule.DoesNotExist, Refused."""
+    with transaction.atomic():
+        schedule = Schedule.objects.select_for_update().get(pk=pk)
+        started = run_now(schedule)
+        schedule.save(update_fields=["last_job", "last_error"])
+    if not started:
+        raise Refused("schedule_refused", schedule.last_error)
+    return schedule

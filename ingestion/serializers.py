@@ -11,6 +11,7 @@ from django.urls import reverse
 
 from ingestion import access
 from ingestion.models import FINAL, OPEN, ItemState, Job, JobEvent, JobItem, PendingReason, State, Upload
+from ingestion.source import Source
 
 JsonObject = dict[str, Any]
 
@@ -262,4 +263,16 @@ def upload_data(upload: Upload) -> JsonObject:
         "sha256": upload.sha256,
         "type": upload.type,
         "expires_at": _time(upload.expires_at),
+    }
+
+
+def source_data(source: Source) -> JsonObject:
+    """Return a kind of ingestion and what it is asked for."""
+    return {
+        "kind": source.kind,
+        "label": source.label,
+        "description": source.description,
+        "item_noun": source.item_noun,
+        "steps": [{"name": step.name, "label": step.label, "weight": step.weight} for step in source.steps],
+        "params": source.params.model_json_schema(),
     }

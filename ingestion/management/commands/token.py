@@ -66,7 +66,9 @@ class Command(BaseCommand):
         for token in rows:
             row = _row(token)
             used = row["last_used_at"] or "never used"
-            self.stdout.write(f"{row['id']:>4}  {row['user']}  {','.join(row['scopes'])}  {used}  {row['name']}")
+            self.stdout.write(
+                f"{row['id']:>4}  {row['user']}  {','.join(row['scopes'])}  {used}  {row['name']}"
+            )
         if not rows:
             self.stderr.write("No tokens.")
 
