@@ -97,14 +97,15 @@ def page_of(jobs: QuerySet[Job], before: str) -> Page:
     after = _uuid(text) if rank in ("0", "1") else None
     jobs = serializers.for_json(jobs)
     rows: list[Job] = []
+    others = jobs.order_by("-pk")
     if after is None or rank == "0":
-        running = jobs.filter(state=State.RUNNING)
-        rows += (running.filter(pk__lt=after) if after else running).order_by("-pk")[: PAGE + 1]
-    if len(rows) <= PAGE:
-        others = jobs.exclude(state=State.RUNNING)
-        if after is not None and rank == "1":
-            others = others.filter(pk__lt=after)
-        rows += others.order_by("-pk")[: PAGE + 1 - len(rows)]
+        running = jobs.filter(state=State.RUNNING).order_by("-pk")
+        rows += (running.filter(pk__lt=after) if after else running)[: PAGE + 1]
+        # Not `exclude(state=RUNNING)`: a job that started between the two queries would be in neither.
+        seen = {row.pk for row in rows}
+        rows += [row for row in others[: PAGE + 1 + len(rows)] if row.pk not in seen][: PAGE + 1 - len(rows)]
+    else:
+        rows += others.exclude(state=State.RUNNING).filter(pk__lt=after)[: PAGE + 1]
     if len(rows) <= PAGE:
         return Page(rows, "")
     last = rows[PAGE - 1]

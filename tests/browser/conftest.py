@@ -21,7 +21,9 @@ if TYPE_CHECKING:  # models cannot be imported before the settings are read, see
 # Playwright's sync API keeps an event loop in this thread, and Django would refuse the database beside one.
 os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "1"
 
-CHROMIUM = next((path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), "")
+CHROMIUM = next(
+    (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), ""
+)
 FLAGS = [
     "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
     "--disable-background-networking", "--disable-component-update", "--disable-dev-shm-usage",
@@ -57,7 +59,7 @@ def site(django_db_setup: Any, django_db_blocker: Any) -> Iterator[str]:
 def _answers(address: str, server: "subprocess.Popen[bytes]", engine: "Engine") -> bool:
     assert server.poll() is None, engine.log.read_text()
     try:
-        with urlopen(f"{address}/healthz", timeout=1) as answer:  # noqa: S310
+        with urlopen(f"{address}/healthz", timeout=1) as answer:
             return bool(answer.status == 200)
     except OSError:
         return False
@@ -113,14 +115,16 @@ def violations() -> Callable[[Any], list[str]]:
 
     def find(page: Any) -> list[str]:
         found = axe.run(page, options={"runOnly": RULES}).response["violations"]
-        return [f"{one['id']}: {node['target']} {node['html'][:120]}" for one in found for node in one["nodes"]]
+        return [
+            f"{one['id']}: {node['target']} {node['html'][:120]}" for one in found for node in one["nodes"]
+        ]
 
     return find
 
 
 @pytest.fixture
 def picture() -> Callable[[Any, str], None]:
-    """Return a function that keeps a picture of a page, where PICTURES names a folder for people to look at."""
+    """Return a function that keeps a picture of a page, where PICTURES names a folder."""
 
     def keep(page: Any, name: str) -> None:
         if folder := os.environ.get("PICTURES"):

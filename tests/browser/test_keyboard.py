@@ -32,7 +32,8 @@ def test_every_button_and_link_can_be_reached_and_is_seen(page, signed_in, alice
         here = page.evaluate(
             """() => { const e = document.activeElement; if (!e || e === document.body) return null;
                window.seen ??= new Set(); window.seen.add(e);
-               const box = e.getBoundingClientRect(), top = document.querySelector(".top").getBoundingClientRect();
+               const box = e.getBoundingClientRect();
+               const top = document.querySelector(".top").getBoundingClientRect();
                const style = getComputedStyle(e);
                const outlined = style.outlineStyle !== "none" || e.classList.contains("skip");
                const hidden = !e.closest(".top, .side, .skip") && box.bottom <= top.bottom && box.bottom > 0;
@@ -43,7 +44,8 @@ def test_every_button_and_link_can_be_reached_and_is_seen(page, signed_in, alice
     assert [one for one in reached if not one["outlined"] or one["hidden"]] == []
     missed = page.evaluate(
         """[...document.querySelectorAll("a[href], button, input:not([type=hidden]), select, textarea")]
-           .filter((e) => e.checkVisibility() && !e.disabled && !window.seen.has(e)).map((e) => e.outerHTML.slice(0, 90))"""
+           .filter((e) => e.checkVisibility() && !e.disabled && !window.seen.has(e))
+           .map((e) => e.outerHTML.slice(0, 90))"""
     )
     assert missed == []
 

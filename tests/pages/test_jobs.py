@@ -1,10 +1,14 @@
 """The jobs list."""
 
 import re
+from uuid import uuid4
 
 import pytest
+from django.db import connection
 from django.test import Client
+from django.utils import timezone
 
+from ingestion.models import Job
 from tests.pages import rows
 
 pytestmark = pytest.mark.django_db
@@ -96,6 +100,21 @@ def test_rows_cost_no_query_each(client: Client, alice, bob, staff, django_asser
     client.force_login(staff)
     with django_assert_max_num_queries(12):
         client.get(LIST)
+
+
+def test_a_job_that_starts_while_the_list_is_read_is_in_it(listed, alice):
+    job = rows.job(alice, "pending", subject="starts now")
+    values = {"state": "running", "pending_reason": "", "lease_token": uuid4(), "lease_until": timezone.now()}
+
+    def start_after_the_running_ones_were_read(execute, sql, params, many, context):
+        result = execute(sql, params, many, context)
+        if params and "running" in params and "LIMIT 26" in sql:
+            Job.objects.filter(pk=job.pk, state="pending").update(**values)
+        return result
+
+    with connection.execute_wrapper(start_after_the_running_ones_were_read):
+        assert listed()[0] == ["starts now"]
+    assert Job.objects.get().state == "running"
 
 
 def test_new_jobs_wait_behind_a_button(client: Client, listed, alice):
