@@ -26,7 +26,7 @@ def touch(user_ids: Iterable[int]) -> None:
             SELECT id, 1 FROM {get_user_model()._meta.db_table} WHERE id = ANY(%s) ORDER BY id FOR KEY SHARE
             ON CONFLICT (user_id) DO UPDATE SET version = inbox.version + 1
             RETURNING user_id, version
-            """,  # noqa: S608  # table names of our own models  # nosec B608
+            """,  # table names of our own models  # nosec B608
             [wanted],
         )
         moved = cursor.fetchall()

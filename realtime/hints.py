@@ -67,7 +67,10 @@ class Hints:
             self._changed.clear()
             try:
                 await self._follow()
-            except (*AWAY, RuntimeError) as error:  # RuntimeError: `listen` has not made the channel known yet
+            except (
+                *AWAY,
+                RuntimeError,
+            ) as error:  # RuntimeError: `listen` has not made the channel known yet
                 logger.info("groups wait for Redis: %s", error)
                 self._changed.set()
                 await asyncio.sleep(limits.RETRY_SECONDS)

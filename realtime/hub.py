@@ -142,7 +142,12 @@ class Hub:
         """Tell a socket where its streams stand."""
         streams = [self.watched[name] for name in socket.streams if name in self.watched]
         versions = {w.name: w.copy.version for w in streams if w.copy and socket in w.viewers}
-        frame = {"type": "beat", "time": now_ms(), "stale": self.stale_since is not None, "versions": versions}
+        frame = {
+            "type": "beat",
+            "time": now_ms(),
+            "stale": self.stale_since is not None,
+            "versions": versions,
+        }
         self.put(socket, encode(frame if request is None else frame | {"id": request}))
 
     async def drain(self) -> None:
@@ -150,7 +155,7 @@ class Hub:
         self.draining = True
         sockets = self._everybody()
         for socket in sockets:
-            socket.put(encode({"type": "drain", "after_ms": random.randrange(limits.DRAIN_MS)}))  # noqa: S311
+            socket.put(encode({"type": "drain", "after_ms": random.randrange(limits.DRAIN_MS)}))
         await asyncio.gather(*(socket.finish(Close.DRAINING) for socket in sockets))
 
     async def in_database(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -336,7 +341,12 @@ class Hub:
                 self._say(socket, frame, watched.name)
         frames: dict[Any, str | None] = {}  # those who stand at one place get one frame, encoded once
         for socket, newcomer in newcomers.items():
-            place = (newcomer.version(self._epoch), newcomer.why_new(self._epoch), newcomer.id, newcomer.again)
+            place = (
+                newcomer.version(self._epoch),
+                newcomer.why_new(self._epoch),
+                newcomer.id,
+                newcomer.again,
+            )
             if place not in frames:
                 frames[place] = watched.answer(self._epoch, newcomer)
             answer = frames[place]
@@ -408,9 +418,7 @@ class Hub:
 
     # --- writing
 
-    def _say(
-        self, socket: Socket, frame: str, stream: str | None = None, request: int | None = None
-    ) -> None:
+    def _say(self, socket: Socket, frame: str, stream: str | None = None, request: int | None = None) -> None:
         socket.put(frame, stream, request)
         self._written.add(socket)
 

@@ -38,7 +38,9 @@ class Socket:
         self.user = user
         self._send = send
         self._close = close
-        self.asked: dict[str, tuple[Cursor | None, int | None]] = {}  # streams to authorise: cursor, request id
+        self.asked: dict[
+            str, tuple[Cursor | None, int | None]
+        ] = {}  # streams to authorise: cursor, request id
         self.judging: set[str] = set()
         self.streams: set[str] = set()  # streams that the hub watches for it
         self.pending: list[Waiting] = []

@@ -49,7 +49,9 @@ async def test_any_other_path_is_4404(path):
 
 
 @pytest.mark.seed("SEC6")
-@pytest.mark.parametrize("csrf", [None, "", "wrong", "b" * 32, "x" * 10_000, 7, ["a" * 32]], ids=lambda v: ascii(v)[:20])
+@pytest.mark.parametrize(
+    "csrf", [None, "", "wrong", "b" * 32, "x" * 10_000, 7, ["a" * 32]], ids=lambda v: ascii(v)[:20]
+)
 async def test_a_wrong_csrf_token_is_4403(alice, csrf):
     async with fresh_hub(), wire_of(alice) as wire:
         await wire.say({"type": "hello", "csrf": csrf, "streams": []})
@@ -75,7 +77,9 @@ async def test_a_token_without_a_cookie_needs_neither_origin_nor_csrf(alice):
         await wire.leave()
 
 
-@pytest.mark.parametrize("header", ["Bearer nonsense", "Bearer ", "Basic YTpi", "Bearer \xe9", "Bearer " + "x" * 9000])
+@pytest.mark.parametrize(
+    "header", ["Bearer nonsense", "Bearer ", "Basic YTpi", "Bearer \xe9", "Bearer " + "x" * 9000]
+)
 async def test_a_wrong_token_is_4401(header):
     headers = [(b"authorization", header.encode("latin-1"))]
 

@@ -61,7 +61,11 @@ def text(**frame):
         ("WS46", text(streams=["job:x"] * 51), "too_many_streams"),
         ("WS59", '{"type":"unsubscribe","streams":"job:x"}', "bad_frame"),
         ("WS59", '{"type":"unsubscribe","streams":[7]}', "bad_frame"),
-        ("WS63", json.dumps({"type": "ack", "versions": {f"job:{n}": n for n in range(10_000)}}), "too_large"),
+        (
+            "WS63",
+            json.dumps({"type": "ack", "versions": {f"job:{n}": n for n in range(10_000)}}),
+            "too_large",
+        ),
     ],
 )
 def test_a_bad_frame_is_refused_in_the_catalogues_words(row, sent, code):
@@ -105,7 +109,9 @@ anything = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
     max_leaves=12,
 )
-keys = st.sampled_from(["type", "id", "v", "csrf", "ack", "streams", "versions", "stream", "epoch", "version", "x"])
+keys = st.sampled_from(
+    ["type", "id", "v", "csrf", "ack", "streams", "versions", "stream", "epoch", "version", "x"]
+)
 kinds = st.sampled_from(["hello", "subscribe", "unsubscribe", "ack"])
 
 

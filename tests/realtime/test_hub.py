@@ -140,7 +140,18 @@ async def test_foreign_and_unknown_streams_are_gone_in_the_same_words(alice, bob
 
 @pytest.mark.seed("SEC9")
 async def test_odd_and_foreign_names_are_gone(alice, bob):
-    names = ["job:", "job:123", "job:../x", "JOB:x", "x" * 300, "", "user:0", "user:-1", "user:7e0", "job:\u202e"]
+    names = [
+        "job:",
+        "job:123",
+        "job:../x",
+        "JOB:x",
+        "x" * 300,
+        "",
+        "user:0",
+        "user:-1",
+        "user:7e0",
+        "job:\u202e",
+    ]
     names += [f"user:{alice.pk}", "\x00", "system", ":", "user:" + "9" * 40]
     async with fresh_hub(), wire_of(bob) as wire:
         await wire.hello(*names)
@@ -308,7 +319,13 @@ async def test_junk_in_redis_is_ignored(alice):
         await wire.next("state")
         await until_async(joined(hub, job.stream), what="the group")
         name, layer = door._redis_channel(job.stream), door._layer()
-        junk = [b"", b"\xc1", b"x" * 1_000_000, layer.serialize([1]), layer.serialize({"type": "websocket.close"})]
+        junk = [
+            b"",
+            b"\xc1",
+            b"x" * 1_000_000,
+            layer.serialize([1]),
+            layer.serialize({"type": "websocket.close"}),
+        ]
         for stream, version in [(7, 1), ("job:x", 1), (job.stream, "9")]:
             junk.append(layer.serialize({"type": "hint", "stream": stream, "version": version}))
         for message in junk:

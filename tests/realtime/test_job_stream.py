@@ -19,7 +19,9 @@ def kind():
 def test_a_job_reads_as_its_json_with_its_items_and_last_events(alice):
     job = make_job(alice, version=60, items_total=1)
     JobItem.objects.create(job=job, step="s", key="a", label="A", ordinal=0)
-    JobEvent.objects.bulk_create(JobEvent(job=job, version=v, kind="log", message=f"{v}") for v in range(1, 61))
+    JobEvent.objects.bulk_create(
+        JobEvent(job=job, version=v, kind="log", message=f"{v}") for v in range(1, 61)
+    )
 
     reading = kind().read({str(job.pk): None})[str(job.pk)]
 

@@ -62,11 +62,12 @@ export class Reducer {
     }
     if (frame.type === "change") return this.#change(held, frame);
     if (held.epoch === frame.epoch && held.version > frame.version) return "";
+    if (frame.type === "end") held.over = true;
+    else if (frame.why === "behind") this.#append(held, frame); // only the events since the cursor that we sent
+    else held.events = frame.events;
     held.epoch = frame.epoch;
     held.version = frame.version;
     held.data = frame.data;
-    if (frame.type === "state") held.events = frame.events;
-    else held.over = true;
     return "changed";
   }
 
@@ -74,9 +75,14 @@ export class Reducer {
     if (held.epoch === frame.epoch && held.data && frame.version <= held.version) return "";
     if (held.epoch !== frame.epoch || !held.data || frame.from !== held.version) return "ask";
     held.data = patched(held.data, frame.data);
-    held.events = held.events.concat(frame.events.filter((event) => event.version > held.version)).slice(-500);
+    this.#append(held, frame);
     held.version = frame.version;
     return "changed";
+  }
+
+  #append(held, frame) {
+    const news = frame.events.filter((event) => event.version > held.version);
+    held.events = (held.events ?? []).concat(news).slice(-500);
   }
 
   // Return the streams of a beat that are ahead of us.

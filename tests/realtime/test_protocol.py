@@ -1,0 +1,75 @@
+"""PROTOCOL.md says what is so."""
+
+import re
+from pathlib import Path
+
+import realtime
+from realtime import frames, limits
+
+TEXT = (Path(realtime.__file__).parent / "PROTOCOL.md").read_text()
+
+
+def table(heading):
+    """Return the first columns of the table under a heading, without its head."""
+    section = TEXT.split(f"## {heading}\n")[1].split("\n## ")[0]
+    return re.findall(r"^\| `?(\w+)`? \|", section, re.M)[1:]
+
+
+def test_every_message_of_a_client_is_documented_with_its_fields():
+    assert set(table("Client to server")) == set(frames._PARSERS)
+    section = TEXT.split("## Client to server")[1].split("\n## ")[0]
+    for kind, (_, keys) in frames._PARSERS.items():
+        row = next(line for line in section.splitlines() if line.startswith(f"| `{kind}`"))
+        assert keys - {"type"} <= set(re.findall(r"`(\w+)\??`", row)), kind
+
+
+def test_every_close_code_is_documented_and_no_other():
+    assert {int(code) for code in table("Close codes")} == {int(code) for code in limits.Close}
+
+
+def test_every_error_is_documented_with_its_strike():
+    sources = (Path(realtime.__file__).parent / name for name in ("frames.py", "consumers.py"))
+    code = "".join(path.read_text() for path in sources)
+    used = set(re.findall(r'_Refused\(\s*"(\w+)"', code)) | set(re.findall(r'Wrong\(\s*code="(\w+)"', code))
+    assert used == set(table("Errors"))
+
+
+def test_every_limit_is_documented():
+    section = " ".join(TEXT.split("## Limits")[1].split("\n## ")[0].split())
+    for said in (
+        f"{limits.MAX_FRAME // 1024} KB a client frame",
+        f"{limits.MAX_DEPTH} levels deep",
+        f"{limits.STREAMS_A_FRAME} streams a frame",
+        f"{limits.STREAMS_A_SOCKET} a socket",
+        f"{limits.FRAMES} frames in {limits.FRAMES_SECONDS:.0f} s",
+        f"within {limits.HELLO_SECONDS:.0f} s",
+        f"every {limits.STREAM_SECONDS * 1000:.0f} ms",
+        f"at most {1 / limits.SOCKET_SECONDS:.0f} messages a second",
+    ):
+        assert said in section, said
+
+
+def test_the_pages_script_builds_no_html():
+    """SEC35: what arrives is written as text."""
+    script = (Path(realtime.__file__).parent / "static/realtime/live.js").read_text()
+
+    for forbidden in (
+        "innerHTML",
+        "outerHTML =",
+        "insertAdjacentHTML",
+        "document.write",
+        "eval(",
+        "createElement",
+    ):
+        found = [line for line in script.splitlines() if forbidden in line]
+        assert found == [], forbidden
+    assert not re.search(
+        r"</?[a-z]+[ >]", "\n".join(line for line in script.splitlines() if not line.strip().startswith("//"))
+    )
+
+
+def test_the_pages_script_is_small():
+    import gzip
+
+    script = (Path(realtime.__file__).parent / "static/realtime/live.js").read_bytes()
+    assert len(gzip.compress(script)) < 12 * 1024
