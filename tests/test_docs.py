@@ -38,5 +38,13 @@ def test_links_between_documents_lead_somewhere():
             assert (document.parent / target).exists(), f"{document.name}: {target}"
 
 
+def test_the_commands_in_the_readme_exist():
+    from django.core.management import get_commands
+
+    known = set(get_commands())
+    for command in re.findall(r"\./run ([a-z_]+)", (ROOT / "README.md").read_text()):
+        assert command in known, command
+
+
 def test_the_two_scripts_can_be_run():
     assert os.access(ROOT / "run", os.X_OK) and os.access(ROOT / ".ci" / "run", os.X_OK)
