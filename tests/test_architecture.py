@@ -222,7 +222,7 @@ def test_our_scripts_build_no_html():
     wrong = [
         f"{path.relative_to(ROOT)}: {word}"
         for path in scripts()
-        for word in ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(")
+        for word in (".innerHTML", ".outerHTML", "insertAdjacentHTML", "document.write", "eval(")
         if word in path.read_text()
     ]
     assert not wrong
