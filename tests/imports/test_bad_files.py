@@ -1,4 +1,4 @@
-"""Bad files: refused at once or ended as failed, with the catalogue's code and words; bad rows wait for review."""
+"""Bad files are refused or fail with the catalogue's code and words; bad rows wait for review."""
 
 import gzip
 import io
@@ -9,7 +9,7 @@ import openpyxl
 import pytest
 
 from config.problems import Problem
-from ingestion.lifecycle import Refused
+from ingestion.admission import Refused
 from ingestion.source import SourceError
 from ingestion.sources.imports import dialect, encodings, files, records
 from ingestion.sources.imports.definition import DEFAULT

@@ -27,9 +27,8 @@ def test_a_second_import_updates_what_it_knows_and_keeps_the_rest(run: Run) -> N
 
 
 def test_blanks_words_for_nothing_and_other_forms_are_read(run: Run) -> None:
-    run(
-        "tax_ident;name;birth_date;turnover;valid_to;web_address\n 01 ; A\u00a0;1.2.2020;1 234,5;infinity;n/a\n"
-    )
+    header = "tax_ident;name;birth_date;turnover;valid_to;web_address\n"
+    run(header + " 01 ; A\u00a0;1.2.2020;1 234,5;infinity;n/a\n")
     unit = Unit.objects.get()
     assert (unit.tax_ident, unit.name, str(unit.birth_date)) == ("01", "A", "2020-02-01")
     assert (float(unit.turnover), unit.valid_to, unit.web_address) == (1234.5, None, "")

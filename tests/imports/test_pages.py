@@ -43,7 +43,12 @@ def test_the_review_page_shows_what_is_wrong_and_what_will_happen(run: Run, sign
 @pytest.mark.seed("SEC34")
 def test_cells_headers_and_names_are_shown_literally(run: Run, signed_in: Client) -> None:
     imported = run(BAD, name="<b>register</b>.csv")
-    for url in (imported.get_absolute_url(), f"{imported.get_absolute_url()}?f=all", "/imports/", "/imports/units/"):
+    for url in (
+        imported.get_absolute_url(),
+        f"{imported.get_absolute_url()}?f=all",
+        "/imports/",
+        "/imports/units/",
+    ):
         page = signed_in.get(url).content.decode()
         assert XSS not in page and "<b>register" not in page
     assert "&lt;img src=x onerror=alert(1)&gt;" in signed_in.get(imported.get_absolute_url()).content.decode()
@@ -62,8 +67,8 @@ def test_approving_on_the_page_loads_the_rows(run: Run, signed_in: Client) -> No
 
 def test_a_stranger_sees_nothing_a_reviewer_does(run: Run, client: Client, bob: User) -> None:
     imported = run(BAD)
-    urls = [imported.get_absolute_url(), f"{imported.get_absolute_url()}errors.csv", f"/api/imports/{imported.pk}",
-            f"/api/imports/{imported.pk}/rows"]  # fmt: skip
+    own, api = imported.get_absolute_url(), f"/api/imports/{imported.pk}"
+    urls = [own, f"{own}errors.csv", api, f"{api}/rows"]
     assert client.get(urls[0]).status_code == 302
     client.force_login(bob)
     assert [client.get(url).status_code for url in urls] == [404] * 4
@@ -75,7 +80,12 @@ def test_a_stranger_sees_nothing_a_reviewer_does(run: Run, client: Client, bob: 
 
 def test_a_wrong_method_is_refused(run: Run, signed_in: Client) -> None:
     imported = run("tax_ident,name\n1,a\n")
-    for url in (imported.get_absolute_url(), f"{imported.get_absolute_url()}errors.csv", "/imports/", "/imports/units/"):
+    for url in (
+        imported.get_absolute_url(),
+        f"{imported.get_absolute_url()}errors.csv",
+        "/imports/",
+        "/imports/units/",
+    ):
         assert signed_in.post(url).status_code == 405
 
 
@@ -95,7 +105,7 @@ def test_rows_with_errors_are_given_as_a_file_that_no_spreadsheet_runs(run: Run,
         "tax_ident,name,turnover,note\n"
         "1,=cmd|' /C calc'!A0,-5,@x\n"
         '2, +1,"-5,5",\'-x\n'
-        "3,,-5.5,\"a, \"\"b\"\"\"\n"
+        '3,,-5.5,"a, ""b"""\n'
         "3,-7,=1,x\n"
     )
     response = signed_in.get(f"{imported.get_absolute_url()}errors.csv")

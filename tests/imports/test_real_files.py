@@ -1,4 +1,4 @@
-"""Every real file goes the real way and ends as written here. Files that are absent are skipped by the fixture."""
+"""Every real file goes the real way and ends as written here."""
 
 import json
 from collections import Counter

@@ -23,7 +23,11 @@ def test_the_file_is_what_the_script_writes() -> None:
 def test_the_sample_is_loaded_without_a_question(alice: User) -> None:
     call_command("sample", stdout=io.StringIO())
     job = resume_inline(Job.objects.get())
-    assert (job.state, job.owner, job.message) == ("completed", alice, "5,000 rows loaded: 5,000 new, 0 updated")
+    assert (job.state, job.owner, job.message) == (
+        "completed",
+        alice,
+        "5,000 rows loaded: 5,000 new, 0 updated",
+    )
     assert job.items_done >= 40  # so that its progress is seen moving
     assert Unit.objects.count() == Import.objects.get().created == 5000
 

@@ -2,7 +2,7 @@
 
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
 from django.http import HttpRequest, HttpResponse
@@ -109,7 +109,7 @@ class UnitsOut(Schema):
 
 
 @router.api_operation(READ, "/imports", response=ImportsOut, operation_id="list_imports")
-def list_imports(request: HttpRequest, filters: PageFilter = StrictQuery(...)) -> HttpResponse:
+def list_imports(request: HttpRequest, filters: Annotated[PageFilter, StrictQuery(...)]) -> HttpResponse:
     """List the imports you may see, newest first."""
     scope = paging.Scope("imports", request.user.pk or 0, {})
     after = paging.read_cursor(scope, filters.cursor)
@@ -129,7 +129,9 @@ def get_import(request: HttpRequest, import_id: int) -> HttpResponse:
 @router.api_operation(
     READ, "/imports/{int:import_id}/rows", response=RowsOut, operation_id="list_import_rows"
 )
-def list_rows(request: HttpRequest, import_id: int, filters: RowFilter = StrictQuery(...)) -> HttpResponse:
+def list_rows(
+    request: HttpRequest, import_id: int, filters: Annotated[RowFilter, StrictQuery(...)]
+) -> HttpResponse:
     """List an import's rows with errors (or `filter=warnings`, `all`) in the file's order."""
     if filters.filter not in review.FILTERS:
         raise Problem("bad_parameter", name="filter", reason=f"one of {', '.join(review.FILTERS)}")
@@ -146,7 +148,7 @@ def list_rows(request: HttpRequest, import_id: int, filters: RowFilter = StrictQ
 
 
 @router.api_operation(READ, "/units", response=UnitsOut, operation_id="list_units")
-def list_units(request: HttpRequest, filters: UnitFilter = StrictQuery(...)) -> HttpResponse:
+def list_units(request: HttpRequest, filters: Annotated[UnitFilter, StrictQuery(...)]) -> HttpResponse:
     """List the units of the register, newest first; `q`: an identifier or words of the name."""
     if len(filters.q) > MAX_QUERY:
         raise Problem("bad_parameter", name="q", reason=f"at most {MAX_QUERY} characters")

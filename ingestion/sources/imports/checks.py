@@ -94,9 +94,9 @@ def _judge(text: str, column: Column) -> _Verdict | None:
     """Return what is remarkable about a text, None for most."""
     trimmed = text.strip(BLANKS)
     if is_empty(trimmed):
-        fixed = (None,) if trimmed else None
+        nothing: tuple[str | None] | None = (None,) if trimmed else None
         error = {"code": "is_empty", "text": "is empty"} if column.required else None
-        return _Verdict(fixed, error) if fixed or error else None
+        return _Verdict(nothing, error) if nothing or error else None
     if len(trimmed) > column.longest:
         return _Verdict(error={"code": "too_long", "text": f"is longer than {column.longest} characters"})
     if column.type in ("text", "code"):
@@ -232,7 +232,7 @@ def count(imported: Import) -> None:
 
 
 def causes(imported: Import) -> list[dict[str, Any]]:
-    """Return what is wrong by cause, the most frequent first: {level, column, code, text, rows, first, example}."""
+    """Return what is wrong by cause: {level, column, code, text, rows, first, example}, most rows first."""
     with connection.cursor() as cursor:
         cursor.execute(_CAUSES, {"pk": imported.pk, "most": MAX_CAUSES})
         names = ("level", "column", "code", "text", "rows", "first")

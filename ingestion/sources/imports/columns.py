@@ -49,7 +49,8 @@ class Columns:
         if match is None:
             return sql.SQL("NULL::text")
         return sql.SQL(
-            "(CASE WHEN fixed ? {key} THEN fixed ->> {key} ELSE nullif(btrim(cells ->> {place}, {blanks}), '') END)"
+            "(CASE WHEN fixed ? {key} THEN fixed ->> {key}"
+            " ELSE nullif(btrim(cells ->> {place}, {blanks}), '') END)"
         ).format(
             key=sql.Literal(str(match.index)), place=sql.Literal(match.index), blanks=sql.Literal(BLANKS)
         )

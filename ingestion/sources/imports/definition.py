@@ -14,8 +14,8 @@ from ingestion.sources.imports.values import READERS
 class Column:
     """A target column.
 
-    name: also the field of `Unit` it is written to. type: one of `values.READERS`. synonyms: other headers that
-    mean it, lower case, letters and digits only. longest: characters. least, most: of a number.
+    name: also the field of `Unit` it is written to. type: one of `values.READERS`. synonyms: other headers
+    that mean it, lower case, letters and digits only. longest: characters. least, most: of a number.
     """
 
     name: str

@@ -39,8 +39,8 @@ class Dialect:
 def judge_head(name: str, head: bytes, size: int, definition: Definition) -> Dialect | None:
     """Refuse a file whose first bytes show that it cannot be imported.
 
-    name: of the file. head: its first 64 KB. size: of the whole. Returns None when only the whole file can tell.
-    Raises SourceError: file_empty, file_type, file_encoding, csv_separator, csv_columns, csv_no_rows, csv_nul.
+    name: of the file. head: its first 64 KB. size: of the whole. Returns None when only the whole file can
+    tell. Raises SourceError: file_empty, file_type, file_encoding, csv_separator, csv_columns, csv_no_rows.
     """
     whole = len(head) >= size
     kind, text_head = files.unpacked_head(name, head)
@@ -60,8 +60,8 @@ def judge_head(name: str, head: bytes, size: int, definition: Definition) -> Dia
 def recognise(text: str, whole: bool, definition: Definition) -> Dialect:
     """Return the dialect of a text from its beginning. whole: nothing follows. Raises SourceError."""
     if (zero := text.find("\0")) >= 0:
-        place = len(text[:zero].encode()) + 1
-        raise SourceError("csv_nul", f"The file contains a zero byte (position {place:,}).")
+        byte = len(text[:zero].encode()) + 1
+        raise SourceError("csv_nul", f"The file contains a zero byte (position {byte:,}).")
     if not text:
         raise SourceError("file_empty", "The file is empty.")
     if not text.strip(BLANKS):
@@ -71,8 +71,8 @@ def recognise(text: str, whole: bool, definition: Definition) -> Dialect:
     known = {plain(spelling) for column in definition.columns for spelling in (column.name, *column.synonyms)}
     readings = [_Reading.of(text, whole, separator, known, bool(told)) for separator in separators]
     best = _best(readings)
-    rows, place = best.rows, best.place
-    if place is None:
+    rows = best.rows
+    if (place := best.place) is None:
         raise SourceError("csv_field_too_long", f"Row 1: the line is longer than {files.HEAD:,} characters.")
     header = _checked_header(rows[place], place + 1)
     if whole and not any(_said(row) for row in rows[place + 1 :]):

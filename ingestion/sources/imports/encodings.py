@@ -44,7 +44,7 @@ _LEGACY = [
 _NOT_ASCII_LINE = re.compile(rb"[^\r\n]*[\x80-\xff][^\r\n]*")
 _RUN = re.compile(rb"[\x80-\xff]+")
 
-# A second reading as clean as the first, in other letters, whose language is at least this likely by comparison.
+# A rival: a reading in other letters, as clean as the first, of a language at least this likely beside it.
 RIVAL = 0.5
 CLOSE = 0.13  # how much less clean a Latin reading may be and still be compared
 LATIN = "latin"
@@ -66,9 +66,9 @@ _ALPHABETS = (
     "čćđšž",  # Croatian, Slovenian
     "ąčęėįšųūž",  # Lithuanian
     "āčēģīķļņšūž",  # Latvian
-    "çğıi̇öşüâî",  # Turkish
+    "çğıi̇öşüâî",  # Turkish  # noqa: RUF001
 )
-_MARKS_OF_TEXT = "\u00a0«»–—‘’‚“”„…§°©®€£·²³½&"
+_MARKS_OF_TEXT = "\u00a0«»–—‘’‚“”„…§°©®€£·²³½&"  # noqa: RUF001
 
 
 def from_mark(head: bytes) -> tuple[str, int] | None:

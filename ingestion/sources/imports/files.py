@@ -74,9 +74,9 @@ def too_large() -> SourceError:
 
 
 def kind_of(name: str, head: bytes) -> tuple[str, bool]:
-    """Return what the first bytes are: ("text" | "workbook", gzip or not). The content must be what the name says.
+    """Return what the first bytes are: ("text" | "workbook", gzip or not).
 
-    Raises SourceError: file_empty, file_type.
+    The content must be what the name says. Raises SourceError: file_empty, file_type.
     """
     name = name.lower()
     if not head:
@@ -120,8 +120,8 @@ def opened(
 ) -> Iterator[tuple[BinaryIO, Found]]:
     """Open `stored` as UTF-8 text and say what it was.
 
-    known: what an earlier attempt found; nothing is recognised again. check: called now and then while reading;
-    it raises to stop. Raises SourceError.
+    known: what an earlier attempt found; nothing is recognised again. check: called now and then while
+    reading; it raises to stop. Raises SourceError.
     """
     stored.seek(0)
     kind, packed = kind_of(name, stored.read(HEAD))

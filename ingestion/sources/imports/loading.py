@@ -23,7 +23,7 @@ class Loaded:
 def load(imported: Import, first: int, last: int) -> Loaded:
     """Insert or update the units of the good rows from `first` to `last`, in the current transaction.
 
-    A row without valid_from is about the unit's newest period. Columns the file does not have stay as they are.
+    A row without valid_from is about the unit's newest period. Columns the file lacks stay as they are.
     """
     columns = Columns.of(imported)
     rows = sql.SQL("import_id = {} AND number BETWEEN {} AND {} AND errors IS NULL").format(
@@ -62,7 +62,7 @@ def _insert(columns: Columns, import_id: int, rows: sql.Composable) -> sql.Compo
         ) SELECT count(*) FILTER (WHERE is_new), count(*) FILTER (WHERE NOT is_new) FROM written
         """
     ).format(
-        names=sql.SQL(", ").join(map(sql.Identifier, [*targets, *blank])),
+        names=sql.SQL(", ").join(sql.Identifier(name) for name in (*targets, *blank)),
         values=sql.SQL(", ").join([*targets.values(), *[sql.Literal("")] * len(blank)]),
         rows=rows,
         tax_ident=targets["tax_ident"],
@@ -71,9 +71,9 @@ def _insert(columns: Columns, import_id: int, rows: sql.Composable) -> sql.Compo
 
 
 _TEXTS = [
-    field.column
+    field.attname
     for field in Unit._meta.concrete_fields
-    if field.get_internal_type() in ("CharField", "TextField") and field.column != "tax_ident"
+    if field.get_internal_type() in ("CharField", "TextField") and field.attname != "tax_ident"
 ]
 
 
@@ -116,6 +116,7 @@ _END_EARLIER = sql.SQL(
         FROM imports_unit
         WHERE tax_ident IN (SELECT {tax_ident} FROM imports_importrow WHERE {rows})
     ) AS later
-    WHERE unit.id = later.id AND later.ends IS NOT NULL AND (unit.valid_to IS NULL OR unit.valid_to > later.ends)
+    WHERE unit.id = later.id AND later.ends IS NOT NULL
+        AND (unit.valid_to IS NULL OR unit.valid_to > later.ends)
     """
 )

@@ -40,10 +40,10 @@ def match(
     for column in definition.columns:
         spellings = (plain(column.name), *column.synonyms)
         for spelling in spellings if column.name not in found else ():
-            index = next((i for i, name in free.items() if plain(name) == spelling), None)
-            if index is not None:
+            place = next((i for i, name in free.items() if plain(name) == spelling), None)
+            if place is not None:
                 exact = spelling == spellings[0]
-                found[column.name] = Match(index, free.pop(index), column.name, exact)
+                found[column.name] = Match(place, free.pop(place), column.name, exact)
                 break
     for column in definition.columns:
         if column.required and column.name not in found:

@@ -96,9 +96,9 @@ class Import(models.Model):
 class ImportRow(models.Model):
     """A row of a file as it stands there, with what is wrong with it.
 
-    number: as a spreadsheet shows it, the header counted. cells: the texts, in the file's order. fixed: cells that
-    mean another text than they show {place: text or null}. errors, warnings: {source column: {code, text}}, the
-    column "" is the whole row.
+    number: as a spreadsheet shows it, the header counted. cells: the texts, in the file's order. fixed: cells
+    that mean another text than they show, {place: text or null}. errors, warnings: {source column: {code,
+    text}}; the column "" is the whole row.
     """
 
     pk = models.CompositePrimaryKey("parent_id", "number")

@@ -50,7 +50,7 @@ class Unclosed(Exception):
 class Span:
     """Bytes of a file that hold whole records.
 
-    row, line: of the first record, from 1. rows: how many. long: one line beyond every limit, never read whole.
+    row, line: of the first record, from 1. rows: how many. long: one line beyond every limit, not read whole.
     """
 
     start: int

@@ -145,7 +145,7 @@ def _happening(imported: Import) -> str:
 
 
 def _shown(imported: Import) -> list[int]:
-    """Return the places of the columns worth showing: identifier, name, those with problems, then the others."""
+    """Return the places of the columns to show: identifier, name, those with problems, then the others."""
     headers = imported.header
     marked = [one["column"] for one in imported.problems if one["column"] in headers]
     first = [match.header for match in imported.matches if match.target in ("tax_ident", "name")]

@@ -25,7 +25,7 @@ class Params(SourceParams):
     file: UploadId = Field(description="A register as .csv, .tsv, .txt, .xlsx, or packed as .gz")
     review: Literal["auto", "always", "never"] = Field(
         default="auto",
-        description="Ask before loading: when rows have errors (auto), always, or never (such rows are left out)",
+        description="Ask before loading: when rows have errors (auto), always, or never",
     )
     columns: list[str] = Field(
         default=[],
@@ -193,7 +193,7 @@ def _outcome(job: Run, imported: Import) -> Outcome:
     results = JobItem.objects.filter(job=job.id, step="load", state=ItemState.DONE).values_list(
         "result", flat=True
     )
-    created, updated = (sum(one[name] for one in results) for name in ("created", "updated"))
+    created, updated = (sum(one[name] for one in results if one) for name in ("created", "updated"))
     Import.objects.filter(pk=imported.pk).update(created=created, updated=updated)
     left_out = f", {imported.rows_bad:,} with errors left out" if imported.rows_bad else ""
     return Outcome(

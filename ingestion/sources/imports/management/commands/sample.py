@@ -9,6 +9,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from config.problems import Problem
 from ingestion import lifecycle, serializers, source, uploads
+from ingestion.admission import Refused
 from ingestion.sources.imports.sample.generate import FILE
 
 
@@ -32,7 +33,7 @@ class Command(BaseCommand):
             created = lifecycle.create("imports", {"file": str(upload.pk)}, owner=user)
         except Problem as problem:
             raise CommandError(problem.detail) from problem
-        except lifecycle.Refused as refused:
+        except Refused as refused:
             raise CommandError(refused.message) from refused
         job = created.job
         if options["json"]:
