@@ -32,7 +32,9 @@ class Caller(AuthBase):
 
     openapi_type = "http"
     openapi_scheme = "bearer"
-    openapi_description = "A token of `token create`. In a browser the session does, with X-CSRFToken for changes."
+    openapi_description = (
+        "A token of `token create`. In a browser the session does, with X-CSRFToken for changes."
+    )
 
     def __call__(self, request: HttpRequest) -> Any:
         """Return the user, whom the request then carries. Raises Problem."""
@@ -78,7 +80,9 @@ def _signed_in(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]
     @wraps(view)
     def checked(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         if request.method not in SAFE:
-            problem = Problem("method_not_allowed", method=request.method, headers={"Allow": "GET, HEAD, OPTIONS"})
+            problem = Problem(
+                "method_not_allowed", method=request.method, headers={"Allow": "GET, HEAD, OPTIONS"}
+            )
             return problem_response(request, problem)
         try:
             caller(_any_format(request))
@@ -115,7 +119,10 @@ class HeadwayAPI(NinjaAPI):
                     "5XX": {"description": "The service could not answer", **errors},
                 }
         start = schema["paths"]["/api/jobs"]["post"]
-        start["requestBody"] = {"required": True, "content": {"application/json": {"schema": _start(components)}}}
+        start["requestBody"] = {
+            "required": True,
+            "content": {"application/json": {"schema": _start(components)}},
+        }
         start["parameters"] = [
             *start.get("parameters", []),
             {

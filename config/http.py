@@ -11,8 +11,8 @@ from django.http import HttpRequest, HttpResponse
 from django.http.multipartparser import MultiPartParserError
 from django.http.request import UnreadablePostError
 from django.utils.datastructures import MultiValueDict
-from ninja.parser import Parser
 from ninja.params.models import Body, BodyModel, Query, QueryModel
+from ninja.parser import Parser
 from pydantic import BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
@@ -133,7 +133,7 @@ class StrictParser(Parser):
 
 
 def _fail(code: str, message: str) -> NoReturn:
-    raise PydanticCustomError(code, message)  # type: ignore[arg-type]
+    raise PydanticCustomError(code, message)
 
 
 def _read_limit(value: Any) -> int:

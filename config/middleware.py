@@ -26,8 +26,8 @@ Handler = Callable[[HttpRequest], HttpResponseBase | Awaitable[HttpResponseBase]
 class ProblemMiddleware:
     """Give each request an id, and make every error under /api/ a problem answer.
 
-    It stands first, so that it sees what the others answer too. It works for both kinds of views: a middleware
-    that is not would hold a thread for as long as an async view waits.
+    It stands first, so that it sees what the others answer too. It works for both kinds of views: one that
+    does not would hold a thread for as long as an async view waits.
     """
 
     sync_capable = True
@@ -35,11 +35,12 @@ class ProblemMiddleware:
 
     def __init__(self, get_response: Handler) -> None:
         self.get_response = get_response
-        if iscoroutinefunction(get_response):
+        self.is_async = iscoroutinefunction(get_response)
+        if self.is_async:
             markcoroutinefunction(self)
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase | Awaitable[HttpResponseBase]:
-        if iscoroutinefunction(self):
+        if self.is_async:
             return self._acall(request)
         refused = self._begin(request)
         response = refused if refused is not None else self.get_response(request)

@@ -226,11 +226,13 @@ def message_of(error: Mapping[str, Any]) -> str:
         return text.replace("'", "").replace(" or ", ", ") if "one of" in text else text
     if kind == "union_tag_not_found":
         return "This field is required."
-    return str(error.get("msg", "Not valid.")).removeprefix("Value error, ").removeprefix("Assertion failed, ")
+    return (
+        str(error.get("msg", "Not valid.")).removeprefix("Value error, ").removeprefix("Assertion failed, ")
+    )
 
 
 def field_errors(errors: Iterable[Mapping[str, Any]], *, skip: Iterable[str] = ()) -> list[JsonObject]:
-    """Return pydantic's errors as [{field, code, message}]; `skip` names steps of a path that are not fields."""
+    """Return pydantic's errors as [{field, code, message}]; `skip`: steps of a path that are no fields."""
     left_out = set(skip)
     found = []
     for error in errors:
@@ -239,7 +241,9 @@ def field_errors(errors: Iterable[Mapping[str, Any]], *, skip: Iterable[str] = (
         discriminator = str((error.get("ctx") or {}).get("discriminator", "")).strip("'")
         if discriminator:
             name = ".".join([*path, discriminator])
-        found.append({"field": name, "code": _CODES.get(error["type"], error["type"]), "message": message_of(error)})
+        found.append(
+            {"field": name, "code": _CODES.get(error["type"], error["type"]), "message": message_of(error)}
+        )
     return found
 
 

@@ -20,7 +20,7 @@ class _AnyOf(Func):
 
     template = "%(expressions)s)"
     arg_joiner = " = ANY("
-    output_field: ClassVar[BooleanField] = BooleanField()
+    output_field: ClassVar["BooleanField[bool, bool]"] = BooleanField()
 
 
 def visible_jobs(user: Any) -> QuerySet[Job]:

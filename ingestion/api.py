@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
 from asgiref.sync import sync_to_async
@@ -15,7 +15,7 @@ from ninja import Router
 from pydantic import ValidationError
 
 from config import paging
-from config.http import RowId, answer, json_body, json_object, strict_query
+from config.http import JsonBody, RowId, StrictQuery, answer, json_object
 from config.problems import Problem, field_errors, from_errors, invalid
 from ingestion import access, idempotency, lifecycle, serializers, uploads, waiting
 from ingestion.admission import Refused
@@ -48,7 +48,7 @@ router = Router(tags=["jobs"])
 
 
 @router.api_operation(READ, "/jobs", response=JobsOut, operation_id="list_jobs")
-def list_jobs(request: HttpRequest, filters: JobFilter = strict_query()) -> HttpResponse:
+def list_jobs(request: HttpRequest, filters: Annotated[JobFilter, StrictQuery(...)]) -> HttpResponse:
     """List the jobs you may see, newest first."""
     asked = filters.dict(exclude={"limit", "cursor"}, exclude_none=True)
     scope = paging.Scope("jobs", _user_id(request), asked)
@@ -82,7 +82,9 @@ def _filtered(jobs: QuerySet[Job], filters: JobFilter) -> QuerySet[Job]:
 
 
 @router.api_operation(READ, "/jobs/{job_id}/items", response=ItemsOut, operation_id="list_items")
-def list_items(request: HttpRequest, job_id: RowId, filters: ItemFilter = strict_query()) -> HttpResponse:
+def list_items(
+    request: HttpRequest, job_id: RowId, filters: Annotated[ItemFilter, StrictQuery(...)]
+) -> HttpResponse:
     """List a job's items in their order."""
     job = _visible(request, job_id)
     scope = paging.Scope(f"items:{job.pk}", _user_id(request), {"state": filters.state})
@@ -98,7 +100,9 @@ def list_items(request: HttpRequest, job_id: RowId, filters: ItemFilter = strict
 
 
 @router.api_operation(READ, "/jobs/{job_id}/events", response=EventsOut, operation_id="list_events")
-def list_events(request: HttpRequest, job_id: RowId, filters: PageFilter = strict_query()) -> HttpResponse:
+def list_events(
+    request: HttpRequest, job_id: RowId, filters: Annotated[PageFilter, StrictQuery(...)]
+) -> HttpResponse:
     """List a job's history, oldest first."""
     job = _visible(request, job_id)
     scope = paging.Scope(f"events:{job.pk}", _user_id(request), {})
@@ -213,7 +217,9 @@ def cancel_job(request: HttpRequest, job_id: RowId) -> HttpResponse:
 
 
 @router.post("/jobs/{job_id}/retry", response={200: JobOut, 201: JobOut}, operation_id="retry_job")
-def retry_job(request: HttpRequest, job_id: RowId, body: RetryIn | None = json_body(None)) -> HttpResponse:
+def retry_job(
+    request: HttpRequest, job_id: RowId, body: Annotated[RetryIn | None, JsonBody(...)] = None
+) -> HttpResponse:
     """Start a job that does what an ended one left undone, or join its open retry (200)."""
     job = _acting(request, job_id)
     wanted = body or RetryIn()
@@ -226,7 +232,7 @@ def retry_job(request: HttpRequest, job_id: RowId, body: RetryIn | None = json_b
 
 
 @router.post("/jobs/{job_id}/answer", response=JobOut, operation_id="answer_job")
-def answer_job(request: HttpRequest, job_id: RowId, body: AnswerIn = json_body()) -> HttpResponse:
+def answer_job(request: HttpRequest, job_id: RowId, body: Annotated[AnswerIn, JsonBody(...)]) -> HttpResponse:
     """Answer a waiting job."""
     job = _acting(request, job_id)
     return _job_answer(request, lifecycle.answer(job, body.answer, body.data, request.user))
@@ -244,7 +250,7 @@ def delete_job(request: HttpRequest, job_id: RowId) -> HttpResponse:
 
 @router.api_operation(READ, "/jobs/{job_id}/wait", response=JobOut, operation_id="wait_for_job")
 async def wait_for_job(
-    request: HttpRequest, job_id: RowId, filters: WaitFilter = strict_query()
+    request: HttpRequest, job_id: RowId, filters: Annotated[WaitFilter, StrictQuery(...)]
 ) -> HttpResponse:
     """Answer when the job has ended or needs a person, or, with `version`, when it stands above it."""
 
@@ -261,7 +267,7 @@ async def wait_for_job(
 
 
 @router.api_operation(READ, "/ready", response=ReadyOut, operation_id="is_ready", tags=["ready"])
-async def is_ready(request: HttpRequest, filters: ReadyFilter = strict_query()) -> HttpResponse:
+async def is_ready(request: HttpRequest, filters: Annotated[ReadyFilter, StrictQuery(...)]) -> HttpResponse:
     """Say whether nothing about an object is open, at once or, with `timeout`, as soon as it is so."""
     open_jobs = Job.objects.filter(object=filters.object, state__in=OPEN)
     with waiting.place(_user_id(request)):

@@ -32,13 +32,13 @@ def once(request: HttpRequest, do: Callable[[], tuple[int, dict[str, Any]]]) -> 
         raise Problem("bad_idempotency_key", name=HEADER, reason=f"1 to {MAX_KEY} printable ASCII characters")
     # One transaction holds the work and its answer: a crash leaves neither, so no key stays in progress.
     with transaction.atomic():
-        if not _lock(request.user.pk, key):
+        if not _lock(request.user.pk or 0, key):
             raise Problem("idempotency_in_progress", retry_after=1)
         return _known(request, key) or _do(request, key, do)
 
 
 def _known(request: HttpRequest, key: str) -> HttpResponse | None:
-    mine = IdempotencyKey.objects.filter(user=request.user, key=key)
+    mine = IdempotencyKey.objects.filter(user=request.user.pk, key=key)
     mine.filter(created_at__lte=Now() - KEPT).delete()
     row = mine.first()
     if row is None:
@@ -51,7 +51,7 @@ def _known(request: HttpRequest, key: str) -> HttpResponse | None:
 def _do(request: HttpRequest, key: str, do: Callable[[], tuple[int, dict[str, Any]]]) -> HttpResponse:
     status, data = do()
     IdempotencyKey.objects.create(
-        user=request.user, key=key, body_hash=_hash(request), status=status, answer=data
+        user_id=request.user.pk or 0, key=key, body_hash=_hash(request), status=status, answer=data
     )
     return answer(data, status)
 

@@ -40,7 +40,6 @@ def _moment(value: Any) -> datetime:
         raise PydanticCustomError("datetime_parsing", "Not a date and time.") from None
 
 
-
 def _states(value: str | None) -> str | None:
     if value is not None and not set(value.split(",")) <= set(State.values):
         raise PydanticCustomError("states", "Must be of: " + ", ".join(State.values) + ".")
@@ -64,14 +63,18 @@ class JobFilter(Schema):
             description="One or more states, separated by commas",
         ),
     ] = None
-    source: Annotated[str | None, Field(min_length=1, max_length=50, description="A kind of ingestion")] = None
+    source: Annotated[str | None, Field(min_length=1, max_length=50, description="A kind of ingestion")] = (
+        None
+    )
     object: Annotated[str | None, Field(pattern=_OBJECT, description="What they are about")] = None
-    q: Annotated[str | None, Field(min_length=1, max_length=MAX_QUERY, description="In title or subject")] = None
+    q: Annotated[str | None, Field(min_length=1, max_length=MAX_QUERY, description="In title or subject")] = (
+        None
+    )
     after: Annotated[Moment | None, Field(description="Made at or after this time")] = None
     before: Annotated[Moment | None, Field(description="Made before this time")] = None
-    ordering: Annotated[
-        Literal["-created_at", "created_at"], Field(description="Newest or oldest first")
-    ] = "-created_at"
+    ordering: Annotated[Literal["-created_at", "created_at"], Field(description="Newest or oldest first")] = (
+        "-created_at"
+    )
     limit: Limit = DEFAULT_LIMIT
     cursor: Annotated[str | None, Field(max_length=5_000, description="`next` of the last answer")] = None
 
@@ -97,7 +100,11 @@ class WaitFilter(Schema):
     timeout: Annotated[float, Field(ge=0, le=60, description="Seconds")] = 30.0
     version: Annotated[
         int | None,
-        Field(ge=0, lt=2**63, description="Answer as soon as the job's version is above; without it, when it ends"),
+        Field(
+            ge=0,
+            lt=2**63,
+            description="Answer as soon as the job's version is above; without it, when it ends",
+        ),
     ] = None
 
 
@@ -117,9 +124,9 @@ class StrictModel(BaseModel):
 class RetryIn(StrictModel):
     """Which failed items to try again; without a word, everything not done."""
 
-    keys: Annotated[list[Annotated[str, Field(max_length=300)]] | None, Field(min_length=1, max_length=MAX_KEYS)] = (
-        None
-    )
+    keys: Annotated[
+        list[Annotated[str, Field(max_length=300)]] | None, Field(min_length=1, max_length=MAX_KEYS)
+    ] = None
     error_code: Annotated[str | None, Field(min_length=1, max_length=50)] = None
 
 

@@ -38,7 +38,9 @@ def find(token: str) -> ApiToken | None:
     if not token or len(token) > MAX_TOKEN:
         return None
     alive = Q(expires_at=None) | Q(expires_at__gt=Now())
-    row = ApiToken.objects.select_related("user").filter(alive, hash=_hash(token), user__is_active=True).first()
+    row = (
+        ApiToken.objects.select_related("user").filter(alive, hash=_hash(token), user__is_active=True).first()
+    )
     if row is not None:
         _note_use(row)
     return row

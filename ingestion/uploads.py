@@ -1,4 +1,4 @@
-"""Files given before the job that reads them: stored under our own name, judged by content, owned by one user."""
+"""Files given before the job that reads them: under our own name, judged by content, owned by one user."""
 
 import errno
 import hashlib
@@ -6,7 +6,7 @@ import re
 import unicodedata
 from collections.abc import Iterable
 from datetime import timedelta
-from typing import Any, Protocol
+from typing import IO, Any, Protocol, cast
 from urllib.parse import quote
 from uuid import UUID
 
@@ -58,7 +58,9 @@ _PROMISES = {
     "htm": ("HTML", {HTML, TEXT, CSV}),
 }
 _BOMS = ((b"\xef\xbb\xbf", "utf-8"), (b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be"))
-_RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNORECASE)  # names of Windows devices
+_RESERVED = re.compile(
+    r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNORECASE
+)  # names of Windows devices
 _SEPARATORS = ",;\t|"
 
 
@@ -87,7 +89,7 @@ def store(user: Any, name: str, content: Readable, *, source: Source | None = No
     check(upload, source)
     path = f"uploads/{upload.id.hex[-2:]}/{upload.id}"  # the end of a uuid7 is random: even folders
     try:
-        upload.path = default_storage.save(path, File(pieces, name=path))
+        upload.path = default_storage.save(path, File(cast(IO[bytes], pieces), name=path))
     except OSError as error:
         _forget(path)
         if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
@@ -99,7 +101,7 @@ def store(user: Any, name: str, content: Readable, *, source: Source | None = No
         raise
     upload.size, upload.sha256 = pieces.size, pieces.hash.hexdigest()
     try:
-        upload.expires_at = Now() + timedelta(hours=settings.RETENTION_UNUSED_UPLOADS_HOURS)  # type: ignore[assignment]
+        upload.expires_at = Now() + timedelta(hours=settings.RETENTION_UNUSED_UPLOADS_HOURS)
         upload.save(force_insert=True)
     except BaseException:
         _forget(upload.path)
@@ -162,7 +164,9 @@ def delete(upload: Upload) -> None:
     """Remove a file and its row. Raises Problem not_finished while an open job may read it."""
     with transaction.atomic():
         # The row is locked, so that no job takes the file in between.
-        row = Upload.objects.select_for_update(of=("self",)).select_related("job").filter(pk=upload.pk).first()
+        row = (
+            Upload.objects.select_for_update(of=("self",)).select_related("job").filter(pk=upload.pk).first()
+        )
         if row is None:
             return
         if row.job is not None and row.job.state in OPEN:
@@ -175,7 +179,9 @@ def serve(upload: Upload) -> FileResponse:
     """Return the file as a download that no browser runs (RFC 6266)."""
     response = FileResponse(open_upload(upload), content_type=UNKNOWN)
     plain = "".join(c if c.isascii() and (c.isalnum() or c in "._- ") else "_" for c in upload.name)
-    response["Content-Disposition"] = f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(upload.name)}"
+    response["Content-Disposition"] = (
+        f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(upload.name)}"
+    )
     response["Content-Length"] = upload.size
     response["Content-Security-Policy"] = "sandbox; default-src 'none'"
     response["X-Content-Type-Options"] = "nosniff"
@@ -287,7 +293,9 @@ def _room(user: Any) -> int:
     """Return how many bytes the user may still store. Raises Problem quota_exceeded."""
     used = Upload.objects.filter(owner=user).aggregate(files=Count("pk"), size=Sum("size"))
     if used["files"] >= settings.MAX_FILES_PER_USER:
-        raise Problem("quota_exceeded", n=f"{settings.MAX_FILES_PER_USER:,}", things="files", retry_after=3600)
+        raise Problem(
+            "quota_exceeded", n=f"{settings.MAX_FILES_PER_USER:,}", things="files", retry_after=3600
+        )
     room = int(settings.MAX_FILES_GB_PER_USER * GIGABYTE - (used["size"] or 0))
     if room <= 0:
         raise _too_many_bytes()

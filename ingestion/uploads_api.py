@@ -1,6 +1,6 @@
 """The API of uploads: a file is given first, then named by its id in a job's params."""
 
-from typing import Any
+from typing import Annotated, Any
 
 from django.http import HttpRequest, HttpResponse
 from django.http.request import UnreadablePostError
@@ -40,11 +40,13 @@ class UploadFilter(Schema):
     """What a raw body is called, and what the file is for."""
 
     name: str | None = Field(None, max_length=1_000, description="The file's name, for a raw body")
-    source: str | None = Field(None, max_length=50, description="The source that will read it: its limits hold")
+    source: str | None = Field(
+        None, max_length=50, description="The source that will read it: its limits hold"
+    )
 
 
 @router.post("/uploads", response={201: UploadOut}, operation_id="upload_file", openapi_extra=_BODY)
-def upload_file(request: HttpRequest, filters: UploadFilter = StrictQuery(...)) -> HttpResponse:
+def upload_file(request: HttpRequest, filters: Annotated[UploadFilter, StrictQuery(...)]) -> HttpResponse:
     """Store a file: the multipart field `file`, or the raw body with `?name=`."""
     source = None
     if filters.source is not None and (source := find(filters.source)) is None:
@@ -58,8 +60,9 @@ def upload_file(request: HttpRequest, filters: UploadFilter = StrictQuery(...)) 
 
 
 def _given(request: HttpRequest, name: str | None) -> tuple[str, Any]:
-    if request.content_type != "multipart/form-data":
-        if request.content_type == "application/json" or request.content_type.startswith("application/x-www-form"):
+    kind = request.content_type or ""
+    if kind != "multipart/form-data":
+        if kind == "application/json" or kind.startswith("application/x-www-form"):
             raise Problem("unsupported_media_type", type="multipart/form-data, or the file itself")
         if not name:
             raise Problem("bad_parameter", name="name", reason="a raw body needs the file's name")

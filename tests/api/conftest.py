@@ -1,4 +1,4 @@
-"""Clients of the cast, and jobs to ask about. Ours is imported inside: this file is read before the settings."""
+"""Clients of the cast, and jobs to ask about. Ours is imported inside: settings are not named yet here."""
 
 import os
 import re
@@ -111,7 +111,16 @@ def live(transactional_db: Any, tmp_path: Path) -> Iterator[str]:
         "HEADWAY_MAX_WAIT_SECONDS": "1",
         "DJANGO_SETTINGS_MODULE": "config.settings",
     }
-    command = [sys.executable, "-m", "uvicorn", "config.asgi:application", "--port", str(port), "--lifespan", "off"]
+    command = [
+        sys.executable,
+        "-m",
+        "uvicorn",
+        "config.asgi:application",
+        "--port",
+        str(port),
+        "--lifespan",
+        "off",
+    ]
     with (tmp_path / "web.log").open("wb") as log:
         server = subprocess.Popen(command, env=environment, stdout=log, stderr=subprocess.STDOUT)
         try:

@@ -31,7 +31,9 @@ ACTS = ["cancel", "retry", "answer", "delete"]
 
 
 @pytest.mark.parametrize("ask", ASKS.values(), ids=ASKS)
-def test_a_stranger_sees_no_difference_between_foreign_and_missing(as_bob: ApiClient, job: Job, ask: Ask) -> None:
+def test_a_stranger_sees_no_difference_between_foreign_and_missing(
+    as_bob: ApiClient, job: Job, ask: Ask
+) -> None:
     """SEC7, SEC78, API54: the same body and the same number of queries."""
     with CaptureQueriesContext(connection) as of_foreign:
         foreign = ask(as_bob, job.pk)

@@ -20,7 +20,9 @@ def test_a_job_is_told(as_alice: ApiClient, job: Job) -> None:
     told = as_alice.read(f"/jobs/{job.pk}").json()
 
     assert told["id"] == str(job.pk)
-    assert told["items_by_key"] == {"k1": {"label": "Box", "state": "pending", "error_code": None, "url": None}}
+    assert told["items_by_key"] == {
+        "k1": {"label": "Box", "state": "pending", "error_code": None, "url": None}
+    }
     assert (told["owner"], told["mine"], told["params"]["name"]) == ("alice", True, "hers")
     assert told["links"]["page"] == f"/jobs/{job.pk}/"
 
@@ -65,7 +67,10 @@ def test_a_lost_worker_shows_and_no_etag_hides_it(as_alice: ApiClient, job: Job)
 def test_cancel_may_be_asked_twice_of_a_running_job(as_alice: ApiClient, job: Job) -> None:
     """API70."""
     Job.objects.filter(pk=job.pk).update(
-        state="running", pending_reason="", lease_token=uuid4(), lease_until=timezone.now() + timedelta(seconds=9)
+        state="running",
+        pending_reason="",
+        lease_token=uuid4(),
+        lease_until=timezone.now() + timedelta(seconds=9),
     )
     first, second = as_alice.send(f"/jobs/{job.pk}/cancel"), as_alice.send(f"/jobs/{job.pk}/cancel")
 
@@ -107,7 +112,9 @@ def test_only_chosen_items_are_retried(as_alice: ApiClient, alice: Any) -> None:
     made = as_alice.send(f"/jobs/{done.pk}/retry", {"keys": ["k0001"]})
 
     assert made.status_code == 201, made.content
-    assert_problem(as_alice.send(f"/jobs/{done.pk}/retry", {"keys": []}), 400, "validation_failed", field="keys")
+    assert_problem(
+        as_alice.send(f"/jobs/{done.pk}/retry", {"keys": []}), 400, "validation_failed", field="keys"
+    )
     assert_problem(as_alice.send(f"/jobs/{done.pk}/retry", {"all": True}), 400, "unknown_field")
     assert_problem(as_alice.send(f"/jobs/{done.pk}/retry", b"[]"), 400, "body_not_object")
 

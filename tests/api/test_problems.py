@@ -86,7 +86,9 @@ def test_a_fault_of_ours_tells_nothing(as_alice: ApiClient, monkeypatch: pytest.
     assert b"secret" not in answer.content and b"Traceback" not in answer.content
 
 
-def test_without_a_database_the_answer_is_try_again(as_alice: ApiClient, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_database_the_answer_is_try_again(
+    as_alice: ApiClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """API91."""
     fail_with(monkeypatch, OperationalError("connection refused at 10.0.0.7"))
     answer = as_alice.read("/jobs")
@@ -116,7 +118,10 @@ def test_every_text_of_the_catalogue_can_be_made(code: str) -> None:
 
 # ---- CSRF -------------------------------------------------------------------------------------------------
 
-SAMPLES = {"job_id": "01890000-0000-7000-8000-000000000000", "upload_id": "01890000-0000-7000-8000-000000000000"}
+SAMPLES = {
+    "job_id": "01890000-0000-7000-8000-000000000000",
+    "upload_id": "01890000-0000-7000-8000-000000000000",
+}
 WITHOUT_SESSION = {"csp-report/", "signin/"}  # a browser's report; the form that begins a session
 
 

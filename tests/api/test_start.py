@@ -7,7 +7,7 @@ import pytest
 from django.db import connection
 from django.test import override_settings
 
-from ingestion import lifecycle
+from ingestion import admission, lifecycle
 from ingestion.models import IdempotencyKey, Job
 from tests.api.clients import ApiClient, assert_problem
 from tests.demo.source import Shelves
@@ -84,12 +84,20 @@ def test_errors_name_what_is_wrong(as_alice: ApiClient) -> None:
 def test_a_large_body_is_refused(as_alice: ApiClient) -> None:
     """API18."""
     body = b'{"source": "' + b"x" * 1_150_000 + b'"}'
-    assert assert_problem(as_alice.send("/jobs", body), 413, "body_too_large")["detail"].endswith("1 MB limit.")
+    assert assert_problem(as_alice.send("/jobs", body), 413, "body_too_large")["detail"].endswith(
+        "1 MB limit."
+    )
 
 
 @pytest.mark.parametrize(
     "content_type",
-    ["text/plain", "application/xml", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", ""],
+    [
+        "text/plain",
+        "application/xml",
+        "application/x-www-form-urlencoded",
+        "multipart/form-data; boundary=x",
+        "",
+    ],
 )
 def test_only_json_is_read(as_alice: ApiClient, content_type: str) -> None:
     """API19, API20, API21."""
@@ -105,7 +113,12 @@ INVALID = [
     ("API25b", {"source": "ping "}, "source", "Must be one of: "),
     ("API26", {"source": 7}, "source", "Must be text."),
     ("params", {"source": "shelves", "params": []}, "params", "Must be an object."),
-    ("API28", {"source": "shelves", "params": {"name": "x" * 10_001}}, "params.name", "At most 50 characters."),
+    (
+        "API28",
+        {"source": "shelves", "params": {"name": "x" * 10_001}},
+        "params.name",
+        "At most 50 characters.",
+    ),
     ("API34", {"source": "shelves", "params": {"n": -1}}, "params.n", "Must be at least 0."),
     ("API34b", {"source": "shelves", "params": {"n": 2.5}}, "params.n", "Must be a whole number."),
     ("API34c", {"source": "shelves", "params": {"n": True}}, "params.n", "Must be a whole number."),
@@ -132,7 +145,9 @@ def test_an_invalid_field_is_marked(
     assert not Job.objects.exists()
 
 
-@pytest.mark.parametrize("name", ["foo", "owner", "state", "lease_token", "version", "retry_of", "unique_key"])
+@pytest.mark.parametrize(
+    "name", ["foo", "owner", "state", "lease_token", "version", "retry_of", "unique_key"]
+)
 def test_an_unknown_field_is_refused(as_alice: ApiClient, name: str) -> None:
     """API27, SEC13."""
     problem = assert_problem(as_alice.send("/jobs", {"source": "ping", name: 1}), 400, "unknown_field")
@@ -174,7 +189,7 @@ def test_somebody_elses_job_cannot_be_needed(as_bob: ApiClient, job: Job) -> Non
 
 @pytest.mark.seed("API49")
 def test_the_queue_of_a_user_has_an_end(as_alice: ApiClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lifecycle, "MAX_QUEUED_PER_USER", 1)
+    monkeypatch.setattr(admission, "MAX_QUEUED_PER_USER", 1)
     as_alice.send("/jobs", {"source": "ping"})
 
     refused = as_alice.send("/jobs", {"source": "ping"})
@@ -185,7 +200,7 @@ def test_the_queue_of_a_user_has_an_end(as_alice: ApiClient, monkeypatch: pytest
 
 
 def test_the_queue_has_an_end(as_alice: ApiClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lifecycle, "MAX_QUEUED", 0)
+    monkeypatch.setattr(admission, "MAX_QUEUED", 0)
     refused = as_alice.send("/jobs", {"source": "ping"})
     assert_problem(refused, 503, "queue_full")
     assert "Retry-After" in refused

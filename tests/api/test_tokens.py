@@ -40,7 +40,9 @@ def test_only_the_hash_is_stored(alice: Any) -> None:
     assert len(row.hash) == 64
 
 
-@pytest.mark.parametrize("header", ["Bearer ", "Bearer nope", "bearer", "Basic YTpi", "Bearer " + "x" * 5000, "x"])
+@pytest.mark.parametrize(
+    "header", ["Bearer ", "Bearer nope", "bearer", "Basic YTpi", "Bearer " + "x" * 5000, "x"]
+)
 def test_a_bad_token_is_nobody(program: Program, alice: Any, header: str) -> None:
     answer = ApiClient(headers={"Authorization": header}).read("/jobs")
     assert_problem(answer, 401, "auth_required")
@@ -79,7 +81,9 @@ def test_scopes_hold(program: Program, job: Job) -> None:
 
 
 def test_acting_on_others_needs_operate(program: Program, staff: Any, job: Job) -> None:
-    assert_problem(program("read", "write", user=staff).send(f"/jobs/{job.pk}/cancel"), 403, "permission_denied")
+    assert_problem(
+        program("read", "write", user=staff).send(f"/jobs/{job.pk}/cancel"), 403, "permission_denied"
+    )
     assert program("write", "operate", user=staff).send(f"/jobs/{job.pk}/cancel").status_code == 202
 
 

@@ -173,7 +173,9 @@ BROKEN_PROMISES = [
 ]
 
 
-@pytest.mark.parametrize(("row", "name", "body", "code"), BROKEN_PROMISES, ids=[row[0] for row in BROKEN_PROMISES])
+@pytest.mark.parametrize(
+    ("row", "name", "body", "code"), BROKEN_PROMISES, ids=[row[0] for row in BROKEN_PROMISES]
+)
 def test_a_file_that_is_not_what_it_says_is_refused(
     as_alice: ApiClient, files: Path, row: str, name: str, body: bytes, code: str
 ) -> None:
@@ -241,7 +243,11 @@ def test_a_form_with_very_many_fields_is_refused(as_alice: ApiClient) -> None:
 
 @pytest.mark.parametrize(
     "kind",
-    ["multipart/form-data", "multipart/form-data; boundary=", "multipart/form-data; boundary=" + "x" * 10_000],
+    [
+        "multipart/form-data",
+        "multipart/form-data; boundary=",
+        "multipart/form-data; boundary=" + "x" * 10_000,
+    ],
     ids=["missing", "empty", "long"],
 )
 def test_a_damaged_form_is_refused(as_alice: ApiClient, kind: str) -> None:

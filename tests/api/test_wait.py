@@ -73,7 +73,9 @@ def test_a_stranger_does_not_wait(as_bob: ApiClient, anon: ApiClient, job: Job) 
     assert time.monotonic() - begin < 10
 
 
-@pytest.mark.parametrize("query", ["timeout=61", "timeout=-1", "timeout=nan", "timeout=x", "version=-1", "version=x"])
+@pytest.mark.parametrize(
+    "query", ["timeout=61", "timeout=-1", "timeout=nan", "timeout=x", "version=-1", "version=x"]
+)
 def test_a_bad_wait_is_refused(as_alice: ApiClient, job: Job, query: str) -> None:
     assert_problem(as_alice.read(f"/jobs/{job.pk}/wait?{query}"), 400, "bad_parameter")
 
@@ -123,8 +125,16 @@ def test_ready_says_whether_something_is_open(as_alice: ApiClient, as_bob: ApiCl
     Job.objects.filter(pk=job.pk).update(object="company:1")
 
     for client in (as_alice, as_bob):
-        assert client.read("/ready?object=company:1").json() == {"object": "company:1", "ready": False, "open": 1}
-        assert client.read("/ready?object=company:2").json() == {"object": "company:2", "ready": True, "open": 0}
+        assert client.read("/ready?object=company:1").json() == {
+            "object": "company:1",
+            "ready": False,
+            "open": 1,
+        }
+        assert client.read("/ready?object=company:2").json() == {
+            "object": "company:2",
+            "ready": True,
+            "open": 0,
+        }
 
 
 async def test_ready_waits_for_the_last_job(alice: Any, job: Job) -> None:
@@ -137,6 +147,8 @@ async def test_ready_waits_for_the_last_job(alice: Any, job: Job) -> None:
     assert (await asked).json()["ready"] is True
 
 
-@pytest.mark.parametrize("query", ["", "object=", "object=x", "object=company:", "object=a b:1", "object=company:1&x=1"])
+@pytest.mark.parametrize(
+    "query", ["", "object=", "object=x", "object=company:", "object=a b:1", "object=company:1&x=1"]
+)
 def test_ready_needs_an_object(as_alice: ApiClient, query: str) -> None:
     assert as_alice.read(f"/ready?{query}").status_code == 400
