@@ -52,9 +52,9 @@ def test_what_only_the_params_know_is_said_at_its_field(client: Client, alice):
 
 
 def test_quota_is_said_with_its_status(client: Client, alice, monkeypatch):
-    from ingestion import lifecycle
+    from ingestion import admission
 
-    monkeypatch.setattr(lifecycle, "MAX_QUEUED_PER_USER", 1)
+    monkeypatch.setattr(admission, "MAX_QUEUED_PER_USER", 1)
     client.force_login(alice)
     client.post("/start/shelves/", {"start-name": "one"})
     response = client.post("/start/shelves/", {"start-name": "two"})
@@ -94,17 +94,17 @@ def test_a_file_becomes_an_upload_of_the_job(client: Client, alice, file_kind, s
 def test_a_stored_file_is_kept_when_the_form_is_refused(
     client: Client, alice, file_kind, settings, tmp_path, monkeypatch
 ):
-    from ingestion import lifecycle
+    from ingestion import admission
 
     settings.MEDIA_ROOT = tmp_path
     client.force_login(alice)
-    monkeypatch.setattr(lifecycle, "MAX_QUEUED_PER_USER", 0)
+    monkeypatch.setattr(admission, "MAX_QUEUED_PER_USER", 0)
     refused = client.post("/start/filed/", {"start-file": SimpleUploadedFile("a.csv", b"name,n\nx,1\n")})
     upload = Upload.objects.get()
     assert refused.status_code == 429
     html = refused.content.decode()
     assert f'value="{upload.pk}"' in html and "a.csv is here already" in html
-    monkeypatch.setattr(lifecycle, "MAX_QUEUED_PER_USER", 100)
+    monkeypatch.setattr(admission, "MAX_QUEUED_PER_USER", 100)
     assert client.post("/start/filed/", {"start-file__kept": str(upload.pk)}).status_code == 302
     assert Job.objects.get().params["file"] == str(upload.pk)
 
