@@ -19,6 +19,7 @@ def main() -> int:
             break
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
     from django.conf import settings
+    from django.core.exceptions import ImproperlyConfigured
     from django.core.management import execute_from_command_line
     from django.db import InterfaceError, OperationalError
 
@@ -37,6 +38,9 @@ def main() -> int:
         if text is None:
             raise
         print(text, file=sys.stderr)
+        return 1
+    except ImproperlyConfigured as error:
+        print(error, file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("Stopped.", file=sys.stderr)

@@ -129,6 +129,12 @@ CHANNEL_LAYERS = {
     }
 }
 QUEUES = ("default", "analytics", "light")
+# JSON, not pickle: what Redis holds must not be code (SEC54). Workers read times and lives from the database.
+RQ_QUEUES = {
+    name: {"URL": REDIS_URL, "SERIALIZER": "rq.serializers.JSONSerializer", "DEFAULT_TIMEOUT": 24 * 3600}
+    for name in QUEUES
+}
+RQ = {"COMMIT_MODE": "auto"}
 
 # --- Limits -------------------------------------------------------------------------------------------------
 

@@ -9,6 +9,7 @@ import re
 import time
 
 from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
 
 POINTS = (
     "claim.before_commit",
@@ -66,7 +67,16 @@ def parse(text: str) -> dict[str, tuple[str, int, int]]:
     return points
 
 
-_active = parse(getattr(settings, "FAILPOINTS", "")) if getattr(settings, "DEBUG_FAILPOINTS", False) else {}
+def _named() -> dict[str, tuple[str, int, int]]:
+    if not getattr(settings, "DEBUG_FAILPOINTS", False):
+        return {}
+    try:
+        return parse(getattr(settings, "FAILPOINTS", ""))
+    except ValueError as error:
+        raise ImproperlyConfigured(f"HEADWAY_FAILPOINTS: {error}") from error
+
+
+_active = _named()
 _passed: dict[str, int] = {}
 _raised: type[BaseException] = FailpointHit
 

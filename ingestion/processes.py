@@ -42,7 +42,8 @@ class Beat(threading.Thread):
     def stop(self) -> None:
         """Stop beating and take the row away: the process ended in order."""
         self._halt.set()
-        self.join(2)
+        if self.is_alive():
+            self.join(2)
         try:
             Process.objects.filter(name=self.process).delete()
         except (DatabaseError, InterfaceError):

@@ -18,6 +18,7 @@ import redis
 import structlog
 from django.conf import settings
 from django.db import connections
+from django_rq.queues import get_queue
 from rq import Queue
 from rq.command import send_stop_job_command
 from rq.exceptions import NoSuchJobError, StopRequested
@@ -55,7 +56,8 @@ def _client() -> redis.Redis:
 
 
 def _queue(name: str, client: redis.Redis) -> Queue:
-    return Queue(name, connection=client, serializer=JSONSerializer)
+    # "auto": we wait for the commit ourselves, where it can be seen.
+    return get_queue(name, connection=client, commit_mode="auto")
 
 
 def wake(queue: str, times: int = 1) -> bool:

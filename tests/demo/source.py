@@ -141,3 +141,9 @@ def put(job: Any, key: str) -> None:
         cursor.execute("SELECT current_setting('application_name')")
         token = cursor.fetchone()[0]
     Effect.objects.create(job=job, key=key, token=token)
+
+
+@source("clock", label="Clock", queue="default", limit=50)
+def clock(job: Any) -> Outcome:
+    """Say when its first line ran."""
+    return Outcome(data={"at": time.time()})

@@ -11,7 +11,8 @@ if TYPE_CHECKING:  # models cannot be imported before the settings are named
 
     from tests.engine import Engine
 
-ROUNDS = int(os.environ.get("HEADWAY_FAULT_ROUNDS", "1"))
+FULL = os.environ.get("HEADWAY_FAULTS") == "full"  # `./run test --faults`
+ROUNDS = 30 if FULL else 1
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

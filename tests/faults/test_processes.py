@@ -1,5 +1,6 @@
 """Kill, freeze and stop workers and keepers: every accepted job ends, every effect stands exactly once."""
 
+import os
 import signal
 import time
 
@@ -76,8 +77,6 @@ def test_a_killed_horse_is_replaced_at_once(engine: Engine, owner: User) -> None
 
 
 def engine_kill(pid: int) -> None:
-    import os
-
     os.kill(pid, signal.SIGKILL)
 
 
@@ -110,8 +109,6 @@ def test_a_frozen_worker_changes_nothing_after_its_lease(engine: Engine, owner: 
 
 
 def engine_signal(pid: int, number: int) -> None:
-    import os
-
     os.kill(pid, number)
 
 
@@ -120,13 +117,13 @@ def test_without_the_fence_a_frozen_worker_writes_twice(engine: Engine, owner: U
     frozen = engine.worker(HEADWAY_TEST_WITHOUT="fence")
     job = shelves(owner, "control", wait=0.3)
     until(lambda: fresh(job).items_done >= 2, 30, "two items")
+    engine.worker()
     pids = [frozen.pid, *horses(frozen.pid)]
     for pid in pids:
         engine_signal(pid, signal.SIGSTOP)
-    until(lambda: fresh(job).state == State.PENDING, 40, "the rescue")
+    next_attempt(job, 2, 60)
     for pid in reversed(pids):
         engine_signal(pid, signal.SIGCONT)
-    engine.worker()
 
     with pytest.raises(AssertionError, match="effects of"):
         effects_once(ended(job), keys(N))
