@@ -86,7 +86,7 @@ def _events(since: Mapping[UUID, int | None]) -> dict[UUID, list[JobEvent]]:
 
 
 def jobs_of_users(users: Collection[int]) -> dict[int, JsonObject]:
-    """Return for each user how many jobs of theirs are active, and the newest open ones, followed ones too."""
+    """Return for each user how many of their and followed jobs are active, and the newest open ones."""
     ids: dict[int, set[UUID]] = {user: set() for user in users}
     active = dict.fromkeys(users, 0)
     own = (

@@ -1,4 +1,4 @@
-"""Frames: a client's are parsed here, and nothing they contain raises; the server's are written here, once each."""
+"""Frames: a client's are parsed here, and nothing in them raises; the server's are written here, once."""
 
 import json
 import re

@@ -6,7 +6,7 @@ JsonObject = dict[str, Any]
 
 
 def without_nulls(value: Any) -> Any:
-    """Return the value without keys whose value is null, so that a state equals the patches that lead to it."""
+    """Return the value without keys that are null, so that a state equals the patches that lead to it."""
     if isinstance(value, dict):
         return {key: without_nulls(inner) for key, inner in value.items() if inner is not None}
     return value

@@ -13,7 +13,7 @@ from realtime.streams import JsonObject, Kind, Reading
 
 @dataclass
 class Copy:
-    """What the hub holds of a stream. `events` are all events of versions above `covered`, at most the last 50."""
+    """What the hub holds of a stream. `events` are all those above version `covered`, at most the last 50."""
 
     version: int
     data: JsonObject
@@ -53,7 +53,7 @@ class Newcomer:
 
 @dataclass(eq=False)
 class Watched:
-    """A stream with its local sockets. Every viewer stands on `copy`; newcomers join it with the next read."""
+    """A stream and its local sockets. Every viewer stands on `copy`; newcomers join it with the next read."""
 
     name: str
     kind: Kind

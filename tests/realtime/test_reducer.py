@@ -13,7 +13,7 @@ STREAM = "job:x"
 
 
 class Server:
-    """The row: every version it ever had, in epochs; a restore from a backup goes back and raises the epoch."""
+    """The row: every version it ever had. A restore from a backup goes back and raises the epoch."""
 
     def __init__(self, luck):
         self.luck = luck

@@ -1,0 +1,224 @@
+"""The wire through real processes: uvicorn, PostgreSQL, and a Valkey that is killed."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections import deque
+from pathlib import Path
+from urllib.request import urlopen
+
+import pytest
+from django.db import connection
+from django.db.models import F
+from redis import Redis, RedisError
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import connect
+
+from config import embedded
+from ingestion.models import Job
+from realtime import publish as door
+from realtime.limits import Close
+from tests.engine import Engine
+from tests.realtime.client import session
+from tests.realtime.rows import make_job
+from tests.waiting import until
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+class Valkey:
+    """A Valkey of this test alone."""
+
+    def __init__(self, folder):
+        self.socket = Path(folder) / "v.sock"
+        self.process = None
+
+    def start(self):
+        command = [embedded.valkey_binary(), "--port", "0", "--unixsocket", self.socket, "--save", ""]
+        self.process = subprocess.Popen(
+            [*map(str, command)], stdout=subprocess.DEVNULL, cwd=self.socket.parent
+        )
+        until(self.answers, what="Valkey")
+
+    def answers(self):
+        try:
+            with Redis(unix_socket_path=str(self.socket), socket_timeout=1) as client:
+                return client.ping()
+        except RedisError:
+            return False
+
+    def kill(self):
+        if self.process and self.process.poll() is None:
+            self.process.kill()
+            self.process.wait(10)
+
+
+@pytest.fixture
+def valkey(monkeypatch):
+    with tempfile.TemporaryDirectory(prefix="hw-", dir="/tmp") as folder:
+        server = Valkey(folder)
+        server.start()
+        client = Redis(unix_socket_path=str(server.socket), socket_timeout=0.3)
+        monkeypatch.setattr(door, "_redis", lambda: client)
+        monkeypatch.setattr(door, "PAUSE", 0.2)
+        yield server
+        server.kill()
+
+
+@pytest.fixture
+def web(valkey):
+    """The address and the process of a web process on the test's database and that Valkey."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    engine = Engine()
+    redis_url = f"unix://{valkey.socket}?db=0"
+    process = engine.start(
+        "serve",
+        "--port",
+        str(port),
+        HEADWAY_ROLE="web",
+        REDIS_URL=redis_url,
+        HEADWAY_WS_HEARTBEAT_SECONDS="5",
+    )
+    address = f"127.0.0.1:{port}"
+    until(lambda: serves(address, process, engine), 60, "the web process")
+    yield address, process
+    engine.stop()
+
+
+def serves(address, process, engine):
+    assert process.poll() is None, engine.log.read_text()
+    try:
+        with urlopen(f"http://{address}/healthz", timeout=1) as answer:
+            return answer.status == 200
+    except OSError:
+        return False
+
+
+class Page:
+    """A signed-in page: a real WebSocket over TCP."""
+
+    def __init__(self, address, user, *streams, **options):
+        cookie, csrf = session(user)
+        self.link = connect(
+            f"ws://{address}/ws/live/",
+            origin=f"http://{address}",
+            additional_headers={"Cookie": cookie},
+            **options,
+        )
+        self.waiting = deque()
+        self.say({"type": "hello", "csrf": csrf, "streams": list(streams)})
+        self.next("welcome")
+
+    def say(self, frame):
+        self.link.send(json.dumps(frame))
+
+    def next(self, *types, seconds=20):
+        end = time.monotonic() + seconds
+        while True:
+            while self.waiting:
+                frame = self.waiting.popleft()
+                if frame["type"] in types:
+                    return frame
+            content = json.loads(self.link.recv(timeout=max(0.01, end - time.monotonic())))
+            self.waiting.extend(content if isinstance(content, list) else [content])
+
+
+def move(job, **values):
+    Job.objects.filter(pk=job.pk).update(version=F("version") + 1, **values)
+    version = Job.objects.values_list("version", flat=True).get(pk=job.pk)
+    door.publish(job.stream, version, urgent=True)
+    return version
+
+
+def heard_soon(page, job):
+    """Move the job; say whether a hint brought it, sooner than a position check would on average."""
+    version = move(job)
+    start = time.monotonic()
+    while page.next("change", "state")["version"] < version:
+        pass
+    return time.monotonic() - start < 0.4
+
+
+@pytest.mark.faults
+def test_redis_is_killed_and_comes_back_and_no_socket_notices(alice, web, valkey):
+    address, _ = web
+    job = make_job(alice)
+    page = Page(address, alice, job.stream)
+    page.next("state")
+    until(lambda: heard_soon(page, job), what="a hint to be heard")
+
+    valkey.kill()
+    version = move(job, message="Without Redis")
+    assert page.next("change")["version"] == version
+    newcomer = Page(address, alice, job.stream)
+    assert newcomer.next("state")["version"] == version
+
+    valkey.start()
+    # Three in a row: a position check can be quick by chance.
+    until(lambda: all(heard_soon(page, job) for _ in range(3)), 40, "hints again")
+
+
+@pytest.mark.faults
+def test_the_database_is_away_and_pages_stay_and_are_told(alice, web):
+    address, _ = web
+    job = make_job(alice)
+    page = Page(address, alice, job.stream)
+    page.next("state")
+    name = connection.settings_dict["NAME"]
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS false')
+            cursor.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE datname = %s AND pid <> pg_backend_pid()",
+                [name],
+            )
+        assert page.next("beat", seconds=30)["stale"] is True
+        version = move(job, message="Unseen")
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS true')
+    frames = [page.next("beat", "change", seconds=30) for _ in range(2)]
+    told = {frame["type"]: frame for frame in frames}
+    assert told["change"]["version"] == version
+    assert told["beat"]["stale"] is False
+
+
+def test_a_server_that_stops_says_so_first(alice, web):
+    address, process = web
+    page = Page(address, alice)
+    os.kill(process.pid, signal.SIGTERM)
+    assert page.next("drain")["after_ms"] < 5000
+    with pytest.raises(ConnectionClosed) as closed:
+        page.next("nothing")
+    assert closed.value.rcvd.code == Close.DRAINING
+
+
+@pytest.mark.seed("SEC64", "SEC65")
+def test_huge_frames_are_closed_by_the_server_and_nothing_is_compressed(alice, web):
+    address, _ = web
+    page = Page(address, alice)
+    assert page.link.response.headers.get("Sec-WebSocket-Extensions") is None
+    page.link.send("x" * (64 * 1024 + 1))
+    with pytest.raises(ConnectionClosed) as closed:
+        page.next("nothing")
+    assert closed.value.rcvd.code == 1009
+
+
+@pytest.mark.faults
+def test_an_idle_socket_is_open_after_30_seconds(alice, web):
+    """RELIABILITY F1: redis-py's own time-out of 5 s must not end anything."""
+    address, _ = web
+    job = make_job(alice)
+    page = Page(address, alice, job.stream)
+    page.next("state")
+    end = time.monotonic() + 30
+    while time.monotonic() < end:
+        assert page.next("beat", seconds=15)["versions"] == {job.stream: 1}
+    until(lambda: heard_soon(page, job), what="a hint after the silence")
