@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from ingestion.sources.imports import dialect, files, records
 from ingestion.sources.imports.definition import DEFAULT
 
+RUSSIAN = "Общество с ограниченной ответственностью Хлебозавод номер один"  # noqa: RUF001
+
 # What no text file can hold, and what would begin another kind of file or be a comment.
 TEXT = st.text(
     st.characters(codec="utf-8", exclude_characters="\0\ufeff", exclude_categories=["Cs", "Cc"])
@@ -99,7 +101,7 @@ def test_a_file_cut_anywhere_gives_the_same_records(rows: list[list[str]], block
             "Boulangerie Chez Françoise, 12 rue de l'Église, Orléans; Hôtel de la Forêt",
             "mac_roman",
         ),
-        ("cp1251", "Общество с ограниченной ответственностью Хлебозавод", "cp1251"),  # noqa: RUF001
+        ("cp1251", RUSSIAN, "cp1251"),
         ("shift_jis", "株式会社日本製作所と有限会社東京食品の登録簿です。これは見本です。", "shift_jis"),
     ],
 )

@@ -45,7 +45,7 @@ _NOT_ASCII_LINE = re.compile(rb"[^\r\n]*[\x80-\xff][^\r\n]*")
 _RUN = re.compile(rb"[\x80-\xff]+")
 
 # A rival: a reading in other letters, as clean as the first, of a language at least this likely beside it.
-RIVAL = 0.5
+RIVAL = 0.6
 CLOSE = 0.13  # how much less clean a Latin reading may be and still be compared
 LATIN = "latin"
 

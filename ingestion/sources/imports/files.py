@@ -65,7 +65,7 @@ class Found:
 
 def limit() -> int:
     """Return how many bytes a file may have, unpacked."""
-    return int(getattr(settings, "MAX_IMPORT_MB", 1024)) << 20
+    return int(settings.MAX_UPLOAD_MB) << 20
 
 
 def too_large() -> SourceError:
