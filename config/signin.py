@@ -7,9 +7,12 @@ from django.conf import settings
 from django.contrib import auth
 from django.contrib.auth.forms import AuthenticationForm
 from django.contrib.auth.models import User
+from django.contrib.auth.views import redirect_to_login
+from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render, resolve_url
+from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
@@ -60,6 +63,15 @@ def signin(request: HttpRequest) -> HttpResponse:
     answer = render(request, "registration/signin.html", {"form": shown, "next": target}, status=429)
     answer["Retry-After"] = str(wait)
     return answer
+
+
+def admin_login(request: HttpRequest) -> HttpResponse:
+    """Send who wants to the admin through our one sign-in, with its limits; refuse who is not staff."""
+    if not request.user.is_authenticated:
+        return redirect_to_login(request.GET.get("next") or reverse("admin:index"))
+    if not (request.user.is_active and request.user.is_staff):
+        raise PermissionDenied
+    return HttpResponseRedirect(reverse("admin:index"))
 
 
 @never_cache

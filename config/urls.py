@@ -13,6 +13,7 @@ urlpatterns = [
     path("signin/", signin.signin, name="signin"),
     path("signin/link/<str:token>/", signin.signin_link, name="signin_link"),
     path("signout/", signin.signout, name="signout"),
+    path("admin/login/", signin.admin_login),
     path("admin/", admin.site.urls),
     path("api/", api.urls),
     path("imports/", include("ingestion.sources.imports.urls")),

@@ -289,10 +289,11 @@ def interval(text: str) -> float:
 
 def _abandon(stdout: Any) -> None:
     # What is still in the buffer would be written at the end of the process, and fail again.
-    if sys.stdout is not None and getattr(stdout, "_out", None) is sys.stdout:
+    out = getattr(stdout, "_out", None)
+    if out is not None and out is sys.stdout:
         try:
             null = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(null, sys.stdout.fileno())
+            os.dup2(null, out.fileno())
             os.close(null)
         except (OSError, ValueError):
             return
