@@ -467,10 +467,9 @@ def delete(job: Job, by: Any) -> None:
             return
         if not current.is_final:
             raise Refused("not_finished", "This job has not finished yet.")
-        people = _people(current)
-        name, version = current.stream, current.version
+        name, owner, version = current.stream, current.owner_id, current.version
         current.delete()
-        inbox.touch(people)
+        inbox.touch([owner] if owner else [], name)
         publish(name, version + 1)
     log.info("job_deleted", job=str(job.pk), by=getattr(by, "pk", None))
 
@@ -522,6 +521,7 @@ def note_stall(job_id: UUID, token: UUID, minutes: int) -> bool:
 
 # ---- inside -----------------------------------------------------------------------------------------------
 
+_READY = (PendingReason.QUEUE, PendingReason.SLOT)
 _BLANK_STEP = {"state": "pending", "started_at": None, "finished_at": None, "done": 0, "total": None}
 _LEVEL = {
     State.COMPLETED: Level.SUCCESS,
@@ -571,7 +571,7 @@ def _leave(
     first = job.version + 1
     if not Job.objects.filter(**guard).update(**values):
         return False
-    job.refresh_from_db()
+    job.refresh_from_db(fields=["state", "pending_reason", "run_after", "version"])
     record(job.pk, notes, first)
     hit(f"job.{outcome}.before_commit")
     return True
@@ -591,7 +591,8 @@ def _end(
     if not _leave(job, to, note, {**columns, **final}, figures, outcome=outcome or to, traceback=traceback):
         return False
     source = find(job.source)
-    if source is not None:
+    if source is not None and type(source).ended is not Source.ended:
+        job.refresh_from_db()
         try:
             with transaction.atomic():
                 source.ended(job)
@@ -701,14 +702,9 @@ def _close_attempt(job: Job, outcome: str, traceback: str) -> None:
     )
 
 
-def _people(job: Job) -> set[int]:
-    people = inbox.followers(job.stream)
-    return people | {job.owner_id} if job.owner_id else people
-
-
 def _tell(job: Job) -> None:
     """Move the streams of the job and of the people it concerns, and wake a worker for a job that is due."""
-    inbox.touch(_people(job))
+    inbox.touch([job.owner_id] if job.owner_id else [], job.stream)
     publish(job.stream, job.version)
     if job.state == State.PENDING and job.pending_reason in ACTIVE_REASONS and job.run_after is None:
         transaction.on_commit(lambda: queues.wake(job.queue), robust=True)
@@ -716,7 +712,8 @@ def _tell(job: Job) -> None:
 
 def _wake_after_commit(queue: str) -> None:
     def wake() -> None:
-        if claims.claimable(queue, 1):
+        # Only whether something waits: a token that finds no slot ends quietly.
+        if Job.objects.filter(queue=queue, state=State.PENDING, pending_reason__in=_READY).exists():
             queues.wake(queue)
 
     transaction.on_commit(wake, robust=True)

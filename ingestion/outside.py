@@ -1,6 +1,6 @@
 """Manners toward outside hosts: one rate for all workers, and a pause that all of them keep.
 
-The rate is a moving window in Redis; a fixed one lets twice as many through around its border. With Redis away
+The rate is a moving window in Redis; a fixed one lets twice as many through around its border. Without Redis
 each process makes one request a second. A pause is a row, read before each request.
 """
 

@@ -10,24 +10,26 @@ from notifications.models import Follow, Inbox
 from realtime.publish import publish
 
 
-def touch(user_ids: Iterable[int]) -> None:
-    """Move the streams of these users by one, in the current transaction.
+def touch(user_ids: Iterable[int], about: str = "") -> None:
+    """Move the streams of these users, and of the followers of `about`, by one in the current transaction.
 
     Rows are locked in ascending user id, everywhere, so that two transactions cannot wait for each other.
     Users that are gone are left out.
     """
     wanted = sorted(set(user_ids))
-    if not wanted:
+    if not wanted and not about:
         return
     with connection.cursor() as cursor:
         cursor.execute(
             f"""
             INSERT INTO {Inbox._meta.db_table} AS inbox (user_id, version)
-            SELECT id, 1 FROM {get_user_model()._meta.db_table} WHERE id = ANY(%s) ORDER BY id FOR KEY SHARE
+            SELECT id, 1 FROM {get_user_model()._meta.db_table}
+            WHERE id = ANY(%s) OR id IN (SELECT user_id FROM {Follow._meta.db_table} WHERE about = %s)
+            ORDER BY id FOR KEY SHARE
             ON CONFLICT (user_id) DO UPDATE SET version = inbox.version + 1
             RETURNING user_id, version
             """,  # table names of our own models  # nosec B608
-            [wanted],
+            [wanted, about],
         )
         moved = cursor.fetchall()
     for user_id, version in moved:

@@ -14,6 +14,9 @@ class Inbox(Versioned):
 
     user = models.OneToOneField(settings.AUTH_USER_MODEL, primary_key=True, on_delete=models.CASCADE)
 
+    def __str__(self) -> str:
+        return f"user:{self.user_id}"
+
 
 class Follow(models.Model):
     """A user wants to hear about `about`: `job:<uuid>` or an object such as `company:12`."""
@@ -25,3 +28,6 @@ class Follow(models.Model):
     class Meta:
         constraints: ClassVar = [models.UniqueConstraint(name="follow_once", fields=["user", "about"])]
         indexes: ClassVar = [models.Index(name="follow_of_object", fields=["about"])]
+
+    def __str__(self) -> str:
+        return f"{self.user_id} follows {self.about}"

@@ -1,4 +1,4 @@
-"""A worker that empties its queue and says what that cost: `python -m tests.benchmarks.burst ours|rq default|light`."""
+"""A worker that empties its queue and says what that cost: `burst ours|rq default|light`."""
 
 import json
 import os

@@ -14,11 +14,12 @@ from ingestion.models import FINAL, MOVES, Job, State
 from ingestion.source import Outcome
 from notifications.models import Inbox
 
+LEAVING = ["finish", "fail", "stop", "wait", "release", "try_again", "rescue"]
 ERROR = {"code": "x", "text": "No."}
 
 
 class Life(RuleBasedStateMachine):
-    """One job and its retries; every verb at any time, from holders of the lease and from those who lost it."""
+    """One job and its retries; every verb at any time, from who holds the lease and who lost it."""
 
     def __init__(self) -> None:
         super().__init__()

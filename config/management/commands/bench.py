@@ -55,8 +55,7 @@ class Command(BaseCommand):
                 continue
             figure = json.loads(line)
             ratio = "" if figure["ratio"] is None else f"{figure['ratio']:.2f} x {figure['against']}"
-            self.stdout.write(
-                f"{figure['name']:28} {figure['value']:10.3f} {figure['unit']:26} {ratio}  (target: {figure['target']})"
-            )
+            measured = f"{figure['name']:28} {figure['value']:10.3f} {figure['unit']:26}"
+            self.stdout.write(f"{measured} {ratio}  (target: {figure['target']})")
         if child.wait():
             raise CommandError(f"The benchmark {name} ended with {child.returncode}.")
