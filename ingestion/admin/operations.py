@@ -169,11 +169,9 @@ class ProcessAdmin(OperatorAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Process]:
         """Ask the database's clock who lives."""
         alive = Process.objects.alive(LIVE_WITHIN).values("pk")
-        return (
-            super()
-            .get_queryset(request)
-            .annotate(lives=Case(When(pk__in=alive, then=Value(True)), default=Value(False)))
-        )
+        lives = Case(When(pk__in=alive, then=Value(True)), default=Value(False))
+        shown: QuerySet[Process] = super().get_queryset(request).annotate(lives=lives)
+        return shown
 
     @admin.display(boolean=True)
     def lives(self, process: Process) -> bool:

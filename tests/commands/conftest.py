@@ -38,7 +38,7 @@ def run(*argv: Any) -> Said:
     return Said(out.getvalue(), err.getvalue(), code)
 
 
-def process(*argv: Any, stdin: bytes = b"", stdout: Any = subprocess.PIPE, **env: str) -> Said:
+def process(*argv: Any, stdin: bytes = b"", stdout: Any = subprocess.PIPE, **env: Any) -> Said:
     """Run a command as a person would, with a database of its own connection."""
     command = [sys.executable, "manage.py", *map(str, argv)]
     done = subprocess.run(

@@ -1,6 +1,8 @@
 """`jobs`: the list, its filters, and printing where printing is hard."""
 
 import json
+import os
+import pty
 from pathlib import Path
 
 import pytest
@@ -131,3 +133,30 @@ def test_broken_settings_are_one_line() -> None:  # CMD70
     assert said.code == 1
     assert "HEADWAY_MAX_QUEUED" in said.err
     assert "Traceback" not in said.err
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_narrow_terminal_shows_whole_ids(alice: User) -> None:  # CMD72
+    job = rows.job(alice, subject="a long subject " * 5)
+    screen, terminal = pty.openpty()
+    try:
+        said = process("jobs", stdout=terminal, COLUMNS="20")
+        shown = os.read(screen, 10_000).decode()
+    finally:
+        os.close(screen)
+        os.close(terminal)
+    assert (said.code, said.err) == (0, "")
+    assert str(job.pk) in shown
+    assert "shelves…" in shown
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_reader_that_goes_away_is_no_error(alice: User) -> None:
+    rows.job(alice)
+    reading, writing = os.pipe()
+    os.close(reading)
+    try:
+        said = process("jobs", stdout=writing)
+    finally:
+        os.close(writing)
+    assert (said.code, said.err) == (141, "")
