@@ -4,6 +4,7 @@ import json
 import os
 import pty
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
@@ -110,7 +111,7 @@ def test_a_full_disk_is_one_line() -> None:  # CMD17
         ("CMD72", {"COLUMNS": "20"}),
     ],
 )
-def test_any_terminal_will_do(alice: User, row: str, env: dict[str, str]) -> None:
+def test_any_terminal_will_do(alice: User, row: str, env: dict[str, Any]) -> None:
     job = rows.job(alice, subject="søppel “quoted” " * 5)
     said = process("jobs", **env)
     assert (said.code, said.err) == (0, "")
