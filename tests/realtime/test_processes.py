@@ -8,6 +8,7 @@ import subprocess
 import tempfile
 import time
 from collections import deque
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from urllib.request import urlopen
 
@@ -100,17 +101,18 @@ def serves(address, process, engine):
         return False
 
 
+@pytest.fixture
+def open_page(web, alice):
+    """Return a function that opens a page of alice's which watches these streams."""
+    with ExitStack() as pages:
+        yield lambda *streams: pages.enter_context(page_of(alice, web[0], *streams))
+
+
 class Page:
     """A signed-in page: a real WebSocket over TCP."""
 
-    def __init__(self, address, user, *streams, **options):
-        cookie, csrf = session(user)
-        self.link = connect(
-            f"ws://{address}/ws/live/",
-            origin=f"http://{address}",
-            additional_headers={"Cookie": cookie},
-            **options,
-        )
+    def __init__(self, link, csrf, streams):
+        self.link = link
         self.waiting = deque()
         self.say({"type": "hello", "csrf": csrf, "streams": list(streams)})
         self.next("welcome")
@@ -127,6 +129,14 @@ class Page:
                     return frame
             content = json.loads(self.link.recv(timeout=max(0.01, end - time.monotonic())))
             self.waiting.extend(content if isinstance(content, list) else [content])
+
+
+@contextmanager
+def page_of(user, address, *streams):
+    cookie, csrf = session(user)
+    origin, headers = f"http://{address}", {"Cookie": cookie}
+    with connect(f"ws://{address}/ws/live/", origin=origin, additional_headers=headers) as link:
+        yield Page(link, csrf, streams)
 
 
 def move(job, **values):
@@ -146,17 +156,16 @@ def heard_soon(page, job):
 
 
 @pytest.mark.faults
-def test_redis_is_killed_and_comes_back_and_no_socket_notices(alice, web, valkey):
-    address, _ = web
+def test_redis_is_killed_and_comes_back_and_no_socket_notices(alice, open_page, valkey):
     job = make_job(alice)
-    page = Page(address, alice, job.stream)
+    page = open_page(job.stream)
     page.next("state")
     until(lambda: heard_soon(page, job), what="a hint to be heard")
 
     valkey.kill()
     version = move(job, message="Without Redis")
     assert page.next("change")["version"] == version
-    newcomer = Page(address, alice, job.stream)
+    newcomer = open_page(job.stream)
     assert newcomer.next("state")["version"] == version
 
     valkey.start()
@@ -165,34 +174,34 @@ def test_redis_is_killed_and_comes_back_and_no_socket_notices(alice, web, valkey
 
 
 @pytest.mark.faults
-def test_the_database_is_away_and_pages_stay_and_are_told(alice, web):
-    address, _ = web
+def test_the_database_is_away_and_pages_stay_and_are_told(alice, open_page):
     job = make_job(alice)
-    page = Page(address, alice, job.stream)
+    page = open_page(job.stream)
     page.next("state")
     name = connection.settings_dict["NAME"]
-    try:
-        with connection.cursor() as cursor:
-            cursor.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS false')
-            cursor.execute(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-                " WHERE datname = %s AND pid <> pg_backend_pid()",
-                [name],
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_backend_pid()")
+        (own,) = cursor.fetchone()
+    with connection._nodb_cursor() as outside:  # a database cannot shut out its own session
+        try:
+            outside.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS false')
+            sessions = (
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s AND pid <> %s"
             )
-        assert page.next("beat", seconds=30)["stale"] is True
-        version = move(job, message="Unseen")
-    finally:
-        with connection.cursor() as cursor:
-            cursor.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS true')
+            outside.execute(sessions, [name, own])
+            assert page.next("beat", seconds=30)["stale"] is True
+            version = move(job, message="Unseen")
+        finally:
+            outside.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS true')
     frames = [page.next("beat", "change", seconds=30) for _ in range(2)]
     told = {frame["type"]: frame for frame in frames}
     assert told["change"]["version"] == version
     assert told["beat"]["stale"] is False
 
 
-def test_a_server_that_stops_says_so_first(alice, web):
-    address, process = web
-    page = Page(address, alice)
+def test_a_server_that_stops_says_so_first(web, open_page):
+    _, process = web
+    page = open_page()
     os.kill(process.pid, signal.SIGTERM)
     assert page.next("drain")["after_ms"] < 5000
     with pytest.raises(ConnectionClosed) as closed:
@@ -201,9 +210,8 @@ def test_a_server_that_stops_says_so_first(alice, web):
 
 
 @pytest.mark.seed("SEC64", "SEC65")
-def test_huge_frames_are_closed_by_the_server_and_nothing_is_compressed(alice, web):
-    address, _ = web
-    page = Page(address, alice)
+def test_huge_frames_are_closed_by_the_server_and_nothing_is_compressed(open_page):
+    page = open_page()
     assert page.link.response.headers.get("Sec-WebSocket-Extensions") is None
     page.link.send("x" * (64 * 1024 + 1))
     with pytest.raises(ConnectionClosed) as closed:
@@ -212,11 +220,10 @@ def test_huge_frames_are_closed_by_the_server_and_nothing_is_compressed(alice, w
 
 
 @pytest.mark.faults
-def test_an_idle_socket_is_open_after_30_seconds(alice, web):
+def test_an_idle_socket_is_open_after_30_seconds(alice, open_page):
     """RELIABILITY F1: redis-py's own time-out of 5 s must not end anything."""
-    address, _ = web
     job = make_job(alice)
-    page = Page(address, alice, job.stream)
+    page = open_page(job.stream)
     page.next("state")
     end = time.monotonic() + 30
     while time.monotonic() < end:
