@@ -1,6 +1,7 @@
 """Whether a job may be made: its params, its uploads, its parents, and the room there is."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from django.db.models import Q, QuerySet
@@ -13,6 +14,14 @@ from ingestion.source import Source, SourceParams, find, upload_fields
 
 MAX_PARENTS = 50
 MAX_DEPTH = 10
+
+
+@dataclass(frozen=True)
+class Created:
+    """The job that does the work, and whether this call made it."""
+
+    job: Job
+    created: bool
 
 
 class Refused(Exception):

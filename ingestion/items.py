@@ -24,7 +24,7 @@ from ingestion.settings import LEASE_SECONDS, MAX_ITEMS
 from ingestion.source import SourceError
 
 if TYPE_CHECKING:
-    from ingestion.run import StepHandle
+    from ingestion.steps import StepHandle
 
 CHUNK = 1000  # item rows per INSERT
 POLL_SECONDS = 0.2  # how soon a waiting attempt hears that it should stop

@@ -7,7 +7,6 @@ somebody was first, which is normal. Lock order: queue, objects, job, dependants
 
 import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec
@@ -21,6 +20,7 @@ from django.db.models.functions import Coalesce, Now
 from ingestion import claims, queues
 from ingestion.admission import (
     MAX_PARENTS,
+    Created,
     Refused,
     check_capacity,
     check_depth,
@@ -46,6 +46,7 @@ from ingestion.models import (
     Priority,
     State,
 )
+from ingestion.outcomes import LEVEL_OF, judge, sentence
 from ingestion.settings import LEASE
 from ingestion.source import Outcome, Source, SourceError, SourceParams, find
 from notifications import inbox
@@ -56,14 +57,6 @@ P = ParamSpec("P")
 
 CRASHES_IN_A_ROW = 3  # at the third without progress the suspect is set aside
 CRASH_WAITS = (timedelta(0), timedelta(seconds=5))  # before the second and third start
-
-
-@dataclass(frozen=True)
-class Created:
-    """The job that does the work, and whether this call made it."""
-
-    job: Job
-    created: bool
 
 
 # ---- making -----------------------------------------------------------------------------------------------
@@ -276,9 +269,9 @@ def _holding(verb: Callable[Concatenate[Job, P], bool]) -> Callable[Concatenate[
 def finish(job: Job, outcome: Outcome, figures: Figures | None = None) -> bool:
     """End an attempt whose code returned: completed, partial or failed by what became of its items."""
     source = find(job.source)
-    state, error = _judge(job, source.partial_at if source else 1.0)
-    text = outcome.text or _sentence(job, state)
-    note = Note(state, error["text"] if error else text, _LEVEL[state])
+    state, error = judge(job, source.partial_at if source else 1.0)
+    text = outcome.text or sentence(job, state)
+    note = Note(state, error["text"] if error else text, LEVEL_OF[state])
     columns: dict[str, Any] = {
         "error": error,
         "message": text[:300],
@@ -293,9 +286,7 @@ def finish(job: Job, outcome: Outcome, figures: Figures | None = None) -> bool:
 @_holding
 def fail(job: Job, error: Mapping[str, str], figures: Figures | None = None, traceback: str = "") -> bool:
     """End a running job as failed. `error` is {code, text}, the text for the user."""
-    note = Note("failed", error["text"], Level.ERROR)
-    columns = {"error": dict(error), "message": error["text"][:300]}
-    return _end(job, State.FAILED, note, columns, figures, traceback=traceback)
+    return _fail(job, error, figures, traceback=traceback)
 
 
 @_holding
@@ -333,9 +324,7 @@ def try_again(
     """End a failed attempt: again later while the source's retries last, else failed."""
     source = find(job.source)
     if source is None or job.failures >= source.retry.times:
-        note = Note("failed", error["text"], Level.ERROR)
-        columns: dict[str, Any] = {"error": dict(error), "message": error["text"][:300]}
-        return _end(job, State.FAILED, note, columns, figures, traceback=traceback)
+        return _fail(job, error, figures, traceback=traceback)
     most = min(source.retry.backoff * 2**job.failures, source.retry.most)
     seconds = min(retry_after, 3600.0) if retry_after else random.uniform(most / 2, most)
     note = Note("retrying", f"{error['text']} Trying again in {seconds:.0f} s.", Level.WARNING)
@@ -376,14 +365,8 @@ def rescue(job_id: UUID, token: UUID, *, crashed: bool, expired: bool = True) ->
         # An item is written as running only after a crash: its own count is one behind.
         if crashes >= CRASHES_IN_A_ROW or (suspect and suspect.crashes >= CRASHES_IN_A_ROW - 1):
             if suspect is None:
-                text = (
-                    "The job ended its worker three times in a row without getting further. It was stopped."
-                )
-                error = {"code": "crashed", "text": text}
-                end_note = Note("failed", text, Level.ERROR)
-                return _end(
-                    job, State.FAILED, end_note, {"error": error, "message": text}, None, outcome="crashed"
-                )
+                text = "The job ended its worker three times in a row without getting further."
+                return _fail(job, {"code": "crashed", "text": text}, None, outcome="crashed")
             columns |= _quarantine(job, suspect)
             note = Note("quarantined", f"{suspect.label or suspect.key} was set aside", Level.ERROR)
             wait_for = timedelta(0)
@@ -523,12 +506,6 @@ def note_stall(job_id: UUID, token: UUID, minutes: int) -> bool:
 
 _READY = (PendingReason.QUEUE, PendingReason.SLOT)
 _BLANK_STEP = {"state": "pending", "started_at": None, "finished_at": None, "done": 0, "total": None}
-_LEVEL = {
-    State.COMPLETED: Level.SUCCESS,
-    State.PARTIAL: Level.WARNING,
-    State.FAILED: Level.ERROR,
-    State.CANCELLED: Level.WARNING,
-}
 
 
 def _held(job_id: UUID, token: UUID, **guard: Any) -> Job | None:
@@ -598,10 +575,18 @@ def _end(
                 source.ended(job)
         except Exception:
             log.exception("source_ended_failed", job=str(job.pk), source=job.source)
-    _unblock(_dependants(job))
+    _unblock(JobNeed.objects.filter(parent=job).values_list("job", flat=True))
     _tell(job)
     _wake_after_commit(job.queue)
     return True
+
+
+def _fail(
+    job: Job, error: Mapping[str, str], figures: Figures | None, *, outcome: str = "", traceback: str = ""
+) -> bool:
+    note = Note("failed", error["text"], Level.ERROR)
+    columns = {"error": dict(error), "message": error["text"][:300]}
+    return _end(job, State.FAILED, note, columns, figures, outcome=outcome, traceback=traceback)
 
 
 def _requeue(
@@ -644,27 +629,6 @@ def _change(job: Job, notes: list[Note], **columns: Any) -> None:
     _tell(job)
 
 
-def _judge(job: Job, partial_at: float) -> tuple[State, dict[str, str] | None]:
-    """Decide how a job whose code returned has ended, from its items."""
-    if not job.items_failed:
-        return State.COMPLETED, None
-    good = job.items_done + job.items_skipped
-    if good and job.items_failed / (good + job.items_failed) < partial_at:
-        return State.PARTIAL, None
-    worst = job.items.filter(state__in=(ItemState.FAILED, ItemState.QUARANTINED)).order_by("ordinal").first()
-    why = f" The first: {worst.error}" if worst and worst.error else ""
-    return State.FAILED, {
-        "code": "items_failed",
-        "text": f"{job.items_failed} of {good + job.items_failed} items failed.{why}"[:500],
-    }
-
-
-def _sentence(job: Job, state: State) -> str:
-    if state == State.COMPLETED:
-        return "Done" if not job.items_total else f"Done: {job.items_done:,} of {job.items_total:,}"
-    return f"{job.items_failed:,} of {job.items_total:,} failed"
-
-
 def _unblock(ids: Iterable[UUID]) -> None:
     """Move those of the locked dependants whose needs are met, cancel those whose needs failed."""
     ids = sorted(ids)
@@ -690,10 +654,6 @@ def _unblock(ids: Iterable[UUID]) -> None:
 
 def _unmet(state: str, strict: bool) -> bool:
     return state in (State.FAILED, State.CANCELLED) or (strict and state == State.PARTIAL)
-
-
-def _dependants(job: Job) -> list[UUID]:
-    return list(JobNeed.objects.filter(parent=job).values_list("job", flat=True))
 
 
 def _close_attempt(job: Job, outcome: str, traceback: str) -> None:

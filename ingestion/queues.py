@@ -21,7 +21,7 @@ from django.db import connections
 from django_rq.queues import get_queue
 from rq import Queue
 from rq.command import send_stop_job_command
-from rq.exceptions import NoSuchJobError, StopRequested
+from rq.exceptions import InvalidJobOperation, NoSuchJobError, StopRequested
 from rq.job import Job as RqJob
 from rq.serializers import JSONSerializer
 from rq.worker import SimpleWorker, Worker
@@ -99,10 +99,7 @@ def stop(rq_id: str) -> bool:
     """Tell RQ to end the work-horse of this token. Return False when that was not possible."""
     try:
         send_stop_job_command(_client(), rq_id, serializer=JSONSerializer)
-    except (redis.RedisError, NoSuchJobError, ValueError) as error:
-        log.info("stop_not_sent", rq_id=rq_id, error=type(error).__name__)
-        return False
-    except Exception as error:  # rq.exceptions has one for a token that no longer runs
+    except (redis.RedisError, NoSuchJobError, InvalidJobOperation) as error:
         log.info("stop_not_sent", rq_id=rq_id, error=type(error).__name__)
         return False
     return True

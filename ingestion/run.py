@@ -1,6 +1,7 @@
 """What an author's code holds while it runs: steps, items, `once`, `wait_for`, `changed`.
 
-The author's thread changes memory only; `reporter.py` writes figures, `items.py` the items.
+The author's thread changes memory only; `reporter.py` writes figures, `items.py` the items,
+`steps.py` counts.
 """
 
 import json
@@ -8,22 +9,20 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from itertools import islice
-from operator import itemgetter
 from typing import Any, TypeVar
 from uuid import UUID
 
 from django.db import InterfaceError, OperationalError, connection, models, transaction
 from django.db.models import F
-from django.utils import timezone
 
 from ingestion.failpoints import hit
 from ingestion.history import Note
 from ingestion.interrupts import Cancelled, Fenced, Interrupt, Waiting
-from ingestion.items import POLL_SECONDS, Item, Worklist
+from ingestion.items import POLL_SECONDS, Item
 from ingestion.models import Job, Level
-from ingestion.settings import LEASE_SECONDS, MAX_ITEMS
+from ingestion.settings import LEASE_SECONDS
 from ingestion.source import Source
+from ingestion.steps import StepHandle
 from realtime.publish import publish
 
 T = TypeVar("T")
@@ -56,7 +55,7 @@ class Run:
     # -- what authors call --
 
     @contextmanager
-    def step(self, name: str, message: str = "") -> "Iterator[StepHandle]":
+    def step(self, name: str, message: str = "") -> Iterator[StepHandle]:
         """Enter a phase. Name one of the source's steps, or a new one where it declares none."""
         self._outside_item("step")
         self.checkpoint()
@@ -216,90 +215,3 @@ class Run:
     def _outside_item(self, what: str) -> None:
         if self.item is not None:
             raise RuntimeError(f"{what} inside an item would lock the job's row early; do it before or after")
-
-
-class StepHandle:
-    """A phase that is being worked on."""
-
-    def __init__(self, run: Run, name: str, values: Mapping[str, Any]) -> None:
-        self.run = run
-        self.name = name
-        self.label: str = values["label"]
-        self.weight: float = values["weight"]
-        self.state: str = values.get("state", "pending")
-        self.started_at: str | None = values.get("started_at")
-        self.finished_at: str | None = values.get("finished_at")
-        self.total: int | None = values.get("total")
-        self.finished: int = values.get("done", 0)
-        self._counter: Callable[[], int] | None = None
-
-    def enter(self) -> None:
-        """Mark the step as running."""
-        if self.state != "completed":
-            self.state, self.finished_at = "running", None
-        self.started_at = self.started_at or timezone.now().isoformat()
-
-    def leave(self) -> None:
-        """Mark the step as completed."""
-        self.finished, self._counter = self.count(), None
-        self.state, self.finished_at = "completed", self.finished_at or timezone.now().isoformat()
-
-    def message(self, text: str) -> None:
-        """Say what happens now."""
-        self.run.message = text
-
-    def count(self) -> int:
-        """Return how many units are done; read by the reporter's thread."""
-        return self.finished if self._counter is None else self._counter()
-
-    def share(self) -> float:
-        """Return the done share of this step, 0 to 1."""
-        if self.state == "completed":
-            return 1.0
-        return min(1.0, self.count() / self.total) if self.total else 0.0
-
-    def as_json(self) -> dict[str, Any]:
-        """Return the step as the row stores it."""
-        return {
-            "label": self.label,
-            "weight": self.weight,
-            "state": self.state,
-            "started_at": self.started_at,
-            "finished_at": self.finished_at,
-            "done": self.count(),
-            "total": self.total,
-        }
-
-    def track(self, values: Iterable[T], total: int | None = None) -> Iterator[T]:
-        """Count while iterating: no rows, no resume, next to no cost. Cancel is seen at the next checkpoint.
-
-        total: how many there are, when `values` does not know.
-        """
-        self.finished = 0
-        if isinstance(values, list | tuple | range | dict | set | frozenset):
-            size = self.total = len(values)
-            iterator = iter(values)
-            # The iterator knows what is left; the reporter asks it, the loop pays nothing.
-            self._counter = lambda: size - iterator.__length_hint__()  # type: ignore[attr-defined]
-            return iterator
-        self.total = total
-        numbered = enumerate(values)
-        self._counter = lambda: int(numbered.__reduce__()[1][1])
-        return map(itemgetter(1), numbered)
-
-    def items(
-        self,
-        values: Iterable[T],
-        *,
-        key: Callable[[T], Any],
-        label: Callable[[T], str] | None = None,
-        fetch: Callable[[T], Any] | None = None,
-        threads: int = 1,
-    ) -> Iterator[Item]:
-        """Yield what is left to do, each to be used as `with item:`.
-
-        key: what makes a value the same in every attempt. label: for people. fetch: the slow part, run ahead
-        in `threads` threads outside any transaction; its result is `item.fetched`. Failures of an item are
-        recorded and the loop goes on; retryable ones are tried again at the end of the pass.
-        """
-        return Worklist(self, key, label, fetch, threads).work(islice(values, MAX_ITEMS + 1))

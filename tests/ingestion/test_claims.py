@@ -11,6 +11,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from ingestion import claims, lifecycle
+from ingestion.admission import Created
 from ingestion.keeper import Keeper
 from ingestion.models import Job, Pause, Priority, State
 
@@ -121,7 +122,7 @@ def test_many_workers_at_once_never_exceed_a_limit_and_never_share_a_job(alice: 
 
 @pytest.mark.django_db(transaction=True)
 def test_fifty_starts_of_the_same_work_make_one_job(alice: User) -> None:
-    made: list[lifecycle.Created] = []
+    made: list[Created] = []
     barrier = threading.Barrier(10)
 
     def ask() -> None:

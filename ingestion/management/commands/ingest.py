@@ -6,6 +6,7 @@ from typing import Any
 from django.core.management.base import CommandParser
 
 from ingestion import lifecycle, queues, serializers, words
+from ingestion.admission import Created
 from ingestion.management import parameters
 from ingestion.management.terminal import INTERRUPTED, add_json, address, code_of, find_user
 from ingestion.management.watching import WatchingCommand, bytes_read
@@ -50,7 +51,7 @@ class Command(WatchingCommand):
         if options["watch"] and code_of(job):
             sys.exit(code_of(job))
 
-    def _say_made(self, made: lifecycle.Created, options: dict[str, Any]) -> None:
+    def _say_made(self, made: Created, options: dict[str, Any]) -> None:
         say = self.note if options["as_json"] else self.say
         if made.created:
             say(f"Job {made.job.pk} is {words.word(serializers.display(made.job)).lower()}.")

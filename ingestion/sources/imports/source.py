@@ -9,13 +9,14 @@ from django.urls import reverse
 from pydantic import Field
 
 from ingestion.models import ItemState, Job, JobItem, Upload
-from ingestion.run import Run, StepHandle
+from ingestion.run import Run
 from ingestion.source import Outcome, Source, SourceError, SourceParams, Step, UploadId, register
 from ingestion.sources.imports import checks, dialect, files, loading, matching, records
 from ingestion.sources.imports.columns import Columns
 from ingestion.sources.imports.definition import DEFAULT
 from ingestion.sources.imports.models import Import
 from ingestion.sources.imports.records import Layout, Span
+from ingestion.steps import StepHandle
 from ingestion.uploads import CSV, GZIP, TEXT, XLSX, open_upload
 
 

@@ -1,0 +1,32 @@
+"""How a job whose code returned has ended: judged by what became of its items."""
+
+from ingestion.models import ItemState, Job, Level, State
+
+LEVEL_OF = {
+    State.COMPLETED: Level.SUCCESS,
+    State.PARTIAL: Level.WARNING,
+    State.FAILED: Level.ERROR,
+    State.CANCELLED: Level.WARNING,
+}
+
+
+def judge(job: Job, partial_at: float) -> tuple[State, dict[str, str] | None]:
+    """Decide how a job whose code returned has ended, from its items."""
+    if not job.items_failed:
+        return State.COMPLETED, None
+    good = job.items_done + job.items_skipped
+    if good and job.items_failed / (good + job.items_failed) < partial_at:
+        return State.PARTIAL, None
+    worst = job.items.filter(state__in=(ItemState.FAILED, ItemState.QUARANTINED)).order_by("ordinal").first()
+    why = f" The first: {worst.error}" if worst and worst.error else ""
+    return State.FAILED, {
+        "code": "items_failed",
+        "text": f"{job.items_failed} of {good + job.items_failed} items failed.{why}"[:500],
+    }
+
+
+def sentence(job: Job, state: State) -> str:
+    """Say in words how a job has ended whose source says nothing."""
+    if state == State.COMPLETED:
+        return "Done" if not job.items_total else f"Done: {job.items_done:,} of {job.items_total:,}"
+    return f"{job.items_failed:,} of {job.items_total:,} failed"
