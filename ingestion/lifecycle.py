@@ -211,7 +211,7 @@ def _announce_child(parent_id: UUID, child: Job) -> None:
     record(
         parent.pk, [Note("retried", "A new job does the rest", data={"job": str(child.pk)})], parent.version
     )
-    publish(parent.stream, parent.version)
+    publish(parent.stream, parent.version, urgent=True)
 
 
 # ---- running ----------------------------------------------------------------------------------------------
@@ -665,7 +665,7 @@ def _close_attempt(job: Job, outcome: str, traceback: str) -> None:
 def _tell(job: Job) -> None:
     """Move the streams of the job and of the people it concerns, and wake a worker for a job that is due."""
     inbox.touch([job.owner_id] if job.owner_id else [], job.stream)
-    publish(job.stream, job.version)
+    publish(job.stream, job.version, urgent=True)
     if job.state == State.PENDING and job.pending_reason in ACTIVE_REASONS and job.run_after is None:
         transaction.on_commit(lambda: queues.wake(job.queue), robust=True)
 

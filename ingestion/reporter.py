@@ -139,7 +139,7 @@ class Reporter(threading.Thread):
         if cancel_requested_at is not None and run.interrupt is None:
             run.interrupt = Cancelled
         if added:
-            publish(f"job:{run.id}", version)
+            publish(f"job:{run.id}", version, urgent=bool(notes))
 
     def _speed(self) -> tuple[float | None, float | None]:
         """Return (units a minute over the last minute, smoothed seconds left)."""
