@@ -59,9 +59,6 @@ CRASHES_IN_A_ROW = 3  # at the third without progress the suspect is set aside
 CRASH_WAITS = (timedelta(0), timedelta(seconds=5))  # before the second and third start
 
 
-# ---- making -----------------------------------------------------------------------------------------------
-
-
 def create(
     kind: str,
     params: Mapping[str, Any] | SourceParams,
@@ -382,9 +379,6 @@ def _quarantine(job: Job, item: JobItem) -> dict[str, Any]:
         version=job.version + 1,
     )
     return {"crashes": 0, "items_failed": job.items_failed + 1}
-
-
-# ---- asking -----------------------------------------------------------------------------------------------
 
 
 def cancel(job: Job, by: Any) -> Job:
