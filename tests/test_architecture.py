@@ -232,3 +232,9 @@ def test_no_address_of_a_machine_is_kept():
     home = re.compile(r"/(work|home|root|Users)/[a-z]")
     names = [*python_files(*ROOMS, "tests"), ROOT / "run", ROOT / "pyproject.toml"]
     assert not [module_of(path) for path in names if home.search(path.read_text())]
+
+
+def test_the_engine_can_be_read_in_an_hour() -> None:
+    engine = ("lifecycle", "claims", "run", "reporter", "worker", "queues", "keeper")
+    lines = {name: len((ROOT / f"ingestion/{name}.py").read_text().splitlines()) for name in engine}
+    assert sum(lines.values()) < 1800, lines
