@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from django.db import connection
+from django.db import connection, transaction
 from psycopg import sql
 
 from ingestion.sources.imports.columns import Columns
@@ -199,7 +199,10 @@ def _execute(found: str, imported: Import, columns: Columns) -> None:
     query = sql.SQL(_FLAGGED).format(
         header=sql.Literal(header), code=sql.Literal(code), found=inner, pk=values["pk"]
     )
-    with connection.cursor() as cursor:
+    with transaction.atomic(), connection.cursor() as cursor:
+        # Statistics know nothing of an import that was staged just now. Taking it for a single row, a nested loop
+        # would look for the pairs again at every row.
+        cursor.execute("SET LOCAL enable_nestloop = off")
         cursor.execute(query.as_string(cursor.connection))
 
 
