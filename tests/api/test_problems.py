@@ -1,6 +1,7 @@
 """One shape of errors, wherever they come from; methods, formats, limits."""
 
 import json
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -180,12 +181,16 @@ def test_with_the_csrf_token_a_session_may_change(alice: Any) -> None:
 
 
 def test_nobody_asks_120_times_a_minute(anon: ApiClient, as_alice: ApiClient) -> None:
-    """SEC62."""
-    answers = [anon.read("/jobs") for _ in range(121)]
+    """SEC62. The window slides while we ask: two more a second may be answered than the 120."""
+    began = time.monotonic()
+    answers = [anon.read("/jobs") for _ in range(120)]
+    assert {answer.status_code for answer in answers} == {401}
+    while (answer := anon.read("/jobs")).status_code == 401:
+        answers.append(answer)
 
-    assert {answer.status_code for answer in answers[:120]} == {401}
-    assert_problem(answers[120], 429, "rate_limited")
-    assert 1 <= int(answers[120]["Retry-After"]) <= 60
+    assert len(answers) <= 120 + 2 * (time.monotonic() - began) + 1
+    assert_problem(answer, 429, "rate_limited")
+    assert 1 <= int(answer["Retry-After"]) <= 60
     assert as_alice.read("/jobs").status_code == 200
 
 
