@@ -7,10 +7,11 @@ from ingestion import lifecycle
 from ingestion.failpoints import POINTS
 from ingestion.models import State
 from tests.engine import Engine, effects_once, ended, fresh, keys
-from tests.faults.conftest import ROUNDS
+from tests.faults.conftest import FULL
 from tests.waiting import until
 
 N = 6
+KEEPER = ["keeper.after_rescue", "keeper.before_rescue", "job.lost.before_commit"]
 OTHER_PATHS = (
     "job.create.",
     "job.partial.",
@@ -34,8 +35,8 @@ FEW = [
 ]
 
 
-@pytest.mark.parametrize("mode", ["exit", "raise"] if ROUNDS > 1 else ["exit"])
-@pytest.mark.parametrize("point", ON_THE_WAY if ROUNDS > 1 else FEW)
+@pytest.mark.parametrize("mode", ["exit", "raise"] if FULL else ["exit"])
+@pytest.mark.parametrize("point", ON_THE_WAY if FULL else FEW)
 def test_a_worker_that_breaks_at(engine: Engine, owner: User, point: str, mode: str) -> None:
     engine.keeper()
     job = lifecycle.create("shelves", {"name": point, "n": N, "wait": 0.05}, owner=owner).job
@@ -53,10 +54,8 @@ def test_a_worker_that_breaks_at(engine: Engine, owner: User, point: str, mode: 
     effects_once(job, keys(N))
 
 
-@pytest.mark.parametrize("point", ["keeper.before_rescue", "keeper.after_rescue", "job.lost.before_commit"])
+@pytest.mark.parametrize("point", KEEPER if FULL else KEEPER[:1])
 def test_a_keeper_that_breaks_at(engine: Engine, owner: User, point: str) -> None:
-    if ROUNDS == 1 and point != "keeper.after_rescue":
-        pytest.skip("one keeper point in the short run; all with --faults")
     broken = engine.keeper(HEADWAY_DEBUG_FAILPOINTS="1", HEADWAY_FAILPOINTS=f"{point}=exit")
     worker = engine.worker()
     job = lifecycle.create("shelves", {"name": point, "n": N, "wait": 0.3}, owner=owner).job

@@ -20,7 +20,7 @@ from tests.engine import (
     running,
     worker_of,
 )
-from tests.faults.conftest import ROUNDS
+from tests.faults.conftest import ROUNDS, within
 from tests.waiting import until
 
 N = 20
@@ -45,9 +45,9 @@ def test_a_killed_worker_takes_its_horse_along_and_the_job_goes_on(engine: Engin
         victim = worker_of(job, workers)
         (horse,) = horses(victim.pid)
         engine.kill(victim)
-        until(lambda horse=horse: not alive(horse), 4, "the horse's end")
+        until(lambda horse=horse: not alive(horse), within(1), "the horse's end")
 
-        assert next_attempt(job, 2, 60) < 60  # the figure (15 s) is asserted with --faults, see test_times
+        next_attempt(job, 2, within(15))  # P7
         effects_once(ended(job), keys(N))
         for worker in workers:
             if worker is not victim:
@@ -71,7 +71,7 @@ def test_a_killed_horse_is_replaced_at_once(engine: Engine, owner: User) -> None
         job = running(shelves(owner, f"horse-{n}"))
         (horse,) = horses(worker.pid)
         engine_kill(horse)
-        assert next_attempt(job, 2, 12) < 12
+        next_attempt(job, 2, within(3))  # P8
         effects_once(ended(job), keys(N))
         assert fresh(job).events.filter(kind="crashed").count() == 1
 
@@ -99,7 +99,7 @@ def test_a_frozen_worker_changes_nothing_after_its_lease(engine: Engine, owner: 
         for pid in pids:
             engine_signal(pid, signal.SIGSTOP)
         other = engine.worker()
-        next_attempt(job, 2, 60)
+        next_attempt(job, 2, within(15))
         for pid in reversed(pids):
             engine_signal(pid, signal.SIGCONT)
         effects_once(ended(job), keys(N))
@@ -121,7 +121,7 @@ def test_without_the_fence_a_frozen_worker_writes_twice(engine: Engine, owner: U
     pids = [frozen.pid, *horses(frozen.pid)]
     for pid in pids:
         engine_signal(pid, signal.SIGSTOP)
-    next_attempt(job, 2, 60)
+    next_attempt(job, 2, within(15))
     for pid in reversed(pids):
         engine_signal(pid, signal.SIGCONT)
 
@@ -200,7 +200,7 @@ def test_cancel_ends_a_deaf_worker_within_ten_seconds(engine: Engine, owner: Use
     job = lifecycle.create("nap", {"seconds": 500}, owner=owner).job
     running(job, 0)
     lifecycle.cancel(job, owner)
-    assert ended(job, 40).state == State.CANCELLED
+    assert ended(job, within(10)).state == State.CANCELLED  # P12
 
 
 def test_a_frozen_worker_cannot_hold_up_a_cancel(engine: Engine, owner: User) -> None:
@@ -210,7 +210,7 @@ def test_a_frozen_worker_cannot_hold_up_a_cancel(engine: Engine, owner: User) ->
     for pid in [worker.pid, *horses(worker.pid)]:
         engine_signal(pid, signal.SIGSTOP)
     lifecycle.cancel(job, owner)
-    assert ended(job, 40).state == State.CANCELLED
+    assert ended(job, within(10)).state == State.CANCELLED  # P12
 
 
 def test_a_limit_is_never_exceeded_and_never_leaks(engine: Engine, owner: User) -> None:

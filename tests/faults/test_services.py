@@ -16,7 +16,7 @@ from ingestion import lifecycle, queues
 from ingestion.models import Job, State
 from tests import conftest
 from tests.engine import Engine, effects_once, ended, fresh, keys, running
-from tests.faults.conftest import ROUNDS
+from tests.faults.conftest import ROUNDS, within
 from tests.waiting import until
 
 N = 20
@@ -113,7 +113,7 @@ def test_a_hung_redis_costs_a_caller_less_than_a_second(
     took = time.monotonic() - began
     os.kill(services.valkey.pid, signal.SIGCONT)
 
-    assert took < 4  # a hang guard: 0.3 s of time-out at most twice, then Redis is left alone
+    assert took < within(1)  # X13: 0.3 s of time-out at most twice, then Redis is left alone
     for job in jobs:
         effects_once(ended(job), keys(3))
 
