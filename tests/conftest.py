@@ -18,6 +18,7 @@ if TYPE_CHECKING:  # models cannot be imported before the settings are named, se
 
 ROOT = Path(__file__).resolve().parent.parent
 REDIS_DATABASES = 16
+FLUSH_TRIES = 100
 _services = Services()
 
 
@@ -41,6 +42,32 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ["REDIS_URL"] = re.sub(r"(\?db=)\d+$", rf"\g<1>{number}", os.environ["REDIS_URL"])
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
     assert settings.DATABASES  # reads them now: pytest-django sets Django up only with settings already read
+    _flush_patiently()
+
+
+def _flush_patiently() -> None:
+    """Empty the tables beside servers that read them.
+
+    TRUNCATE takes all its locks in one statement while a server may hold one table and want the next:
+    a deadlock, whose victim PostgreSQL chooses. So it gives up before that is noticed, and tries again.
+    """
+    from django.db import OperationalError, connections, transaction
+    from django.db.backends.postgresql.operations import DatabaseOperations
+
+    def execute_sql_flush(self: DatabaseOperations, sql_list: list[str]) -> None:
+        connection = connections[self.connection.alias]
+        for left in reversed(range(FLUSH_TRIES)):
+            try:
+                with transaction.atomic(using=connection.alias), connection.cursor() as cursor:
+                    cursor.execute("SET LOCAL lock_timeout = '200ms'")
+                    for sql in sql_list:
+                        cursor.execute(sql)
+                return
+            except OperationalError as error:
+                if "lock timeout" not in str(error) or not left:
+                    raise
+
+    DatabaseOperations.execute_sql_flush = execute_sql_flush
 
 
 @pytest.hookimpl(tryfirst=True)

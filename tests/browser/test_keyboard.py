@@ -15,7 +15,7 @@ def test_the_first_tab_skips_to_the_content(page, signed_in, alice):
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.textContent") == "Skip to content"
     page.keyboard.press("Enter")
-    assert page.url.endswith("#main")
+    page.wait_for_url("**#main")
 
 
 def test_every_button_and_link_can_be_reached_and_is_seen(page, signed_in, alice):

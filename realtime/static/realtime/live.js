@@ -2,6 +2,7 @@
 // No HTML is made here: figures are written as text and attributes, structure is fetched from the server.
 
 const PAINT_MS = 250; // a figure is painted this often at most
+const QUIET_SECONDS = 30; // a running job whose stream has not moved for so long is said to stand still
 const REFETCH_MS = 2000; // a fragment is fetched this often at most
 const FIRST_WAIT_MS = 500; // reconnect: a random time up to this, doubling ...
 const LONGEST_WAIT_MS = 30000; // ... to this, for ever
@@ -183,6 +184,7 @@ const shapes = new WeakMap(); // element -> the structure it shows
 const fetched = new Map(); // element id -> when its fragment was last fetched
 const failures = new Map(); // element id -> fetches in a row that brought nothing
 const dirty = new Set(); // streams to paint
+const movedAt = new Map(); // stream -> when a frame last changed it, on the monotonic clock
 let paintTimer;
 let clockOffset = 0; // the server's clock less ours, in ms
 
@@ -310,6 +312,19 @@ function tick() {
   for (const element of document.querySelectorAll("[data-since]:not([data-until])")) {
     const since = Date.parse(element.dataset.since);
     if (!Number.isNaN(since)) element.textContent = elapsedText(now - since);
+  }
+  if (live) sayWhatStandsStill();
+}
+
+// An estimate that no longer moves would be a lie (UX 3.2).
+function sayWhatStandsStill() {
+  for (const [stream, at] of movedAt) {
+    const quiet = Math.floor((performance.now() - at) / 1000);
+    if (quiet < QUIET_SECONDS || reducer.streams.get(stream)?.data?.state !== "running") continue;
+    const text = quiet < 60 ? `no progress for ${quiet} s` : `no progress for ${Math.floor(quiet / 60)} min`;
+    for (const root of elementsOf(stream)) {
+      for (const element of root.querySelectorAll('[data-field="eta"]')) element.textContent = text;
+    }
   }
 }
 
@@ -530,7 +545,10 @@ function take(frame) {
   } else if (frame.stream !== undefined) {
     const result = reducer.take(frame);
     if (result === "ask") subscribe([frame.stream]);
-    if (result === "changed") paintSoon(frame.stream);
+    if (result === "changed") {
+      movedAt.set(frame.stream, performance.now());
+      paintSoon(frame.stream);
+    }
     if (frame.type === "end" || frame.type === "gone") watched.delete(frame.stream);
   }
 }
