@@ -123,7 +123,7 @@ class Reporter(threading.Thread):
         with transaction.atomic(), connection.cursor() as cursor:
             cursor.execute("SET LOCAL lock_timeout = '2s'; SET LOCAL statement_timeout = '4s'")
             cursor.execute(
-                f"UPDATE ingestion_job SET version = version + %s, {sets}"
+                f"UPDATE ingestion_job SET version = version + %s, {sets}"  # nosec B608  # our own words
                 " lease_until = clock_timestamp() + make_interval(secs => %s)"
                 " WHERE id = %s AND lease_token = %s AND state = 'running'"
                 " RETURNING version, cancel_requested_at",

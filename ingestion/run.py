@@ -160,7 +160,7 @@ class Run:
         """
         with connection.cursor() as cursor:
             cursor.execute(
-                f"UPDATE ingestion_job SET version = version + 1, crashes = 0, {columns}"
+                f"UPDATE ingestion_job SET version = version + 1, crashes = 0, {columns}"  # nosec B608  # our own words
                 " progress_at = clock_timestamp(),"
                 " lease_until = clock_timestamp() + make_interval(secs => %s)"
                 " WHERE id = %s AND lease_token = %s AND state = 'running'"

@@ -201,9 +201,13 @@ def _csrf_holds(named: dict[str, str], token: str) -> bool:
     request.method = "POST"
     request.COOKIES = named
     request.META["HTTP_X_CSRFTOKEN"] = token
-    check = CsrfViewMiddleware(lambda request: HttpResponse())
+    check = CsrfViewMiddleware(_nothing)
     check.process_request(request)
-    return check.process_view(request, _csrf_holds, (), {}) is None
+    return check.process_view(request, _nothing, (), {}) is None
+
+
+def _nothing(request: HttpRequest) -> HttpResponse:
+    return HttpResponse()
 
 
 async def _user(hub: "hubs.Hub", scope: Scope, user_of_token: UserOfToken) -> Any:

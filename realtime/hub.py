@@ -161,7 +161,8 @@ class Hub:
     async def in_database(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run `call` on one of the hub's few database threads."""
         run = database_sync_to_async(call, thread_sensitive=False, executor=self._threads)
-        return await run(*args, **kwargs)
+        found: T = await run(*args, **kwargs)
+        return found
 
     # --- loops
 

@@ -10,7 +10,6 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
@@ -19,293 +18,659 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.CreateModel(
-            name='ApiToken',
+            name="ApiToken",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.CharField(max_length=100)),
-                ('hash', models.CharField(max_length=64, unique=True)),
-                ('scopes', django.contrib.postgres.fields.ArrayField(base_field=models.CharField(max_length=10), size=None)),
-                ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
-                ('expires_at', models.DateTimeField(blank=True, null=True)),
-                ('last_used_at', models.DateTimeField(null=True)),
-                ('user', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='tokens', to=settings.AUTH_USER_MODEL)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("name", models.CharField(max_length=100)),
+                ("hash", models.CharField(max_length=64, unique=True)),
+                (
+                    "scopes",
+                    django.contrib.postgres.fields.ArrayField(
+                        base_field=models.CharField(max_length=10), size=None
+                    ),
+                ),
+                (
+                    "created_at",
+                    models.DateTimeField(
+                        db_default=django.db.models.functions.datetime.Now(), editable=False
+                    ),
+                ),
+                ("expires_at", models.DateTimeField(blank=True, null=True)),
+                ("last_used_at", models.DateTimeField(null=True)),
+                (
+                    "user",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="tokens",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='Job',
+            name="Job",
             fields=[
-                ('version', models.PositiveBigIntegerField(default=1, editable=False)),
-                ('id', models.UUIDField(default=uuid6.uuid7, editable=False, primary_key=True, serialize=False)),
-                ('source', models.CharField(max_length=50)),
-                ('queue', models.CharField(max_length=30)),
-                ('title', models.CharField(max_length=200)),
-                ('subject', models.CharField(blank=True, max_length=200)),
-                ('object', models.CharField(max_length=200, null=True)),
-                ('params', models.JSONField(default=dict)),
-                ('unique_key', models.CharField(max_length=300, null=True)),
-                ('limit_key', models.CharField(blank=True, default='', max_length=200)),
-                ('priority', models.SmallIntegerField(choices=[(0, 'High'), (1, 'Normal'), (2, 'Low')], default=1)),
-                ('state', models.CharField(choices=[('pending', 'Pending'), ('running', 'Running'), ('waiting', 'Waiting'), ('completed', 'Completed'), ('partial', 'Partial'), ('failed', 'Failed'), ('cancelled', 'Cancelled')], default='pending', editable=False, max_length=9)),
-                ('pending_reason', models.CharField(blank=True, choices=[('', 'None'), ('queue', 'Queue'), ('slot', 'Slot'), ('retry', 'Retry'), ('schedule', 'Schedule'), ('dependency', 'Dependency')], default='queue', editable=False, max_length=10)),
-                ('run_after', models.DateTimeField(null=True)),
-                ('waiting_for', models.JSONField(null=True)),
-                ('answer', models.JSONField(null=True)),
-                ('message', models.CharField(blank=True, default='', max_length=300)),
-                ('error', models.JSONField(null=True)),
-                ('memo', models.JSONField(default=dict)),
-                ('steps', models.JSONField(default=dict)),
-                ('progress', models.FloatField(default=0.0)),
-                ('rate', models.FloatField(null=True)),
-                ('eta_seconds', models.FloatField(null=True)),
-                ('items_total', models.PositiveIntegerField(default=0)),
-                ('items_done', models.PositiveIntegerField(default=0)),
-                ('items_failed', models.PositiveIntegerField(default=0)),
-                ('items_skipped', models.PositiveIntegerField(default=0)),
-                ('result', models.JSONField(null=True)),
-                ('result_url', models.CharField(blank=True, default='', max_length=500)),
-                ('attempt', models.PositiveIntegerField(default=0)),
-                ('failures', models.PositiveIntegerField(default=0)),
-                ('crashes', models.PositiveIntegerField(default=0)),
-                ('lease_token', models.UUIDField(null=True)),
-                ('lease_until', models.DateTimeField(null=True)),
-                ('cancel_requested_at', models.DateTimeField(null=True)),
-                ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
-                ('started_at', models.DateTimeField(editable=False, null=True)),
-                ('progress_at', models.DateTimeField(editable=False, null=True)),
-                ('finished_at', models.DateTimeField(editable=False, null=True)),
-                ('cancel_requested_by', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('owner', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='jobs', to=settings.AUTH_USER_MODEL)),
-                ('retry_of', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='retries', to='ingestion.job')),
+                ("version", models.PositiveBigIntegerField(default=1, editable=False)),
+                (
+                    "id",
+                    models.UUIDField(default=uuid6.uuid7, editable=False, primary_key=True, serialize=False),
+                ),
+                ("source", models.CharField(max_length=50)),
+                ("queue", models.CharField(max_length=30)),
+                ("title", models.CharField(max_length=200)),
+                ("subject", models.CharField(blank=True, max_length=200)),
+                ("object", models.CharField(max_length=200, null=True)),
+                ("params", models.JSONField(default=dict)),
+                ("unique_key", models.CharField(max_length=300, null=True)),
+                ("limit_key", models.CharField(blank=True, default="", max_length=200)),
+                (
+                    "priority",
+                    models.SmallIntegerField(choices=[(0, "High"), (1, "Normal"), (2, "Low")], default=1),
+                ),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("pending", "Pending"),
+                            ("running", "Running"),
+                            ("waiting", "Waiting"),
+                            ("completed", "Completed"),
+                            ("partial", "Partial"),
+                            ("failed", "Failed"),
+                            ("cancelled", "Cancelled"),
+                        ],
+                        default="pending",
+                        editable=False,
+                        max_length=9,
+                    ),
+                ),
+                (
+                    "pending_reason",
+                    models.CharField(
+                        blank=True,
+                        choices=[
+                            ("", "None"),
+                            ("queue", "Queue"),
+                            ("slot", "Slot"),
+                            ("retry", "Retry"),
+                            ("schedule", "Schedule"),
+                            ("dependency", "Dependency"),
+                        ],
+                        default="queue",
+                        editable=False,
+                        max_length=10,
+                    ),
+                ),
+                ("run_after", models.DateTimeField(null=True)),
+                ("waiting_for", models.JSONField(null=True)),
+                ("answer", models.JSONField(null=True)),
+                ("message", models.CharField(blank=True, default="", max_length=300)),
+                ("error", models.JSONField(null=True)),
+                ("memo", models.JSONField(default=dict)),
+                ("steps", models.JSONField(default=dict)),
+                ("progress", models.FloatField(default=0.0)),
+                ("rate", models.FloatField(null=True)),
+                ("eta_seconds", models.FloatField(null=True)),
+                ("items_total", models.PositiveIntegerField(default=0)),
+                ("items_done", models.PositiveIntegerField(default=0)),
+                ("items_failed", models.PositiveIntegerField(default=0)),
+                ("items_skipped", models.PositiveIntegerField(default=0)),
+                ("result", models.JSONField(null=True)),
+                ("result_url", models.CharField(blank=True, default="", max_length=500)),
+                ("attempt", models.PositiveIntegerField(default=0)),
+                ("failures", models.PositiveIntegerField(default=0)),
+                ("crashes", models.PositiveIntegerField(default=0)),
+                ("lease_token", models.UUIDField(null=True)),
+                ("lease_until", models.DateTimeField(null=True)),
+                ("cancel_requested_at", models.DateTimeField(null=True)),
+                (
+                    "created_at",
+                    models.DateTimeField(
+                        db_default=django.db.models.functions.datetime.Now(), editable=False
+                    ),
+                ),
+                ("started_at", models.DateTimeField(editable=False, null=True)),
+                ("progress_at", models.DateTimeField(editable=False, null=True)),
+                ("finished_at", models.DateTimeField(editable=False, null=True)),
+                (
+                    "cancel_requested_by",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "owner",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="jobs",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "retry_of",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="retries",
+                        to="ingestion.job",
+                    ),
+                ),
             ],
             options={
-                'permissions': [('view_all_jobs', "Can see everybody's jobs by name"), ('operate', "Can act on everybody's jobs, pause and resume")],
+                "permissions": [
+                    ("view_all_jobs", "Can see everybody's jobs by name"),
+                    ("operate", "Can act on everybody's jobs, pause and resume"),
+                ],
             },
         ),
         migrations.CreateModel(
-            name='JobNeed',
+            name="JobNeed",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('strict', models.BooleanField(default=False)),
-                ('job', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='need_rows', to='ingestion.job')),
-                ('parent', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='dependant_rows', to='ingestion.job')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("strict", models.BooleanField(default=False)),
+                (
+                    "job",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="need_rows",
+                        to="ingestion.job",
+                    ),
+                ),
+                (
+                    "parent",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="dependant_rows",
+                        to="ingestion.job",
+                    ),
+                ),
             ],
         ),
         migrations.AddField(
-            model_name='job',
-            name='needs',
-            field=models.ManyToManyField(related_name='dependants', through='ingestion.JobNeed', to='ingestion.job'),
+            model_name="job",
+            name="needs",
+            field=models.ManyToManyField(
+                related_name="dependants", through="ingestion.JobNeed", to="ingestion.job"
+            ),
         ),
         migrations.CreateModel(
-            name='Pause',
+            name="Pause",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('scope', models.CharField(max_length=200, unique=True)),
-                ('until', models.DateTimeField(blank=True, null=True)),
-                ('reason', models.CharField(max_length=300)),
-                ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
-                ('by', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, to=settings.AUTH_USER_MODEL)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("scope", models.CharField(max_length=200, unique=True)),
+                ("until", models.DateTimeField(blank=True, null=True)),
+                ("reason", models.CharField(max_length=300)),
+                (
+                    "created_at",
+                    models.DateTimeField(
+                        db_default=django.db.models.functions.datetime.Now(), editable=False
+                    ),
+                ),
+                (
+                    "by",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='Process',
+            name="Process",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.CharField(max_length=100, unique=True)),
-                ('role', models.CharField(max_length=10)),
-                ('host', models.CharField(max_length=100)),
-                ('pid', models.PositiveIntegerField()),
-                ('queue', models.CharField(blank=True, default='', max_length=30)),
-                ('started_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
-                ('beat_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
-                ('job', models.ForeignKey(db_constraint=False, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to='ingestion.job')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("name", models.CharField(max_length=100, unique=True)),
+                ("role", models.CharField(max_length=10)),
+                ("host", models.CharField(max_length=100)),
+                ("pid", models.PositiveIntegerField()),
+                ("queue", models.CharField(blank=True, default="", max_length=30)),
+                ("started_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                ("beat_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                (
+                    "job",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to="ingestion.job",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='Schedule',
+            name="Schedule",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.CharField(max_length=200)),
-                ('source', models.CharField(max_length=50)),
-                ('params', models.JSONField(blank=True, default=dict)),
-                ('cron', models.CharField(max_length=100)),
-                ('zone', models.CharField(default='UTC', max_length=64)),
-                ('paused', models.BooleanField(default=False)),
-                ('next_at', models.DateTimeField(null=True)),
-                ('last_at', models.DateTimeField(null=True)),
-                ('last_error', models.CharField(blank=True, default='', max_length=300)),
-                ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
-                ('last_job', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to='ingestion.job')),
-                ('owner', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='schedules', to=settings.AUTH_USER_MODEL)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("name", models.CharField(max_length=200)),
+                ("source", models.CharField(max_length=50)),
+                ("params", models.JSONField(blank=True, default=dict)),
+                ("cron", models.CharField(max_length=100)),
+                ("zone", models.CharField(default="UTC", max_length=64)),
+                ("paused", models.BooleanField(default=False)),
+                ("next_at", models.DateTimeField(null=True)),
+                ("last_at", models.DateTimeField(null=True)),
+                ("last_error", models.CharField(blank=True, default="", max_length=300)),
+                (
+                    "created_at",
+                    models.DateTimeField(
+                        db_default=django.db.models.functions.datetime.Now(), editable=False
+                    ),
+                ),
+                (
+                    "last_job",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to="ingestion.job",
+                    ),
+                ),
+                (
+                    "owner",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="schedules",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='Upload',
+            name="Upload",
             fields=[
-                ('id', models.UUIDField(default=uuid6.uuid7, editable=False, primary_key=True, serialize=False)),
-                ('name', models.CharField(max_length=255)),
-                ('path', models.CharField(max_length=255)),
-                ('size', models.PositiveBigIntegerField()),
-                ('sha256', models.CharField(max_length=64)),
-                ('type', models.CharField(max_length=100)),
-                ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
-                ('expires_at', models.DateTimeField(null=True)),
-                ('job', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='uploads', to='ingestion.job')),
-                ('owner', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='uploads', to=settings.AUTH_USER_MODEL)),
+                (
+                    "id",
+                    models.UUIDField(default=uuid6.uuid7, editable=False, primary_key=True, serialize=False),
+                ),
+                ("name", models.CharField(max_length=255)),
+                ("path", models.CharField(max_length=255)),
+                ("size", models.PositiveBigIntegerField()),
+                ("sha256", models.CharField(max_length=64)),
+                ("type", models.CharField(max_length=100)),
+                (
+                    "created_at",
+                    models.DateTimeField(
+                        db_default=django.db.models.functions.datetime.Now(), editable=False
+                    ),
+                ),
+                ("expires_at", models.DateTimeField(null=True)),
+                (
+                    "job",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="uploads",
+                        to="ingestion.job",
+                    ),
+                ),
+                (
+                    "owner",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="uploads",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='IdempotencyKey',
+            name="IdempotencyKey",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('key', models.CharField(max_length=255)),
-                ('body_hash', models.CharField(max_length=64)),
-                ('status', models.PositiveSmallIntegerField(null=True)),
-                ('answer', models.JSONField(null=True)),
-                ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
-                ('user', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='+', to=settings.AUTH_USER_MODEL)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("key", models.CharField(max_length=255)),
+                ("body_hash", models.CharField(max_length=64)),
+                ("status", models.PositiveSmallIntegerField(null=True)),
+                ("answer", models.JSONField(null=True)),
+                ("created_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                (
+                    "user",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
             ],
             options={
-                'indexes': [models.Index(fields=['created_at'], name='idempotencykey_old')],
-                'constraints': [models.UniqueConstraint(fields=('user', 'key'), name='idempotencykey_once')],
+                "indexes": [models.Index(fields=["created_at"], name="idempotencykey_old")],
+                "constraints": [models.UniqueConstraint(fields=("user", "key"), name="idempotencykey_once")],
             },
         ),
         migrations.CreateModel(
-            name='JobAttempt',
+            name="JobAttempt",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('number', models.PositiveIntegerField()),
-                ('worker', models.CharField(max_length=100)),
-                ('rq_id', models.CharField(blank=True, default='', max_length=64)),
-                ('started_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
-                ('ended_at', models.DateTimeField(null=True)),
-                ('outcome', models.CharField(blank=True, default='', max_length=20)),
-                ('traceback', models.TextField(blank=True, default='')),
-                ('stats', models.JSONField(default=dict)),
-                ('job', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='attempts', to='ingestion.job')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("number", models.PositiveIntegerField()),
+                ("worker", models.CharField(max_length=100)),
+                ("rq_id", models.CharField(blank=True, default="", max_length=64)),
+                ("started_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                ("ended_at", models.DateTimeField(null=True)),
+                ("outcome", models.CharField(blank=True, default="", max_length=20)),
+                ("traceback", models.TextField(blank=True, default="")),
+                ("stats", models.JSONField(default=dict)),
+                (
+                    "job",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="attempts",
+                        to="ingestion.job",
+                    ),
+                ),
             ],
             options={
-                'constraints': [models.UniqueConstraint(fields=('job', 'number'), name='jobattempt_once')],
+                "constraints": [models.UniqueConstraint(fields=("job", "number"), name="jobattempt_once")],
             },
         ),
         migrations.CreateModel(
-            name='JobEvent',
+            name="JobEvent",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('version', models.PositiveBigIntegerField()),
-                ('at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
-                ('level', models.CharField(choices=[('info', 'Info'), ('success', 'Success'), ('warning', 'Warning'), ('error', 'Error')], default='info', max_length=7)),
-                ('kind', models.CharField(max_length=30)),
-                ('message', models.CharField(max_length=500)),
-                ('data', models.JSONField(default=dict)),
-                ('job', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='events', to='ingestion.job')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("version", models.PositiveBigIntegerField()),
+                ("at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                (
+                    "level",
+                    models.CharField(
+                        choices=[
+                            ("info", "Info"),
+                            ("success", "Success"),
+                            ("warning", "Warning"),
+                            ("error", "Error"),
+                        ],
+                        default="info",
+                        max_length=7,
+                    ),
+                ),
+                ("kind", models.CharField(max_length=30)),
+                ("message", models.CharField(max_length=500)),
+                ("data", models.JSONField(default=dict)),
+                (
+                    "job",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="events", to="ingestion.job"
+                    ),
+                ),
             ],
             options={
-                'constraints': [models.UniqueConstraint(fields=('job', 'version'), name='jobevent_once')],
+                "constraints": [models.UniqueConstraint(fields=("job", "version"), name="jobevent_once")],
             },
         ),
         migrations.CreateModel(
-            name='JobItem',
+            name="JobItem",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('step', models.CharField(max_length=50)),
-                ('key', models.CharField(max_length=300)),
-                ('label', models.CharField(blank=True, max_length=300)),
-                ('ordinal', models.PositiveIntegerField()),
-                ('state', models.CharField(choices=[('pending', 'Pending'), ('running', 'Running'), ('done', 'Done'), ('failed', 'Failed'), ('skipped', 'Skipped'), ('quarantined', 'Quarantined')], default='pending', max_length=11)),
-                ('error_code', models.CharField(blank=True, default='', max_length=50)),
-                ('error', models.CharField(blank=True, default='', max_length=500)),
-                ('tries', models.PositiveSmallIntegerField(default=0)),
-                ('crashes', models.PositiveSmallIntegerField(default=0)),
-                ('result', models.JSONField(null=True)),
-                ('url', models.CharField(blank=True, default='', max_length=500)),
-                ('started_at', models.DateTimeField(null=True)),
-                ('finished_at', models.DateTimeField(null=True)),
-                ('version', models.PositiveBigIntegerField(default=0)),
-                ('job', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='items', to='ingestion.job')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("step", models.CharField(max_length=50)),
+                ("key", models.CharField(max_length=300)),
+                ("label", models.CharField(blank=True, max_length=300)),
+                ("ordinal", models.PositiveIntegerField()),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("pending", "Pending"),
+                            ("running", "Running"),
+                            ("done", "Done"),
+                            ("failed", "Failed"),
+                            ("skipped", "Skipped"),
+                            ("quarantined", "Quarantined"),
+                        ],
+                        default="pending",
+                        max_length=11,
+                    ),
+                ),
+                ("error_code", models.CharField(blank=True, default="", max_length=50)),
+                ("error", models.CharField(blank=True, default="", max_length=500)),
+                ("tries", models.PositiveSmallIntegerField(default=0)),
+                ("crashes", models.PositiveSmallIntegerField(default=0)),
+                ("result", models.JSONField(null=True)),
+                ("url", models.CharField(blank=True, default="", max_length=500)),
+                ("started_at", models.DateTimeField(null=True)),
+                ("finished_at", models.DateTimeField(null=True)),
+                ("version", models.PositiveBigIntegerField(default=0)),
+                (
+                    "job",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="items", to="ingestion.job"
+                    ),
+                ),
             ],
             options={
-                'indexes': [models.Index(fields=['job', 'state', 'ordinal'], name='jobitem_in_order'), models.Index(fields=['job', 'version'], name='jobitem_since')],
-                'constraints': [models.UniqueConstraint(fields=('job', 'step', 'key'), name='jobitem_once')],
+                "indexes": [
+                    models.Index(fields=["job", "state", "ordinal"], name="jobitem_in_order"),
+                    models.Index(fields=["job", "version"], name="jobitem_since"),
+                ],
+                "constraints": [models.UniqueConstraint(fields=("job", "step", "key"), name="jobitem_once")],
             },
         ),
         migrations.AddConstraint(
-            model_name='jobneed',
-            constraint=models.UniqueConstraint(fields=('job', 'parent'), name='jobneed_once'),
+            model_name="jobneed",
+            constraint=models.UniqueConstraint(fields=("job", "parent"), name="jobneed_once"),
         ),
         migrations.AddIndex(
-            model_name='job',
-            index=models.Index(condition=models.Q(('state', 'pending')), fields=['queue', 'priority', 'created_at'], name='job_pending'),
+            model_name="job",
+            index=models.Index(
+                condition=models.Q(("state", "pending")),
+                fields=["queue", "priority", "created_at"],
+                name="job_pending",
+            ),
         ),
         migrations.AddIndex(
-            model_name='job',
-            index=models.Index(condition=models.Q(('state', 'running')), fields=['queue', 'source', 'limit_key'], name='job_running'),
+            model_name="job",
+            index=models.Index(
+                condition=models.Q(("state", "running")),
+                fields=["queue", "source", "limit_key"],
+                name="job_running",
+            ),
         ),
         migrations.AddIndex(
-            model_name='job',
-            index=models.Index(condition=models.Q(('state__in', ('pending', 'running', 'waiting'))), fields=['owner', 'id'], name='job_open_of_owner'),
+            model_name="job",
+            index=models.Index(
+                condition=models.Q(("state__in", ("pending", "running", "waiting"))),
+                fields=["owner", "id"],
+                name="job_open_of_owner",
+            ),
         ),
         migrations.AddIndex(
-            model_name='job',
-            index=models.Index(fields=['owner', '-id'], name='job_of_owner'),
+            model_name="job",
+            index=models.Index(fields=["owner", "-id"], name="job_of_owner"),
         ),
         migrations.AddIndex(
-            model_name='job',
-            index=models.Index(condition=models.Q(('state__in', ('pending', 'running', 'waiting'))), fields=['object'], name='job_open_of_object'),
+            model_name="job",
+            index=models.Index(
+                condition=models.Q(("state__in", ("pending", "running", "waiting"))),
+                fields=["object"],
+                name="job_open_of_object",
+            ),
         ),
         migrations.AddIndex(
-            model_name='job',
-            index=models.Index(condition=models.Q(('finished_at__isnull', False)), fields=['finished_at'], name='job_finished'),
+            model_name="job",
+            index=models.Index(
+                condition=models.Q(("finished_at__isnull", False)),
+                fields=["finished_at"],
+                name="job_finished",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='job',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('finished_at__isnull', True), ('state__in', ('pending', 'running', 'waiting'))), models.Q(('finished_at__isnull', False), ('state__in', ('completed', 'partial', 'failed', 'cancelled'))), _connector='OR'), name='job_finished_iff_final'),
+            model_name="job",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("finished_at__isnull", True), ("state__in", ("pending", "running", "waiting"))),
+                    models.Q(
+                        ("finished_at__isnull", False),
+                        ("state__in", ("completed", "partial", "failed", "cancelled")),
+                    ),
+                    _connector="OR",
+                ),
+                name="job_finished_iff_final",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='job',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('lease_token__isnull', False), ('lease_until__isnull', False), ('state', 'running')), models.Q(models.Q(('state', 'running'), _negated=True), ('lease_token__isnull', True), ('lease_until__isnull', True)), _connector='OR'), name='job_leased_iff_running'),
+            model_name="job",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(
+                        ("lease_token__isnull", False), ("lease_until__isnull", False), ("state", "running")
+                    ),
+                    models.Q(
+                        models.Q(("state", "running"), _negated=True),
+                        ("lease_token__isnull", True),
+                        ("lease_until__isnull", True),
+                    ),
+                    _connector="OR",
+                ),
+                name="job_leased_iff_running",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='job',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('state', 'pending'), models.Q(('pending_reason', ''), _negated=True)), models.Q(models.Q(('state', 'pending'), _negated=True), ('pending_reason', '')), _connector='OR'), name='job_reason_iff_pending'),
+            model_name="job",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("state", "pending"), models.Q(("pending_reason", ""), _negated=True)),
+                    models.Q(models.Q(("state", "pending"), _negated=True), ("pending_reason", "")),
+                    _connector="OR",
+                ),
+                name="job_reason_iff_pending",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='job',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('state', 'waiting'), ('waiting_for__isnull', False)), models.Q(models.Q(('state', 'waiting'), _negated=True), ('waiting_for__isnull', True)), _connector='OR'), name='job_waits_for_something'),
+            model_name="job",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("state", "waiting"), ("waiting_for__isnull", False)),
+                    models.Q(models.Q(("state", "waiting"), _negated=True), ("waiting_for__isnull", True)),
+                    _connector="OR",
+                ),
+                name="job_waits_for_something",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='job',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('state', 'failed'), _negated=True), ('error__isnull', False), _connector='OR'), name='job_failed_says_why'),
+            model_name="job",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("state", "failed"), _negated=True), ("error__isnull", False), _connector="OR"
+                ),
+                name="job_failed_says_why",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='job',
-            constraint=models.CheckConstraint(condition=models.Q(('items_total__gte', django.db.models.expressions.CombinedExpression(django.db.models.expressions.CombinedExpression(models.F('items_done'), '+', models.F('items_failed')), '+', models.F('items_skipped')))), name='job_counts_add_up'),
+            model_name="job",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    (
+                        "items_total__gte",
+                        django.db.models.expressions.CombinedExpression(
+                            django.db.models.expressions.CombinedExpression(
+                                models.F("items_done"), "+", models.F("items_failed")
+                            ),
+                            "+",
+                            models.F("items_skipped"),
+                        ),
+                    )
+                ),
+                name="job_counts_add_up",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='job',
-            constraint=models.CheckConstraint(condition=models.Q(('progress__gte', 0.0), ('progress__lte', 1.0)), name='job_progress_is_a_share'),
+            model_name="job",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("progress__gte", 0.0), ("progress__lte", 1.0)),
+                name="job_progress_is_a_share",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='job',
-            constraint=models.UniqueConstraint(condition=models.Q(('state__in', ('pending', 'running', 'waiting')), ('unique_key__isnull', False)), fields=('source', 'unique_key'), name='job_one_open_per_key'),
+            model_name="job",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(
+                    ("state__in", ("pending", "running", "waiting")), ("unique_key__isnull", False)
+                ),
+                fields=("source", "unique_key"),
+                name="job_one_open_per_key",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='job',
-            constraint=models.UniqueConstraint(condition=models.Q(('retry_of__isnull', False), ('state__in', ('pending', 'running', 'waiting'))), fields=('retry_of',), name='job_one_open_retry'),
+            model_name="job",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(
+                    ("retry_of__isnull", False), ("state__in", ("pending", "running", "waiting"))
+                ),
+                fields=("retry_of",),
+                name="job_one_open_retry",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='pause',
-            constraint=models.CheckConstraint(condition=models.Q(('scope', 'all'), ('scope__regex', '^(queue|source|host):.+$'), _connector='OR'), name='pause_scope_known'),
+            model_name="pause",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    ("scope", "all"), ("scope__regex", "^(queue|source|host):.+$"), _connector="OR"
+                ),
+                name="pause_scope_known",
+            ),
         ),
         migrations.AddIndex(
-            model_name='schedule',
-            index=models.Index(condition=models.Q(('paused', False)), fields=['next_at'], name='schedule_due'),
+            model_name="schedule",
+            index=models.Index(
+                condition=models.Q(("paused", False)), fields=["next_at"], name="schedule_due"
+            ),
         ),
         migrations.AddIndex(
-            model_name='upload',
-            index=models.Index(fields=['expires_at'], name='upload_expiring'),
+            model_name="upload",
+            index=models.Index(fields=["expires_at"], name="upload_expiring"),
         ),
         migrations.AddIndex(
-            model_name='upload',
-            index=models.Index(fields=['owner', 'sha256'], name='upload_by_content'),
+            model_name="upload",
+            index=models.Index(fields=["owner", "sha256"], name="upload_by_content"),
         ),
     ]
