@@ -6,10 +6,12 @@ from typing import Any
 
 from django.conf import settings
 from django.core.files.storage import default_storage
+from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 
 from ingestion.models import FINAL, IdempotencyKey, Job, JobAttempt, JobEvent, Upload
+from notifications.models import Follow
 
 BATCH = 1000
 STATE_EVENTS = (
@@ -22,6 +24,11 @@ STATE_EVENTS = (
     "rejected",
     "waiting",
     "answered",
+    "released",
+    "retrying",
+    "rescued",
+    "crashed",
+    "quarantined",
 )
 
 
@@ -46,29 +53,45 @@ def prune(jobs_older_than: timedelta | None = None, batches: int = 1000) -> dict
     keys = IdempotencyKey.objects.filter(created_at__lt=Now() - timedelta(hours=24))
     return {
         "uploads": _in_batches(uploads, batches, _drop_files),
-        "jobs": _in_batches(old_jobs, batches),
+        "jobs": _in_batches(old_jobs, batches, _drop_follows),
         "events": _in_batches(chatter, batches),
-        "tracebacks": traces.update(traceback=""),
+        "tracebacks": _in_batches(traces, batches, _forget_tracebacks, delete=False),
         "idempotency_keys": _in_batches(keys, batches),
     }
 
 
 def _in_batches(
-    rows: QuerySet[Any], batches: int, before: Callable[[QuerySet[Any]], None] | None = None
+    rows: QuerySet[Any],
+    batches: int,
+    before: Callable[[QuerySet[Any]], None] | None = None,
+    *,
+    delete: bool = True,
 ) -> int:
     gone = 0
     for _ in range(batches):
-        ids = list(rows.values_list("pk", flat=True)[:BATCH])
-        if not ids:
+        with transaction.atomic():
+            # Locked while it goes: a retry that takes an upload at this moment keeps it, or is refused.
+            old = rows.select_for_update(of=("self",), skip_locked=True).only("pk")[:BATCH]
+            batch = rows.model._base_manager.filter(pk__in=[row.pk for row in old])
+            found = len(old)
+            if before is not None:
+                before(batch)
+            if delete:
+                batch.delete()
+        gone += found
+        if found < BATCH:
             break
-        batch = rows.model._base_manager.filter(pk__in=ids)
-        if before is not None:
-            before(batch)
-        batch.delete()
-        gone += len(ids)
     return gone
 
 
 def _drop_files(uploads: QuerySet[Upload]) -> None:
     for path in uploads.values_list("path", flat=True):
         default_storage.delete(path)
+
+
+def _drop_follows(jobs: QuerySet[Job]) -> None:
+    Follow.objects.filter(about__in=[f"job:{pk}" for pk in jobs.values_list("pk", flat=True)]).delete()
+
+
+def _forget_tracebacks(attempts: QuerySet[JobAttempt]) -> None:
+    attempts.update(traceback="")
