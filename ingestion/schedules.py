@@ -5,11 +5,12 @@ from zoneinfo import ZoneInfo
 
 import structlog
 from croniter import croniter
-from django.db import transaction
+from django.db import InterfaceError, OperationalError, transaction
 
 from ingestion import lifecycle
 from ingestion.admission import Refused, validated
 from ingestion.clock import ClockTimestamp, read_clock
+from ingestion.items import described
 from ingestion.models import Schedule
 from ingestion.source import find, upload_fields
 
@@ -73,12 +74,15 @@ def start_due() -> int:
                 .first()
             )
             if schedule is not None and schedule.next_at is not None:
-                following = next_time(schedule.cron, schedule.zone, schedule.next_at)
-                late = following <= schedule.clock
+                try:
+                    late = next_time(schedule.cron, schedule.zone, schedule.next_at) <= schedule.clock
+                    plan(schedule, schedule.clock)
+                except ValueError as error:  # this machine no longer knows its zone
+                    schedule.next_at, schedule.last_error = None, str(error)[:300]
+                    late = True
                 if not late:
                     started += run_now(schedule)
                 schedule.last_at = schedule.clock
-                plan(schedule, schedule.clock)
                 schedule.save(update_fields=["next_at", "last_at", "last_job", "last_error"])
     return started
 
@@ -91,6 +95,12 @@ def run_now(schedule: Schedule) -> bool:
     except Refused as refused:
         schedule.last_error = refused.message[:300]
         log.warning("schedule_refused", schedule=schedule.pk, code=refused.code)
+        return False
+    except (OperationalError, InterfaceError):
+        raise
+    except Exception as error:  # a source's own code: the other schedules must start all the same
+        schedule.last_error = described(error)[1][:300]
+        log.exception("schedule_failed", schedule=schedule.pk)
         return False
     schedule.last_job, schedule.last_error = created.job, ""
     return True
