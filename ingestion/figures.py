@@ -19,12 +19,13 @@ def percent(job: Job) -> int:
 
 
 def bar(job: Job) -> tuple[float, float]:
-    """Return the widths of the done and the failed part of a job's bar, in percent."""
-    if job.items_total:
-        done = 100.0 * (job.items_done + job.items_skipped) / job.items_total
-        return done, 100.0 * job.items_failed / job.items_total
-    done = 100.0 if job.state == State.COMPLETED else 100.0 * job.progress
-    return (0.0, done) if job.state == State.FAILED else (done, 0.0)
+    """Return the widths of the done and the failed part of a job's bar, in percent, as live.js draws them."""
+    progress = 100.0 if job.state in (State.COMPLETED, State.PARTIAL) else 100.0 * job.progress
+    ended = job.items_done + job.items_skipped + job.items_failed
+    if ended:
+        failed = progress * job.items_failed / ended
+        return progress - failed, failed
+    return (0.0, progress) if job.state == State.FAILED else (progress, 0.0)
 
 
 def duration(seconds: float | timedelta | None) -> str:
