@@ -134,7 +134,7 @@ class Imports(Source):
         """Call the job after the file."""
         upload = Upload.objects.filter(pk=p.file).first()
         name = upload.name if upload else ""
-        return f"Import {name}".strip(), name
+        return f"Import {name}".strip(), ""
 
     def review_url(self, job: Job) -> str:
         """Return the page that shows what there is to decide."""
