@@ -200,8 +200,8 @@ def _execute(found: str, imported: Import, columns: Columns) -> None:
         header=sql.Literal(header), code=sql.Literal(code), found=inner, pk=values["pk"]
     )
     with transaction.atomic(), connection.cursor() as cursor:
-        # Statistics know nothing of an import that was staged just now. Taking it for a single row, a nested loop
-        # would look for the pairs again at every row.
+        # Statistics know nothing of an import that was staged just now. Taking it for a single row, a nested
+        # loop would look for the pairs again at every row.
         cursor.execute("SET LOCAL enable_nestloop = off")
         cursor.execute(query.as_string(cursor.connection))
 
