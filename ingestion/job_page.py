@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
+from uuid import UUID
 
 from django.db import connection
 from django.db.models import Count, Max, Min, Q, QuerySet
@@ -14,7 +15,7 @@ from django.utils.dateparse import parse_datetime
 
 from ingestion import figures, serializers, source, words
 from ingestion.access import can_act, visible_jobs
-from ingestion.models import FINAL, ItemState, Job, JobItem, State
+from ingestion.models import FINAL, ItemState, Job, JobItem, State, Upload
 from notifications.models import Follow
 
 MAX_CHIPS = 60
@@ -25,6 +26,7 @@ MAX_GROUPS = 20
 STRIP_BLOCKS = 100
 MAX_STRIP = 100_000  # items; above this the strip costs more than it says
 EARLIER = 5
+MAX_PARAM = 300  # characters of one param in the details
 
 FAILED = (ItemState.FAILED, ItemState.QUARANTINED)
 
@@ -169,18 +171,41 @@ def items(job: Job, query: Mapping[str, str]) -> dict[str, Any]:
         if (count := _count(job, name)) or name in ("all", chosen)
     ]
     shown = ITEM_FILTERS[chosen][1]
+    names = _step_names(job)
     result: dict[str, Any] = {
         "filters": filters,
+        "step_names": names,
         "chosen": chosen,
         "any": bool(some),
         "many": len(some) > MAX_CHIPS,
     }
     if len(some) <= MAX_CHIPS:
-        result["chips"] = [item for item in some if not shown or item.state in shown]
+        result["chips"] = _chips(job, [item for item in some if not shown or item.state in shown], names)
         result["failures"] = [item for item in some if item.state in FAILED][:GROUPS_FROM]
         return result
     result["strip"] = strip(job) if len(some) > MAX_CHIPS and job.items_total <= MAX_STRIP else []
     return result | _table(job, rows, chosen, query)
+
+
+def _step_names(job: Job) -> dict[str, str]:
+    """Return what the steps with items are called, in their order; nothing where only one has any."""
+    order = {step.name: n for n, step in enumerate(getattr(source.find(job.source), "steps", []))}
+    named = {name: step.get("label") or name for name, step in job.steps.items() if step.get("total")}
+    if len(named) < 2:
+        return {}
+    return {name: named[name] for name in sorted(named, key=lambda name: order.get(name, len(order)))}
+
+
+def _chips(job: Job, found: list[JobItem], names: Mapping[str, str]) -> list[tuple[str, list[JobItem]]]:
+    """Return the items by step: (what the step is called, its items)."""
+    for item in found:
+        if job.state in FINAL and item.state == ItemState.RUNNING:
+            item.state = ItemState.PENDING  # nobody works on what a job left behind
+    if not names:
+        return [("", found)] if found else []
+    names = {**names, **{item.step: item.step for item in found if item.step not in names}}
+    groups = ((label, [item for item in found if item.step == name]) for name, label in names.items())
+    return [(label, of_step) for label, of_step in groups if of_step]
 
 
 def _table(job: Job, rows: QuerySet[JobItem], chosen: str, query: Mapping[str, str]) -> dict[str, Any]:
@@ -294,9 +319,27 @@ def side(job: Job, user: Any) -> dict[str, Any]:
         "worker": attempt or "",
         "related": related[:EARLIER],
         "follows": Follow.objects.filter(user=user, about=job.stream).exists(),
-        "shown_params": job.params if job.owner_id == user.pk or user.is_staff else {},
+        "shown_params": _shown_params(job) if job.owner_id == user.pk or user.is_staff else {},
         "waited": job.started_at - job.created_at if job.started_at else None,
     }
+
+
+def _shown_params(job: Job) -> dict[str, str]:
+    """Return what the job was asked for in words: files by name, lists in a line, nothing that is empty."""
+    kind = source.find(job.source)
+    given = {name: value for name, value in job.params.items() if value not in (None, "", [], {})}
+    ids = {name: given[name] for name in (source.upload_fields(kind.params) if kind else []) if name in given}
+    files = dict(Upload.objects.filter(pk__in=ids.values()).values_list("pk", "name")) if ids else {}
+    shown = {}
+    for name, value in given.items():
+        if name in ids:
+            shown[name] = files.get(UUID(str(value)), "No longer kept")
+        elif isinstance(value, bool):
+            shown[name] = "Yes" if value else "No"
+        else:
+            text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+            shown[name] = text if len(text) <= MAX_PARAM else text[: MAX_PARAM - 1] + "…"
+    return shown
 
 
 def context(job: Job, user: Any, query: Mapping[str, str]) -> dict[str, Any]:

@@ -74,6 +74,7 @@ def items(of: Job, states: dict[str, int], **values: Any) -> None:
             n = len(rows)
             bad = {"error_code": "broken_box", "error": "The box is broken."} if state == "failed" else {}
             fields = {
+                "step": "fill",
                 "key": f"k{n:04}",
                 "label": f"Box {n:04}",
                 "ordinal": n,
@@ -81,7 +82,7 @@ def items(of: Job, states: dict[str, int], **values: Any) -> None:
                 **bad,
                 **values,
             }
-            rows.append(JobItem(job=of, step="fill", **fields))
+            rows.append(JobItem(job=of, **fields))
     JobItem.objects.bulk_create(rows)
     failed = states.get("failed", 0) + states.get("quarantined", 0)
     Job.objects.filter(pk=of.pk).update(

@@ -167,6 +167,41 @@ def test_never_more_than_60_chips_or_25_rows(html_of, alice, count, chips, table
     assert html.count('<tr id="item-') == table_rows
 
 
+def test_items_of_two_steps_are_told_apart(html_of, alice):
+    both = rows.steps(look="completed", fill="running")
+    for step in both.values():
+        step["total"] = 3
+    job = rows.job(alice, "running", steps=both)
+    rows.items(job, {"done": 3}, step="look")
+    rows.items(job, {"done": 1, "pending": 2})
+    html = html_of(job)
+    assert re.findall(r"<h3[^>]*>([^<]*)</h3>", html)[:2] == ["Look around", "Fill the shelf"]
+    assert [part.count('class="chip"') for part in html.split('class="chips"')[1:]] == [3, 3]
+    rows.items(job, {"failed": 60}, step="tidy")
+    assert '<span class="sub">Tidy up</span>' in html_of(job, "?items=failed")
+
+
+def test_nothing_is_shown_as_running_in_a_job_that_ended(html_of, alice):
+    job = rows.job(alice, "cancelled")
+    rows.items(job, {"done": 1, "running": 1})
+    assert 'class="chip" data-status="running"' not in html_of(job)
+
+
+@pytest.mark.parametrize(
+    ("state", "progress", "items", "widths"),
+    [
+        ("running", 0.5, {"done": 20}, (50.0, 0.0)),  # all items of the first of two steps
+        ("running", 0.5, {"done": 15, "failed": 5, "pending": 20}, (37.5, 12.5)),
+        ("completed", 1.0, {"done": 20}, (100.0, 0.0)),
+        ("failed", 0.25, {}, (0.0, 25.0)),
+    ],
+)
+def test_the_bar_is_as_long_as_the_percentage_says(alice, state, progress, items, widths):
+    job = rows.job(alice, state, progress=progress)
+    rows.items(job, items)
+    assert figures.bar(job) == widths
+
+
 def test_the_table_pages_through_all_items_once(html_of, alice):
     job = rows.job(alice, "partial")
     rows.items(job, {"done": 40, "failed": 30})
@@ -268,6 +303,20 @@ def test_params_are_shown_to_the_owner_only(client: Client, html_of, alice, bob)
     inbox.follow(bob, job.stream)
     client.force_login(bob)
     assert "hidden thing" not in client.get(job.get_absolute_url()).content.decode()
+
+
+def test_params_are_shown_in_words(client: Client, alice):
+    from tests.imports.conftest import store
+
+    file = store(alice, "tax_ident,name\n1,A\n", "units.csv")
+    job = rows.job(
+        alice, "completed", source="imports", params={"file": file, "review": "auto", "columns": []}
+    )
+    client.force_login(alice)
+    html = client.get(job.get_absolute_url()).content.decode()
+    assert "<dt>File</dt><dd>units.csv</dd>" in html
+    assert "<dt>Review</dt><dd>auto</dd>" in html
+    assert "Columns" not in html
 
 
 def test_it_costs_the_same_with_many_items(client: Client, alice, django_assert_max_num_queries):
