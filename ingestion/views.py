@@ -15,8 +15,8 @@ from django.views.decorators.http import require_GET, require_POST, require_safe
 from config.problems import PROBLEMS, Problem
 from ingestion import downloads, home_page, job_page, lifecycle, lists, serializers, source, uploads
 from ingestion.access import can_act, visible_jobs
-from ingestion.forms import AnswerForm, StartForm, source_form
 from ingestion.admission import Refused
+from ingestion.forms import AnswerForm, StartForm, source_form
 from ingestion.models import Job, State
 from notifications import inbox
 
