@@ -101,7 +101,8 @@ const whole = new Intl.NumberFormat("en-GB", { maximumFractionDigits: 1 });
 
 function rateText(rate) {
   if (!rate || rate <= 0) return "";
-  return rate >= 1 ? `${whole.format(rate)}/min` : `1 every ${Math.round(1 / rate)} min`;
+  if (rate < 1) return `1 every ${Math.round(1 / rate)} min`;
+  return rate < 10 ? `${rate.toFixed(1)}/min` : `${whole.format(Math.round(rate))}/min`;
 }
 
 function etaText(seconds) {
