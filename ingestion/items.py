@@ -12,6 +12,7 @@ from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+import psycopg
 from django.db import DatabaseError, InterfaceError, OperationalError, connection, connections, transaction
 from django.db.models import F
 from django.utils import timezone
@@ -260,7 +261,8 @@ class Item:
         run.raise_versions()
         hit("item.before_fence")
         count = "items_skipped" if self.skipped else "items_done"
-        with connection.cursor() as cursor:
+        # Prepared: planning two UPDATEs anew would cost every item more than making them.
+        with connection.wrap_database_errors, psycopg.Cursor(connection.connection) as cursor:
             cursor.execute(
                 f"""
                 WITH fence AS (
@@ -288,6 +290,7 @@ class Item:
                     self.started_at,
                     self.row,
                 ],
+                prepare=True,
             )
             row = cursor.fetchone()
         run.held(row)

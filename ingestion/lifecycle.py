@@ -451,9 +451,6 @@ def delete(job: Job, by: Any) -> None:
     log.info("job_deleted", job=str(job.pk), by=getattr(by, "pk", None))
 
 
-# ---- the keeper's moves -----------------------------------------------------------------------------------
-
-
 def make_due(limit: int = 1000) -> int:
     """Turn pending rows whose time has come (retry, schedule) into queued ones. Return how many."""
     due = Q(state=State.PENDING, pending_reason__in=(PendingReason.RETRY, PendingReason.SCHEDULE))
@@ -561,6 +558,8 @@ def _end(
     final = {"finished_at": ClockTimestamp(), "run_after": None, "rate": None}
     if not _leave(job, to, note, {**columns, **final}, figures, outcome=outcome or to, traceback=traceback):
         return False
+    if job.attempt > 1:  # an item that was written down as running, after a crash, runs no more
+        job.items.filter(state=ItemState.RUNNING).update(state=ItemState.PENDING, version=job.version)
     source = find(job.source)
     if source is not None and type(source).ended is not Source.ended:
         job.refresh_from_db()

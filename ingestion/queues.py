@@ -231,13 +231,13 @@ class LightWorker(_Tolerant, SimpleWorker):
         if not self.is_ours(job):
             return self.drop(job)
         self.token = uuid4()
-        connections.close_all()
+        connections.close_all()  # the sessions of a job carry its token, so that they can be ended
         os.environ["PGAPPNAME"] = f"hw:{self.token}"
         try:
             with contextlib.suppress(redis.RedisError):
                 super().execute_job(job, queue)
         finally:
-            os.environ.pop("PGAPPNAME", None)
+            del os.environ["PGAPPNAME"]
             connections.close_all()
             self.token = None
 

@@ -241,3 +241,11 @@ def test_what_does_not_fit_is_refused_and_nothing_is_written(
         lifecycle.create(kind, params, owner=alice)
     assert refused.value.code == code
     assert not Job.objects.exists()
+
+
+def test_no_item_runs_in_a_job_that_has_ended(alice: User) -> None:
+    job = started(alice)
+    Job.objects.filter(pk=job.pk).update(items_total=1, attempt=2)
+    JobItem.objects.create(job=job, step="fill", key="k", ordinal=0, state="running", crashes=1)
+    lifecycle.stop(job.pk, job.lease_token)
+    assert job.items.get().state == "pending"

@@ -263,7 +263,7 @@ function refetch(root) {
       if (now && Number(now.dataset.version ?? Infinity) >= version) shapes.set(now, shape);
     }
     watch();
-    if (now?.dataset.live) paintSoon(now.dataset.live);
+    if (now?.dataset.live) paint(now.dataset.live); // at once: the fragment may be older than what was shown
   };
   swapped?.then(done, done);
 }
