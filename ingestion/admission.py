@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from django.db import IntegrityError
 from django.db.models import Q, QuerySet
 from pydantic import ValidationError
 
@@ -135,3 +136,8 @@ def inherit(job: Job, rows: QuerySet[JobItem]) -> None:
         items_skipped=count[ItemState.SKIPPED],
         items_failed=count[ItemState.FAILED] + count[ItemState.QUARANTINED],
     )
+
+
+def constraint_of(error: IntegrityError) -> str:
+    """Return the name of the constraint that was violated, or an empty text."""
+    return getattr(getattr(error.__cause__, "diag", None), "constraint_name", None) or ""

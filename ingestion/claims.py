@@ -97,7 +97,7 @@ def positions(queue: str) -> list[tuple[UUID, str, str]]:
 
 
 def _facts(queue: str) -> dict[str, Any]:
-    sources = [source for source in registry().values() if source.queue == queue]
+    sources = list(registry().values())  # all: a job stays in the queue it was made for
     return {
         "queue": queue,
         "ageing": AGEING_SECONDS,

@@ -91,7 +91,9 @@ class Worklist:
             JobItem.objects.bulk_create(new, batch_size=CHUNK, ignore_conflicts=True)
             JobItem.objects.filter(pk__in=gone).update(state=ItemState.SKIPPED, error="No longer listed.")
             self.run.fence(
-                "items_total = items_total + %s, items_skipped = items_skipped + %s,", [len(new), len(gone)]
+                "items_total = items_total + %s, items_skipped = items_skipped + %s,",
+                [len(new), len(gone)],
+                progress=False,
             )
         rows = self.rows() if new else rows
         self.step.total = len(rows)
@@ -139,7 +141,7 @@ class Worklist:
                 self._touch_lease()
 
     def _touch_lease(self) -> None:
-        held = Job.objects.filter(pk=self.run.id, lease_token=self.run.token).exists()
+        held = Job.objects.select_for_update().filter(pk=self.run.id, lease_token=self.run.token).first()
         if not held:
             raise Fenced
 
@@ -152,7 +154,7 @@ class Worklist:
         hit("item.before_failure")
         with transaction.atomic():
             version = self.run.fence("items_failed = items_failed + 1,")
-            JobItem.objects.filter(pk=item.row, state__in=OPEN_ITEM).update(
+            written = JobItem.objects.filter(pk=item.row, state__in=OPEN_ITEM).update(
                 state=ItemState.FAILED,
                 error_code=code[:50],
                 error=text[:500],
@@ -161,6 +163,8 @@ class Worklist:
                 finished_at=timezone.now(),
                 version=version,
             )
+            if not written:  # somebody else settled it; our count must not stand beside theirs
+                raise Fenced
         self.step.finished += 1
         self.run.notes.append(
             Note("item_failed", f"{item.label}: {text}", Level.ERROR, {"key": item.key, "code": code})
@@ -294,7 +298,7 @@ class Item:
             )
             row = cursor.fetchone()
         run.held(row)
-        if row[2] != 1:
+        if row is None or row[2] != 1:
             raise Fenced  # it was done by somebody else: our effects must not stand beside theirs
 
     def _was_done(self) -> bool:

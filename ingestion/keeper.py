@@ -147,7 +147,7 @@ class Keeper:
         """Write each waiting job's place where it changed."""
         for queue in QUEUES:
             for job_id, reason, words in claims.positions(queue):
-                rows = Job.objects.filter(pk=job_id, state=State.PENDING).exclude(
+                rows = Job.objects.filter(pk=job_id, state=State.PENDING, run_after=None).exclude(
                     pending_reason=reason, message=words
                 )
                 if rows.update(pending_reason=reason, message=words, version=F("version") + 1):
@@ -161,12 +161,13 @@ class Keeper:
                 queues.wake(queue, ready)
 
     def prune(self) -> None:
-        """Delete what has been kept long enough, once an hour."""
+        """Delete what has been kept long enough, once an hour, batch by batch."""
         if time.monotonic() - self._last_prune < 3600:
             return
-        self._last_prune = time.monotonic()
         Process.objects.filter(beat_at__lt=Now() - FORGET_PROCESS_AFTER).delete()
-        retention.prune()
+        # One batch a tick: a long prune would look like an outage of ours.
+        if max(retention.prune(batches=1).values()) < retention.BATCH:
+            self._last_prune = time.monotonic()
 
 
 def end_sessions(token: UUID) -> int:

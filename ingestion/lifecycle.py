@@ -8,7 +8,7 @@ somebody was first, which is normal. Lock order: queue, objects, job, dependants
 import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from functools import wraps
+from functools import partial, wraps
 from typing import Any, Concatenate, ParamSpec
 from uuid import UUID
 
@@ -24,6 +24,7 @@ from ingestion.admission import (
     Refused,
     check_capacity,
     check_depth,
+    constraint_of,
     inherit,
     invalid,
     take_uploads,
@@ -46,7 +47,7 @@ from ingestion.models import (
     Priority,
     State,
 )
-from ingestion.outcomes import LEVEL_OF, judge, sentence
+from ingestion.outcomes import LEVEL_OF, by_whom, cancelled_note, judge, sentence
 from ingestion.settings import LEASE
 from ingestion.source import Outcome, Source, SourceError, SourceParams, find
 from notifications import inbox
@@ -122,8 +123,9 @@ def retry(job: Job, by: Any, *, keys: Sequence[str] | None = None, error_code: s
         chosen &= Q(error_code=error_code)
     if (keys is not None or error_code is not None) and not parent.items.filter(chosen).exists():
         raise Refused("nothing_to_retry", "There is nothing to retry.")
+    again = set(parent.items.filter(chosen).values_list("step", flat=True))
     steps = {
-        name: step if step.get("state") == "completed" else {**step, **_BLANK_STEP}
+        name: step if step["state"] == "completed" and name not in again else {**step, **_BLANK_STEP}
         for name, step in parent.steps.items()
     }
     child = Job(
@@ -169,14 +171,12 @@ def _insert(
                 record(job.pk, [Note("created", f"{job.title} was asked for")], 1)
                 if job.retry_of_id:
                     _announce_child(job.retry_of_id, job)
-                if parents:
-                    _unblock([job.pk])
-                _tell(job)
+                _tell(job, *_unblock([job.pk] if parents else []))
                 hit("job.create.before_commit")
         except IntegrityError as error:
-            if _constraint(error) not in ("job_one_open_per_key", "job_one_open_retry"):
+            if constraint_of(error) not in ("job_one_open_per_key", "job_one_open_retry"):
                 raise
-            joined = _join(job, _constraint(error))
+            joined = _join(job, constraint_of(error))
             if joined is not None:
                 return Created(joined, created=False)
             continue
@@ -289,14 +289,14 @@ def fail(job: Job, error: Mapping[str, str], figures: Figures | None = None, tra
 @_holding
 def stop(job: Job, figures: Figures | None = None) -> bool:
     """End a running job as cancelled: its attempt obeyed, or was ended."""
-    return _end(job, State.CANCELLED, _cancelled_note(job), {}, figures)
+    return _end(job, State.CANCELLED, cancelled_note(job), {}, figures)
 
 
 @_holding
 def wait(job: Job, kind: str, text: str, figures: Figures | None = None) -> bool:
     """End an attempt until a person has answered."""
     if job.cancel_requested_at is not None:
-        return _end(job, State.CANCELLED, _cancelled_note(job), {}, figures)
+        return _end(job, State.CANCELLED, cancelled_note(job), {}, figures)
     since = read_clock().isoformat()
     columns = {"waiting_for": {"kind": kind, "since": since, "text": text}, "message": text[:300]}
     note = Note("waiting", text, Level.WARNING, {"kind": kind})
@@ -350,7 +350,7 @@ def rescue(job_id: UUID, token: UUID, *, crashed: bool, expired: bool = True) ->
         if job is None:
             return False
         if job.cancel_requested_at is not None:
-            return _end(job, State.CANCELLED, _cancelled_note(job), {}, None, outcome="lost")
+            return _end(job, State.CANCELLED, cancelled_note(job), {}, None, outcome="lost")
         if not crashed:
             note = Note("rescued", "The worker was lost; starting again", Level.WARNING)
             return _requeue(job, note, None, outcome="lost")
@@ -392,19 +392,21 @@ def cancel(job: Job, by: Any) -> Job:
             raise Refused("not_found", "Not found.")
         if current.is_final:
             raise Refused("already_finished", "This job has already finished.")
-        heirs = inbox.followers(current.stream) - {current.owner_id}
+        source = find(current.source)  # who merely follows somebody's own job has not asked for its work
+        shared = source is not None and source.shared
+        heirs = inbox.followers(current.stream) - {current.owner_id} if shared else set()
         if by is not None and by.pk == current.owner_id and heirs:
             return _leave_to(current, min(heirs), by)
         if current.state == State.RUNNING:
             if current.cancel_requested_at is None:
                 _change(
                     current,
-                    [Note("cancel_requested", _by("Cancelling, asked for by", by))],
+                    [Note("cancel_requested", by_whom("Cancelling, asked for by", by))],
                     cancel_requested_at=ClockTimestamp(),
                     cancel_requested_by=by,
                 )
         else:
-            note = Note("cancelled", _by("Cancelled by", by), Level.WARNING)
+            note = Note("cancelled", by_whom("Cancelled by", by), Level.WARNING)
             _end(current, State.CANCELLED, note, {"cancel_requested_by": by}, None)
     return Job.objects.get(pk=job.pk)
 
@@ -446,7 +448,8 @@ def delete(job: Job, by: Any) -> None:
             raise Refused("not_finished", "This job has not finished yet.")
         name, owner, version = current.stream, current.owner_id, current.version
         current.delete()
-        inbox.touch([owner] if owner else [], name)
+        inbox.touch([owner] if owner else [], [name])
+        inbox.forget([name])
         publish(name, version + 1)
     log.info("job_deleted", job=str(job.pk), by=getattr(by, "pk", None))
 
@@ -479,7 +482,7 @@ def unblock(limit: int = 1000) -> int:
     )
     for pk in ids:
         with transaction.atomic():
-            _unblock([pk])
+            _tell(*_unblock([pk]))
     return len(ids)
 
 
@@ -492,8 +495,6 @@ def note_stall(job_id: UUID, token: UUID, minutes: int) -> bool:
         _change(job, [Note("stalled", f"No progress for {minutes} minutes", Level.WARNING)])
     return True
 
-
-# ---- inside -----------------------------------------------------------------------------------------------
 
 _READY = (PendingReason.QUEUE, PendingReason.SLOT)
 _BLANK_STEP = {"state": "pending", "started_at": None, "finished_at": None, "done": 0, "total": None}
@@ -546,6 +547,14 @@ def _leave(
 
 
 def _end(
+    job: Job, to: State, note: Note, columns: Mapping[str, Any], figures: Figures | None, **attempt: str
+) -> bool:
+    ended = _finalise(job, to, note, columns, figures, **attempt)
+    _tell(*ended)
+    return bool(ended)
+
+
+def _finalise(
     job: Job,
     to: State,
     note: Note,
@@ -554,10 +563,11 @@ def _end(
     *,
     outcome: str = "",
     traceback: str = "",
-) -> bool:
+) -> list[Job]:
+    """End a job and what that means for its dependants; return the jobs that moved, for `_tell`."""
     final = {"finished_at": ClockTimestamp(), "run_after": None, "rate": None}
     if not _leave(job, to, note, {**columns, **final}, figures, outcome=outcome or to, traceback=traceback):
-        return False
+        return []
     if job.attempt > 1:  # an item that was written down as running, after a crash, runs no more
         job.items.filter(state=ItemState.RUNNING).update(state=ItemState.PENDING, version=job.version)
     source = find(job.source)
@@ -568,18 +578,14 @@ def _end(
                 source.ended(job)
         except Exception:
             log.exception("source_ended_failed", job=str(job.pk), source=job.source)
-    _unblock(JobNeed.objects.filter(parent=job).values_list("job", flat=True))
-    _tell(job)
     _wake_after_commit(job.queue)
-    return True
+    return [job, *_unblock(JobNeed.objects.filter(parent=job).values_list("job", flat=True))]
 
 
-def _fail(
-    job: Job, error: Mapping[str, str], figures: Figures | None, *, outcome: str = "", traceback: str = ""
-) -> bool:
+def _fail(job: Job, error: Mapping[str, str], figures: Figures | None, **attempt: str) -> bool:
     note = Note("failed", error["text"], Level.ERROR)
     columns = {"error": dict(error), "message": error["text"][:300]}
-    return _end(job, State.FAILED, note, columns, figures, outcome=outcome, traceback=traceback)
+    return _end(job, State.FAILED, note, columns, figures, **attempt)
 
 
 def _requeue(
@@ -594,7 +600,7 @@ def _requeue(
     traceback: str = "",
 ) -> bool:
     if job.cancel_requested_at is not None:
-        return _end(job, State.CANCELLED, _cancelled_note(job), {}, figures, outcome=outcome)
+        return _end(job, State.CANCELLED, cancelled_note(job), {}, figures, outcome=outcome)
     later = {
         "pending_reason": reason if not after or reason != PendingReason.QUEUE else PendingReason.RETRY,
         "run_after": ClockTimestamp() + after if after else None,
@@ -608,25 +614,30 @@ def _requeue(
 
 def _leave_to(job: Job, heir: int, by: Any) -> Job:
     inbox.unfollow(heir, job.stream)
-    _change(job, [Note("left", _by("Left to the others by", by))], owner_id=heir)
+    _change(job, [Note("left", by_whom("Left to the others by", by))], owner_id=heir)
     inbox.touch([by.pk])
     return Job.objects.get(pk=job.pk)
 
 
 def _change(job: Job, notes: list[Note], **columns: Any) -> None:
     """Write columns of a row that is locked here and stays in its state."""
+    _amend(job, notes, **columns)
+    _tell(job)
+
+
+def _amend(job: Job, notes: list[Note], **columns: Any) -> None:
     first = job.version + 1
     Job.objects.filter(pk=job.pk).update(version=F("version") + max(1, len(notes)), **columns)
     job.refresh_from_db()
     record(job.pk, notes, first)
-    _tell(job)
 
 
-def _unblock(ids: Iterable[UUID]) -> None:
-    """Move those of the locked dependants whose needs are met, cancel those whose needs failed."""
+def _unblock(ids: Iterable[UUID]) -> list[Job]:
+    """Move dependants whose needs are met, cancel those whose needs failed; return them, for `_tell`."""
+    moved: list[Job] = []
     ids = sorted(ids)
     if not ids:
-        return
+        return moved
     # Locked first, looked at in a new statement: two parents ending together would each see the other open.
     locked = list(
         Job.objects.select_for_update()
@@ -639,10 +650,12 @@ def _unblock(ids: Iterable[UUID]) -> None:
         if bad is not None:
             text = f"“{bad}” did not end well, and this job needs it."
             columns = {"error": {"code": "dependency_failed", "text": text}, "message": text[:300]}
-            _end(job, State.CANCELLED, Note("cancelled", text, Level.WARNING), columns, None)
+            moved += _finalise(job, State.CANCELLED, Note("cancelled", text, Level.WARNING), columns, None)
         elif all(state in FINAL for state, _, _ in needs):
             reason = PendingReason.SCHEDULE if job.run_after else PendingReason.QUEUE
-            _change(job, [Note("unblocked", "What it needed is done")], pending_reason=reason)
+            _amend(job, [Note("unblocked", "What it needed is done")], pending_reason=reason)
+            moved.append(job)
+    return moved
 
 
 def _unmet(state: str, strict: bool) -> bool:
@@ -655,12 +668,13 @@ def _close_attempt(job: Job, outcome: str, traceback: str) -> None:
     )
 
 
-def _tell(job: Job) -> None:
-    """Move the streams of the job and of the people it concerns, and wake a worker for a job that is due."""
-    inbox.touch([job.owner_id] if job.owner_id else [], job.stream)
-    publish(job.stream, job.version, urgent=True)
-    if job.state == State.PENDING and job.pending_reason in ACTIVE_REASONS and job.run_after is None:
-        transaction.on_commit(lambda: queues.wake(job.queue), robust=True)
+def _tell(*jobs: Job) -> None:
+    """Move the streams of jobs and of their people: last in a transaction, inbox rows ascending."""
+    inbox.touch([job.owner_id for job in jobs if job.owner_id], [job.stream for job in jobs])
+    for job in jobs:
+        publish(job.stream, job.version, urgent=True)
+        if job.state == State.PENDING and job.pending_reason in ACTIVE_REASONS and job.run_after is None:
+            transaction.on_commit(partial(queues.wake, job.queue), robust=True)
 
 
 def _wake_after_commit(queue: str) -> None:
@@ -677,15 +691,3 @@ def _answered(job: Job) -> Refused:
         who, when = job.answer["by"], job.answer["at"]
         return Refused("already_answered", f"Already answered ({job.answer['answer']}) by {who} at {when}.")
     return Refused("not_waiting", "This job does not wait for an answer.")
-
-
-def _cancelled_note(job: Job) -> Note:
-    return Note("cancelled", _by("Cancelled by", job.cancel_requested_by), Level.WARNING)
-
-
-def _by(what: str, user: Any) -> str:
-    return f"{what} {user.get_username() if user is not None else 'the system'}"
-
-
-def _constraint(error: IntegrityError) -> str:
-    return getattr(getattr(error.__cause__, "diag", None), "constraint_name", None) or ""

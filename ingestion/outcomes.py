@@ -1,5 +1,8 @@
 """How a job whose code returned has ended: judged by what became of its items."""
 
+from typing import Any
+
+from ingestion.history import Note
 from ingestion.models import ItemState, Job, Level, State
 
 LEVEL_OF = {
@@ -30,3 +33,13 @@ def sentence(job: Job, state: State) -> str:
     if state == State.COMPLETED:
         return "Done" if not job.items_total else f"Done: {job.items_done:,} of {job.items_total:,}"
     return f"{job.items_failed:,} of {job.items_total:,} failed"
+
+
+def cancelled_note(job: Job) -> Note:
+    """Return the event of a cancel that was asked for."""
+    return Note("cancelled", by_whom("Cancelled by", job.cancel_requested_by), Level.WARNING)
+
+
+def by_whom(what: str, user: Any) -> str:
+    """Add who it was to what was done."""
+    return f"{what} {user.get_username() if user is not None else 'the system'}"

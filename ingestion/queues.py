@@ -205,6 +205,10 @@ class HeadwayWorker(_Tolerant, Worker):
         self._horse_status = status
         return pid, status, usage
 
+    def kill_horse(self, sig: signal.Signals = signal.SIGKILL) -> None:
+        if self.horse_pid:  # 0 would be our own process group
+            super().kill_horse(sig)
+
     def setup_work_horse_signals(self) -> None:
         """SIGTERM asks the running attempt to give its job back; SIGINT from the terminal is the parent's."""
         signal.signal(signal.SIGINT, signal.SIG_IGN)

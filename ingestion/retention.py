@@ -11,7 +11,7 @@ from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 
 from ingestion.models import FINAL, IdempotencyKey, Job, JobAttempt, JobEvent, Upload
-from notifications.models import Follow
+from notifications import inbox
 
 BATCH = 1000
 STATE_EVENTS = (
@@ -90,7 +90,7 @@ def _drop_files(uploads: QuerySet[Upload]) -> None:
 
 
 def _drop_follows(jobs: QuerySet[Job]) -> None:
-    Follow.objects.filter(about__in=[f"job:{pk}" for pk in jobs.values_list("pk", flat=True)]).delete()
+    inbox.forget(f"job:{pk}" for pk in jobs.values_list("pk", flat=True))
 
 
 def _forget_tracebacks(attempts: QuerySet[JobAttempt]) -> None:

@@ -67,9 +67,9 @@ class Run:
         handle.enter()
         self.message = message or handle.label
         yield handle
-        handle.leave()
         hit("step.before_end")
-        self._write({"steps": self.steps_json()}, ["steps"])
+        new = handle.leave()
+        self._write({"steps": self.steps_json()}, ["steps"], progress=new)
 
     def once(self, name: str, make: Callable[[], T]) -> T:
         """Return what `make` returned the first time, in whatever attempt that was. It must be JSON.
@@ -94,7 +94,7 @@ class Run:
         """Say what the job is about: a row that is a stream, or a stream's name."""
         self._outside_item("about")
         values = {"object": obj if isinstance(obj, str) else obj.stream}
-        self._write(values | ({"subject": subject[:200]} if subject else {}), [])
+        self._write(values | ({"subject": subject[:200]} if subject else {}), [], progress=False)
 
     def changed(self, obj: Any) -> None:
         """Raise the version of a row that open pages watch; inside an item it commits with the item."""
@@ -153,14 +153,15 @@ class Run:
             return done, None
         return done, sum((step.total or 0) - step.count() for step in active)
 
-    def fence(self, columns: str = "", values: Iterable[Any] = ()) -> int:
+    def fence(self, columns: str = "", values: Iterable[Any] = (), *, progress: bool = True) -> int:
         """Prove in the current transaction that the lease is ours; return the job's new version.
 
         It locks the job's row, so it comes last: taken first, a slow item would block the reporter.
+        progress: something finished that was not finished before, so the count of crashes begins anew.
         """
         with connection.cursor() as cursor:
             cursor.execute(
-                f"UPDATE ingestion_job SET version = version + 1, crashes = 0, {columns}"  # nosec B608  # our own words
+                f"UPDATE ingestion_job SET version = version + 1, {'crashes = 0, ' * progress}{columns}"  # nosec B608  # our own words
                 " progress_at = clock_timestamp(),"
                 " lease_until = clock_timestamp() + make_interval(secs => %s)"
                 " WHERE id = %s AND lease_token = %s AND state = 'running'"
@@ -193,11 +194,11 @@ class Run:
             self.interrupt = Cancelled
         return int(row[0])
 
-    def _write(self, columns: Mapping[str, Any], json_columns: list[str]) -> None:
+    def _write(self, columns: Mapping[str, Any], json_columns: list[str], *, progress: bool = True) -> None:
         sets = "".join(f"{name} = %s, " for name in columns)
         values = [json.dumps(value) if name in json_columns else value for name, value in columns.items()]
         with transaction.atomic():
-            version = self.fence(sets, values)
+            version = self.fence(sets, values, progress=progress)
             publish(f"job:{self.id}", version)
 
     def forget_changes(self) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeVar
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, create_model
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
 if TYPE_CHECKING:
     from ingestion.run import Run
@@ -125,6 +125,14 @@ class Source:
     def limit_key_of(self, p: Any) -> str:
         """Return the key whose jobs share `key_limit` slots, or an empty text."""
         return self.limit_key.format(**_plain(p)) if self.limit_key else ""
+
+    def stored_params(self, params: Mapping[str, Any]) -> Any:
+        """Return the params of a job that was made earlier. Raises SourceError when they no longer fit."""
+        try:
+            return self.params.model_validate(params)
+        except ValidationError as error:
+            text = f"The parameters no longer fit this source: {error.errors()[0]['msg']}"
+            raise SourceError("validation_failed", text) from error
 
     def can_start(self, user: Any, p: Any) -> None:
         """Raise SourceError when this user may not start this job. Uploads are checked by the engine."""

@@ -37,10 +37,12 @@ class StepHandle:
             self.state, self.finished_at = "running", None
         self.started_at = self.started_at or timezone.now().isoformat()
 
-    def leave(self) -> None:
-        """Mark the step as completed."""
+    def leave(self) -> bool:
+        """Mark the step as completed; return whether it was not so before."""
+        new = self.state != "completed"
         self.finished, self._counter = self.count(), None
         self.state, self.finished_at = "completed", self.finished_at or timezone.now().isoformat()
+        return new
 
     def message(self, text: str) -> None:
         """Say what happens now."""

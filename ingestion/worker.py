@@ -11,7 +11,6 @@ from uuid import UUID
 
 import structlog
 from django.db import DatabaseError, InterfaceError, connection
-from pydantic import ValidationError
 
 from ingestion import lifecycle, queues
 from ingestion.failpoints import hit
@@ -67,7 +66,7 @@ def attempt(run: Run, source: Source, params: dict[str, Any]) -> Callable[[Figur
     job_id, token = run.id, run.token
     try:
         run.checkpoint()
-        result = source.run(run, source.params.model_validate(params)) or Outcome()
+        result = source.run(run, source.stored_params(params)) or Outcome()
         return lambda figures: lifecycle.finish(job_id, token, result, figures)
     except Waiting as waiting:
         kind, text = waiting.kind, waiting.text
@@ -79,11 +78,6 @@ def attempt(run: Run, source: Source, params: dict[str, Any]) -> Callable[[Figur
     except Fenced:
         log.info("fenced", job=str(job_id))
         return lambda figures: False
-    except ValidationError as error:
-        text = f"The parameters no longer fit this source: {error.errors()[0]['msg']}"
-        return lambda figures: lifecycle.fail(
-            job_id, token, {"code": "validation_failed", "text": text}, figures
-        )
     except Exception as error:
         return _failure(run, error)
 

@@ -10,26 +10,26 @@ from notifications.models import Follow, Inbox
 from realtime.publish import publish
 
 
-def touch(user_ids: Iterable[int], about: str = "") -> None:
-    """Move the streams of these users, and of the followers of `about`, by one in the current transaction.
+def touch(user_ids: Iterable[int], abouts: Iterable[str] = ()) -> None:
+    """Move the streams of these users, and of the followers of `abouts`, by one in the current transaction.
 
     Rows are locked in ascending user id, everywhere, so that two transactions cannot wait for each other.
     Users that are gone are left out.
     """
-    wanted = sorted(set(user_ids))
-    if not wanted and not about:
+    wanted, followed = sorted(set(user_ids)), sorted(set(abouts))
+    if not wanted and not followed:
         return
     with connection.cursor() as cursor:
         cursor.execute(
             f"""
             INSERT INTO {Inbox._meta.db_table} AS inbox (user_id, version)
             SELECT id, 1 FROM {get_user_model()._meta.db_table}
-            WHERE id = ANY(%s) OR id IN (SELECT user_id FROM {Follow._meta.db_table} WHERE about = %s)
+            WHERE id = ANY(%s) OR id IN (SELECT user_id FROM {Follow._meta.db_table} WHERE about = ANY(%s))
             ORDER BY id FOR KEY SHARE
             ON CONFLICT (user_id) DO UPDATE SET version = inbox.version + 1
             RETURNING user_id, version
             """,  # table names of our own models  # nosec B608
-            [wanted, about],
+            [wanted, followed],
         )
         moved = cursor.fetchall()
     for user_id, version in moved:
@@ -44,6 +44,11 @@ def follow(user: Any, about: str) -> None:
 def unfollow(user: Any, about: str) -> None:
     """Let `user` hear no more about `about`."""
     Follow.objects.filter(user=user, about=about).delete()
+
+
+def forget(abouts: Iterable[str]) -> None:
+    """Let nobody follow what is gone."""
+    Follow.objects.filter(about__in=list(abouts)).delete()
 
 
 def followers(about: str) -> set[int]:

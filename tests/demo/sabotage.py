@@ -30,7 +30,7 @@ def _no_fence() -> None:
     from ingestion import items, reporter, run
     from ingestion.models import Job, JobItem
 
-    def fence(self: Any, columns: str = "", values: Any = ()) -> int:
+    def fence(self: Any, columns: str = "", values: Any = (), *, progress: bool = True) -> int:
         with connection.cursor() as cursor:
             cursor.execute(
                 f"UPDATE ingestion_job SET {columns} version = version + 1 WHERE id = %s", [*values, self.id]

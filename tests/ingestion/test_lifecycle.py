@@ -9,7 +9,7 @@ from ingestion import admission, lifecycle
 from ingestion.admission import Refused
 from ingestion.history import Figures, Note
 from ingestion.models import Job, JobItem, PendingReason, State
-from ingestion.source import Outcome
+from ingestion.source import Outcome, get
 from notifications import inbox
 
 pytestmark = pytest.mark.django_db
@@ -103,7 +103,10 @@ def test_whoever_asked_for_cancel_gets_it_even_when_the_worker_dies(alice: User)
     assert Job.objects.get(pk=job.pk).state == State.CANCELLED
 
 
-def test_an_owner_whose_job_others_joined_only_leaves_it(alice: User, bob: User) -> None:
+def test_an_owner_whose_job_others_joined_only_leaves_it(
+    alice: User, bob: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(get("ping"), "shared", True)
     job = lifecycle.create("ping", {}, owner=alice).job
     inbox.follow(bob, job.stream)
     left = lifecycle.cancel(job, alice)

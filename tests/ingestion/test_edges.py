@@ -1,0 +1,61 @@
+"""Engine cases that a review found."""
+
+import pytest
+from django.contrib.auth.models import User
+from pydantic import TypeAdapter
+
+from ingestion import claims, lifecycle
+from ingestion.models import Job, State
+from ingestion.source import get
+from ingestion.testing import Killed, lose_worker, resume_inline
+from notifications import inbox
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def test_a_crash_after_a_finished_step_fails_the_job_at_the_third(
+    alice: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run(self: object, job: object, p: object) -> None:
+        with job.step("look") as step:
+            for item in step.items(["a"], key=str):
+                with item:
+                    pass
+        with job.step("fill"):
+            raise Killed
+
+    monkeypatch.setattr(type(get("shelves")), "run", run)
+    job = lifecycle.create("shelves", {"name": "z"}, owner=alice).job
+    crashes = []
+    while job.state == State.PENDING and len(crashes) < 6:
+        Job.objects.filter(pk=job.pk).update(run_after=None)
+        with pytest.raises(Killed):
+            resume_inline(job)
+        job = lose_worker(job)
+        crashes.append(job.crashes)
+    assert (job.state, len(crashes)) == (State.FAILED, 3)
+
+
+def test_what_a_source_finds_invalid_is_not_its_params_fault(
+    alice: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run(self: object, job: object, p: object) -> None:
+        TypeAdapter(int).validate_python("x")
+
+    monkeypatch.setattr(type(get("shelves")), "run", run)
+    job = resume_inline(lifecycle.create("shelves", {"name": "z"}, owner=alice).job)
+    assert (job.state, job.pending_reason) == (State.PENDING, "retry")
+
+
+def test_a_job_of_a_source_that_moved_to_another_queue_is_still_claimed(
+    alice: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = lifecycle.create("ping", {}, owner=alice).job
+    monkeypatch.setattr(get("ping"), "queue", "analytics")
+    assert claims.pick("default") == job.pk
+
+
+def test_who_only_watches_a_job_does_not_inherit_it(alice: User, bob: User) -> None:
+    job = lifecycle.create("ping", {}, owner=alice).job
+    inbox.follow(bob, job.stream)
+    assert lifecycle.cancel(job, alice).state == State.CANCELLED
