@@ -1,4 +1,4 @@
-"""Engine cases that a review found."""
+"""Engine cases at the edges: crash loops, moved queues, stored params, followers, stale tokens."""
 
 import pytest
 from django.contrib.auth.models import User
