@@ -19,12 +19,11 @@ from uuid import UUID
 import structlog
 from django.db import DatabaseError, InterfaceError, OperationalError, connection, transaction
 from django.db.models import F
-from django.db.models.functions import Now
 
-from ingestion import claims, lifecycle, queues, retention, schedules
+from ingestion import claims, lifecycle, orphans, queues, retention, schedules
 from ingestion.clock import ClockTimestamp
 from ingestion.failpoints import hit
-from ingestion.models import Job, JobAttempt, Process, State
+from ingestion.models import Job, JobAttempt, State
 from ingestion.processes import BEAT_SECONDS, Beat
 from ingestion.source import QUEUES
 from realtime.publish import publish
@@ -38,7 +37,6 @@ STOP_AFTER = timedelta(seconds=4)  # a cancel that is not obeyed: end the work-h
 REVOKE_AFTER = timedelta(seconds=8)  # ... take the lease
 STALL_MINUTES = 5
 PER_TICK = 200
-FORGET_PROCESS_AFTER = timedelta(minutes=10)
 
 
 class Keeper:
@@ -49,14 +47,14 @@ class Keeper:
         self.began = time.monotonic()
         self.good_ticks: deque[float] = deque(maxlen=100)
         self._halt = threading.Event()
-        self._last_beat = 0.0
-        self._last_prune = 0.0
+        self._last_beat = self._last_prune = 0.0
         self.duties: list[Callable[[], Any]] = [
             self.rescue,
             self.escalate_cancels,
             lifecycle.make_due,
             lifecycle.unblock,
             schedules.start_due,
+            orphans.end_orphans,
             self.note_stalls,
             self.tell_positions,
             self.wake,
@@ -164,7 +162,6 @@ class Keeper:
         """Delete what has been kept long enough, once an hour, batch by batch."""
         if time.monotonic() - self._last_prune < 3600:
             return
-        Process.objects.filter(beat_at__lt=Now() - FORGET_PROCESS_AFTER).delete()
         # One batch a tick: a long prune would look like an outage of ours.
         if max(retention.prune(batches=1).values()) < retention.BATCH:
             self._last_prune = time.monotonic()

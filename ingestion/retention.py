@@ -10,10 +10,11 @@ from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 
-from ingestion.models import FINAL, IdempotencyKey, Job, JobAttempt, JobEvent, Upload
+from ingestion.models import FINAL, IdempotencyKey, Job, JobAttempt, JobEvent, Process, Upload
 from notifications import inbox
 
 BATCH = 1000
+FORGET_PROCESS_AFTER = timedelta(minutes=10)
 STATE_EVENTS = (
     "created",
     "started",
@@ -51,7 +52,9 @@ def prune(jobs_older_than: timedelta | None = None, batches: int = 1000) -> dict
     chatter = JobEvent.objects.filter(at__lt=Now() - kept("EVENTS", 30)).exclude(kind__in=STATE_EVENTS)
     traces = JobAttempt.objects.filter(ended_at__lt=Now() - kept("EVENTS", 30)).exclude(traceback="")
     keys = IdempotencyKey.objects.filter(created_at__lt=Now() - timedelta(hours=24))
+    silent = Process.objects.filter(beat_at__lt=Now() - FORGET_PROCESS_AFTER)
     return {
+        "processes": _in_batches(silent, batches),
         "uploads": _in_batches(uploads, batches, _drop_files),
         "jobs": _in_batches(old_jobs, batches, _drop_follows),
         "events": _in_batches(chatter, batches),

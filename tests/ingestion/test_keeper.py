@@ -12,6 +12,7 @@ from django.utils import timezone
 from ingestion import lifecycle, retention
 from ingestion.keeper import Keeper, end_sessions
 from ingestion.models import IdempotencyKey, Job, PendingReason, Schedule, State, Upload
+from ingestion.orphans import end_orphans
 from ingestion.schedules import next_time, plan, run_now, start_due
 from ingestion.source import Outcome
 
@@ -60,6 +61,16 @@ def test_due_retries_and_schedules_become_queued_once(alice: User) -> None:
     Job.objects.filter(pk=job.pk).update(run_after=Now() - timedelta(seconds=1))
     assert (lifecycle.make_due(), lifecycle.make_due()) == (1, 0)
     assert Job.objects.get(pk=job.pk).pending_reason == PendingReason.QUEUE
+
+
+def test_a_job_whose_source_is_gone_ends_and_says_why(alice: User) -> None:
+    job = lifecycle.create("ping", {}, owner=alice).job
+    Job.objects.filter(pk=job.pk).update(source="uninstalled")
+    assert end_orphans() == 0
+    Job.objects.filter(pk=job.pk).update(created_at=Now() - timedelta(minutes=11))
+    assert (end_orphans(), end_orphans()) == (1, 0)
+    job.refresh_from_db()
+    assert (job.state, job.error["code"]) == (State.FAILED, "unknown_source")
 
 
 def test_a_stall_is_told_once(alice: User) -> None:
@@ -157,5 +168,9 @@ def test_prune_takes_what_is_old_and_never_what_is_open(alice: User) -> None:
         owner=alice, name="a.csv", path="a", size=1, sha256="x", type="text/csv", expires_at=old
     )
 
-    assert retention.prune() == {"uploads": 1, "jobs": 1, "events": 0, "tracebacks": 0, "idempotency_keys": 1}
+    assert {kind: n for kind, n in retention.prune().items() if n} == {
+        "uploads": 1,
+        "jobs": 1,
+        "idempotency_keys": 1,
+    }
     assert list(Job.objects.all()) == [open_job]
