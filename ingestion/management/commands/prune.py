@@ -10,7 +10,13 @@ from ingestion import retention
 from ingestion.management.terminal import TerminalCommand, add_json, period
 from ingestion.models import FINAL, Job
 
-_NOUNS = {"jobs": "job", "uploads": "upload", "events": "event", "tracebacks": "traceback"}
+_NOUNS = {
+    "processes": "process row",
+    "jobs": "job",
+    "uploads": "upload",
+    "events": "event",
+    "tracebacks": "traceback",
+}
 
 
 class Command(TerminalCommand):
