@@ -1,14 +1,18 @@
-"""Signs of life: every process of ours writes its `Process` row."""
+"""What every process of ours does beside its work: signs of life, and getting ready to fork."""
 
+import gc
 import os
 import socket
 import threading
+from uuid import UUID
 
 import structlog
 from django.db import DatabaseError, InterfaceError, connection
 from django.db.models.functions import Now
 
+from ingestion import lifecycle
 from ingestion.models import Process
+from ingestion.source import Outcome
 
 log = structlog.get_logger(__name__)
 
@@ -48,3 +52,18 @@ class Beat(threading.Thread):
             Process.objects.filter(name=self.process).delete()
         except (DatabaseError, InterfaceError):
             log.info("process_row_left", name=self.process)
+
+
+def settle() -> None:
+    """Do once in a worker what each of its work-horses would do again.
+
+    Verbs about nobody's job fill the caches of Django's SQL compiler and change nothing; frozen objects are
+    left alone by the collectors of the horses, so that their memory stays shared.
+    """
+    nobody = UUID(int=0)
+    lifecycle.claim("", worker="", token=nobody)
+    lifecycle.start(nobody, worker="", token=nobody)
+    lifecycle.finish(nobody, nobody, Outcome())
+    connection.close()
+    gc.collect()
+    gc.freeze()

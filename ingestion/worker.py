@@ -18,7 +18,7 @@ from ingestion.history import Figures
 from ingestion.interrupts import Cancelled, Fenced, Released, Waiting
 from ingestion.items import described
 from ingestion.models import Job, State
-from ingestion.processes import Beat
+from ingestion.processes import Beat, settle
 from ingestion.reporter import Reporter
 from ingestion.run import Run
 from ingestion.source import Outcome, Source, SourceError, find
@@ -144,7 +144,7 @@ def serve(queue: str) -> bool:
     name = f"{queue}-{socket.gethostname()}-{os.getpid()}-{os.urandom(2).hex()}"[:100]
     beat = Beat(name, "worker", queue)
     beat.once()
-    connection.close()  # the fork must not share it
+    settle()  # closes the connection: the fork must not share it
     beat.start()
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:

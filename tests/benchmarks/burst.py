@@ -31,6 +31,7 @@ def main(whose: str, queue: str) -> None:
     from rq.serializers import JSONSerializer
 
     from ingestion import queues
+    from ingestion.processes import settle
     from ingestion.worker import ask_to_release, horse_ended
 
     client = redis.Redis.from_url(settings.REDIS_URL)
@@ -51,6 +52,7 @@ def main(whose: str, queue: str) -> None:
     worker.log_result_lifespan = False
     queues._working = worker if whose == "ours" else None
     worker.hooks = queues.Hooks(ask_to_release, horse_ended)
+    settle()
     began, spent = time.monotonic(), cpu()
     worker.work(burst=True, logging_level="WARNING")
     sys.stdout.write(json.dumps({"wall": time.monotonic() - began, "cpu": cpu() - spent}) + "\n")
