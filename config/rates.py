@@ -7,7 +7,7 @@ import structlog
 from django.conf import settings
 from limits import RateLimitItem, RateLimitItemPerMinute
 from limits.storage import MemoryStorage, RedisStorage
-from limits.strategies import SlidingWindowCounterRateLimiter
+from limits.strategies import MovingWindowRateLimiter
 from redis.exceptions import RedisError
 
 from config.problems import Problem
@@ -38,7 +38,7 @@ def spend(limit: RateLimitItem, who: str) -> None:
         _spend(_local(), limit, who)
 
 
-def _spend(limiter: SlidingWindowCounterRateLimiter, limit: RateLimitItem, who: str) -> None:
+def _spend(limiter: MovingWindowRateLimiter, limit: RateLimitItem, who: str) -> None:
     if not limiter.hit(limit, who):
         reset = limiter.get_window_stats(limit, who).reset_time
         seconds = min(60, max(1, round(reset - time.time())))
@@ -46,7 +46,7 @@ def _spend(limiter: SlidingWindowCounterRateLimiter, limit: RateLimitItem, who: 
 
 
 @cache
-def _shared() -> SlidingWindowCounterRateLimiter:
+def _shared() -> MovingWindowRateLimiter:
     url = settings.REDIS_URL
     storage = RedisStorage(
         f"redis+{url}" if url.startswith("unix:") else url,
@@ -54,12 +54,12 @@ def _shared() -> SlidingWindowCounterRateLimiter:
         socket_connect_timeout=REDIS_TIMEOUT,
         key_prefix="rates",
     )
-    return SlidingWindowCounterRateLimiter(storage)
+    return MovingWindowRateLimiter(storage)
 
 
 @cache
-def _local() -> SlidingWindowCounterRateLimiter:
-    return SlidingWindowCounterRateLimiter(MemoryStorage())
+def _local() -> MovingWindowRateLimiter:
+    return MovingWindowRateLimiter(MemoryStorage())
 
 
 def wait(limit: RateLimitItem, who: str) -> int:
@@ -82,13 +82,13 @@ def count(limit: RateLimitItem, who: str) -> None:
         _local().hit(limit, who)
 
 
-def _wait(limiter: SlidingWindowCounterRateLimiter, limit: RateLimitItem, who: str) -> int:
+def _wait(limiter: MovingWindowRateLimiter, limit: RateLimitItem, who: str) -> int:
     if limiter.test(limit, who):
         return 0
     return max(1, round(limiter.get_window_stats(limit, who).reset_time - time.time()))
 
 
-def _limiter() -> SlidingWindowCounterRateLimiter:
+def _limiter() -> MovingWindowRateLimiter:
     return _shared() if time.monotonic() >= _skip_until else _local()
 
 
