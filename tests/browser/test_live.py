@@ -144,12 +144,9 @@ def test_the_feed_follows_until_the_reader_scrolls_up(page, signed_in, alice):
 def test_a_job_that_stands_still_says_so_instead_of_an_estimate(page, signed_in, alice, works):
     """UX 16: no estimate without a basis, and none that has stopped moving."""
     job = lifecycle.create("nap", {"seconds": 300}, owner=alice).job
-    page.clock.install()
     signed_in(alice, job.get_absolute_url())
     expect(page.locator(LIVE)).to_be_visible(timeout=10_000)
     expect(page.locator(".badge.lg")).to_have_text("Running", timeout=20_000)
     eta = page.locator("[data-field=eta]").first
     expect(eta).to_have_text("")
-    page.clock.fast_forward(31_000)
-    page.clock.run_for(2_000)
-    expect(eta).to_have_text(re.compile(r"no progress for \d+ s"), timeout=10_000)
+    expect(eta).to_have_text(re.compile(r"no progress for \d+ s"), timeout=60_000)
