@@ -115,7 +115,7 @@ def engine_signal(pid: int, number: int) -> None:
 def test_without_the_fence_a_frozen_worker_writes_twice(engine: Engine, owner: User) -> None:
     engine.keeper(HEADWAY_TEST_WITHOUT="session_end")
     frozen = engine.worker(HEADWAY_TEST_WITHOUT="fence")
-    job = shelves(owner, "control", wait=0.3)
+    job = shelves(owner, "control", n=120, wait=0.15)  # long enough for a second worker to start meanwhile
     until(lambda: fresh(job).items_done >= 2, 30, "two items")
     engine.worker()
     pids = [frozen.pid, *horses(frozen.pid)]
@@ -126,7 +126,7 @@ def test_without_the_fence_a_frozen_worker_writes_twice(engine: Engine, owner: U
         engine_signal(pid, signal.SIGCONT)
 
     with pytest.raises(AssertionError, match="effects of"):
-        effects_once(ended(job), keys(N))
+        effects_once(ended(job), keys(120))
 
 
 def test_sigterm_gives_the_job_back_and_costs_nothing(engine: Engine, owner: User) -> None:
