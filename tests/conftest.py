@@ -36,10 +36,6 @@ def pytest_configure(config: pytest.Config) -> None:
         config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
     config.add_cleanup(_services.stop)
     _services.start()
-    worker = os.environ.get("PYTEST_XDIST_WORKER", "")
-    if worker:  # each process of xdist its own Redis database, as it has its own PostgreSQL database
-        number = (int(worker.removeprefix("gw")) + 8) % REDIS_DATABASES
-        os.environ["REDIS_URL"] = re.sub(r"(\?db=)\d+$", rf"\g<1>{number}", os.environ["REDIS_URL"])
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
     assert settings.DATABASES  # reads them now: pytest-django sets Django up only with settings already read
     _flush_patiently()
@@ -68,6 +64,17 @@ def _flush_patiently() -> None:
                     raise
 
     DatabaseOperations.execute_sql_flush = execute_sql_flush
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_setupnodes(specs: list[Any]) -> None:
+    """Give each process of xdist a Redis database of its own, as it has its own PostgreSQL database.
+
+    Through the environment it starts with: it reads the settings before it comes to this file.
+    """
+    for number, spec in enumerate(specs, 8):
+        url = os.environ["REDIS_URL"]
+        spec.env["REDIS_URL"] = re.sub(r"(\?db=)\d+$", rf"\g<1>{number % REDIS_DATABASES}", url)
 
 
 @pytest.hookimpl(tryfirst=True)
