@@ -219,7 +219,7 @@ def test_a_limit_is_never_exceeded_and_never_leaks(engine: Engine, owner: User) 
     workers = [engine.worker() for _ in range(5)]
     jobs = [
         shelves(owner, f"limit-{n}", n=15, wait=0.2) for n in range(10)
-    ]  # long enough to be seen together
+    ]  # seen together
     most = 0
     killed = False
     while not all(fresh(job).is_final for job in jobs):
