@@ -169,6 +169,21 @@ def test_no_shelf_for_everything():
     assert not [path for path in paths if path.stem in FORBIDDEN_NAMES]
 
 
+MODEL_FREE = {"tests.waiting", "tests.services"}  # of our modules, what can be imported before the settings
+
+
+def test_each_folder_of_tests_can_be_run_alone():
+    """A folder's conftest.py named on the command line is imported before the settings are named."""
+    wrong = [
+        f"{path.relative_to(ROOT)} imports {node.module}"
+        for path in sorted((ROOT / "tests").rglob("conftest.py"))
+        for node in ast.parse(path.read_text()).body
+        if isinstance(node, ast.ImportFrom) and node.module and node.module not in MODEL_FREE
+        if node.module.split(".")[0] in (*ROOMS, "tests") or node.module.startswith("django.contrib.")
+    ]
+    assert not wrong
+
+
 def test_no_pickle():
     users = [
         module_of(path)

@@ -1,18 +1,24 @@
-"""Running our commands: in this process for their words, as real processes for exit codes."""
+"""Running our commands: in this process for their words, as real processes for exit codes.
+
+Ours is imported inside: settings are not named yet here.
+"""
 
 import io
 import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from django.contrib.auth.models import User
 from django.core.management import call_command
 from django.core.management.base import CommandError
 
-from tests.engine import ROOT, environment
+if TYPE_CHECKING:
+    from django.contrib.auth.models import User
+
+ROOT = Path(__file__).resolve().parent.parent.parent
 
 
 @dataclass
@@ -40,6 +46,8 @@ def run(*argv: Any) -> Said:
 
 def process(*argv: Any, stdin: bytes = b"", stdout: Any = subprocess.PIPE, **env: Any) -> Said:
     """Run a command as a person would, with a database of its own connection."""
+    from tests.engine import environment
+
     command = [sys.executable, "manage.py", *map(str, argv)]
     done = subprocess.run(
         command,
@@ -55,14 +63,18 @@ def process(*argv: Any, stdin: bytes = b"", stdout: Any = subprocess.PIPE, **env
 
 
 @pytest.fixture
-def root(db: Any) -> User:
+def root(db: Any) -> "User":
     """The first superuser, for whom commands act."""
+    from django.contrib.auth.models import User
+
     return User.objects.create_superuser("root")
 
 
 @pytest.fixture
-def root_committed(transactional_db: Any) -> User:
+def root_committed(transactional_db: Any) -> "User":
     """The same, seen by other processes."""
+    from django.contrib.auth.models import User
+
     return User.objects.create_superuser("root")
 
 
