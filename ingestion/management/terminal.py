@@ -5,7 +5,7 @@ import os
 import re
 import shutil
 import sys
-from argparse import ArgumentTypeError, Namespace
+from argparse import ArgumentTypeError
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -14,12 +14,13 @@ from uuid import UUID
 
 from django.conf import settings
 from django.contrib.auth.models import User
-from django.core.management.base import BaseCommand, CommandError, CommandParser, handle_default_options
+from django.core.management.base import CommandError, CommandParser
 from django.core.serializers.json import DjangoJSONEncoder
-from django.db import InterfaceError, OperationalError, ProgrammingError, connection, connections
+from django.db import InterfaceError, OperationalError, ProgrammingError, connection
 from django.db.migrations.executor import MigrationExecutor
 from django.utils import timezone
 
+from config.plain import PlainCommand, printable
 from config.problems import Problem
 from config.reach import unreachable
 from ingestion import serializers
@@ -37,25 +38,8 @@ _PERIOD = re.compile(r"([1-9][0-9]{0,5})([smhd])")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
-class TerminalCommand(BaseCommand):
-    """A command for people and scripts: one line for what a person can repair, never a traceback."""
-
-    requires_system_checks = ()  # they take a second, and `check` runs them
-
-    def run_from_argv(self, argv: list[str]) -> None:
-        """Run for a command line. Django's own would print the name of our exception before its text."""
-        self._called_from_command_line = True
-        options = vars(self.create_parser(argv[0], argv[1]).parse_args(argv[2:]))
-        handle_default_options(Namespace(**options))
-        try:
-            self.execute(*options.pop("args", ()), **options)
-        except CommandError as error:
-            if options["traceback"]:
-                raise
-            self.stderr.write(printable(str(error)), str)
-            sys.exit(error.returncode)
-        finally:
-            connections.close_all()
+class TerminalCommand(PlainCommand):
+    """A command for people and scripts that speaks of jobs: one line for refusals and lost services too."""
 
     def execute(self, *args: Any, **options: Any) -> None:
         """Run the command; say in one line why it could not."""
@@ -207,12 +191,6 @@ def code_of(job: Job) -> int:
 
 
 # ---- words ------------------------------------------------------------------------------------------------
-
-
-def printable(text: str) -> str:
-    """Return a text that cannot steer a terminal: titles and file names come from anywhere."""
-    shown = "".join(c if c.isprintable() else " " for c in text)
-    return shown.encode("utf-8", "backslashreplace").decode()
 
 
 def in_words(message: str, errors: Sequence[Mapping[str, Any]]) -> str:

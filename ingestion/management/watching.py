@@ -13,9 +13,10 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn
 from rich.text import Text
 
+from config.plain import printable
 from ingestion import serializers, words
 from ingestion.management.parameters import Progress as Told
-from ingestion.management.terminal import TerminalCommand, printable
+from ingestion.management.terminal import TerminalCommand
 from ingestion.models import Job, JobEvent, State
 
 INTERVAL = 0.3  # seconds between two looks

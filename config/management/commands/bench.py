@@ -7,16 +7,17 @@ import sys
 from argparse import ArgumentParser
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
+
+from config.plain import PlainCommand
 
 NAMES = ("engine",)
 
 
-class Command(BaseCommand):
+class Command(PlainCommand):
     """`bench [NAME ...] [--json]`."""
 
     help = "Print measured figures as ratios against a limit or a peer of the same run."
-    requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Take what to measure."""

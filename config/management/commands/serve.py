@@ -3,12 +3,11 @@
 from argparse import ArgumentParser
 from typing import Any
 
-from django.core.management.base import BaseCommand
-
+from config.plain import PlainCommand
 from config.serve import serve
 
 
-class Command(BaseCommand):
+class Command(PlainCommand):
     """Start the web server."""
 
     help = "Start the web server."

@@ -14,21 +14,21 @@ from typing import Any
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.core.management import call_command, get_commands
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.db import connection
 
 from config import children, embedded, links
+from config.plain import PlainCommand
 from config.supervisor import AlreadyRunning, Output, Program, Supervisor
 
 FIRST_USER = "admin"
 READY_TIMEOUT = 1.0  # seconds for one look at /readyz
 
 
-class Command(BaseCommand):
+class Command(PlainCommand):
     """Start an instance and keep it running."""
 
     help = "Run everything in one terminal; Ctrl-C stops it all and keeps the data."
-    requires_system_checks = ()
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Take what scripts rely on. --data is taken by manage.py, for every command."""

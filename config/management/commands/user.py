@@ -6,13 +6,14 @@ from typing import Any
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.core.exceptions import ValidationError
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.db import IntegrityError, transaction
 
 from config import links
+from config.plain import PlainCommand
 
 
-class Command(BaseCommand):
+class Command(PlainCommand):
     """`user create NAME --password P [--staff|--superuser]`, `user link NAME`."""
 
     help = "Make a user, or a link with which a user signs in once."

@@ -1,29 +1,23 @@
 """`token create NAME`, `token list`, `token revoke ID`."""
 
-import json
-import re
-import sys
-from argparse import ArgumentParser
-from datetime import timedelta
+from argparse import ArgumentTypeError
 from typing import Any
 
 from django.contrib.auth import get_user_model
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError, CommandParser
 from django.utils import timezone
 
 from ingestion import tokens
+from ingestion.management.terminal import TerminalCommand, add_json, period, usage
 from ingestion.models import ApiToken
 
-_PERIOD = re.compile(r"([1-9][0-9]{0,4})([mhd])")
-_UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 
-
-class Command(BaseCommand):
+class Command(TerminalCommand):
     """Make, list and revoke tokens of programs."""
 
     help = "Make, list and revoke API tokens."
 
-    def add_arguments(self, parser: ArgumentParser) -> None:
+    def add_arguments(self, parser: CommandParser) -> None:
         """Declare the three verbs."""
         verbs = parser.add_subparsers(dest="verb", required=True)
         create = verbs.add_parser("create", help="make a token and print it alone")
@@ -33,7 +27,7 @@ class Command(BaseCommand):
         create.add_argument("--expires", metavar="PERIOD", help="for example 30d or 12h; default: never")
         show = verbs.add_parser("list", help="list tokens, without their secrets")
         show.add_argument("name", metavar="NAME", nargs="?", help="only of this user")
-        show.add_argument("--json", action="store_true", dest="as_json")
+        add_json(show)
         revoke = verbs.add_parser("revoke", help="end a token for good")
         revoke.add_argument("id", type=int, metavar="ID", help="its number in `token list`")
 
@@ -45,39 +39,35 @@ class Command(BaseCommand):
         user = _user(options["name"])
         expires_at = None
         if options["expires"]:
-            match = _PERIOD.fullmatch(options["expires"])
-            if match is None:
-                raise CommandError("--expires: give a period, for example 30d or 12h.", returncode=2)
-            expires_at = timezone.now() + timedelta(**{_UNITS[match[2]]: int(match[1])})
+            try:
+                expires_at = timezone.now() + period(options["expires"])
+            except ArgumentTypeError as error:
+                usage(f"--expires: {error}")
         scopes = [scope.strip() for scope in options["scopes"].split(",") if scope.strip()]
         try:
             _, token = tokens.create(user, options["label"][:100], scopes=scopes, expires_at=expires_at)
         except ValueError as error:
-            raise CommandError(f"--scopes: {error}", returncode=2) from error
-        self.stdout.write(token)
+            usage(f"--scopes: {error}")
+        self.say(token)
 
     def _list(self, options: dict[str, Any]) -> None:
         rows = ApiToken.objects.select_related("user").order_by("pk")
         if options["name"]:
             rows = rows.filter(user=_user(options["name"]))
         if options["as_json"]:
-            self.stdout.write(json.dumps([_row(token) for token in rows]))
-            return
-        for token in rows:
-            row = _row(token)
-            used = row["last_used_at"] or "never used"
-            self.stdout.write(
-                f"{row['id']:>4}  {row['user']}  {','.join(row['scopes'])}  {used}  {row['name']}"
-            )
-        if not rows:
-            self.stderr.write("No tokens.")
+            self.say_json([_row(token) for token in rows])
+        elif rows:
+            cells = [[str(cell) for cell in _cells(_row(token))] for token in rows]
+            self.say_table(["ID", "USER", "SCOPES", "LAST USED", "NAME"], cells)
+        else:
+            self.note("No tokens.")
 
     def _revoke(self, options: dict[str, Any]) -> None:
         token = ApiToken.objects.filter(pk=options["id"]).first()
         if token is None:
             raise CommandError(f"No token {options['id']}.")
         tokens.revoke(token)
-        print(f"Token {options['id']} is revoked.", file=sys.stderr)
+        self.note(f"Token {options['id']} is revoked.")
 
 
 def _user(name: str) -> Any:
@@ -97,3 +87,8 @@ def _row(token: ApiToken) -> dict[str, Any]:
         "expires_at": token.expires_at and token.expires_at.isoformat(),
         "last_used_at": token.last_used_at and token.last_used_at.isoformat(),
     }
+
+
+def _cells(row: dict[str, Any]) -> list[Any]:
+    used = row["last_used_at"] or "never used"
+    return [row["id"], row["user"], ",".join(row["scopes"]), used, row["name"]]

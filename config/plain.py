@@ -1,0 +1,34 @@
+"""The ground of our commands: what a person can repair is one plain line, never the name of an exception."""
+
+import sys
+from argparse import Namespace
+
+from django.core.management.base import BaseCommand, CommandError, handle_default_options
+from django.db import connections
+
+
+class PlainCommand(BaseCommand):
+    """A command that refuses in one line."""
+
+    requires_system_checks = ()  # they take a second, and `check` runs them
+
+    def run_from_argv(self, argv: list[str]) -> None:
+        """Run for a command line. Django's own would print the name of our exception before its text."""
+        self._called_from_command_line = True
+        options = vars(self.create_parser(argv[0], argv[1]).parse_args(argv[2:]))
+        handle_default_options(Namespace(**options))
+        try:
+            self.execute(*options.pop("args", ()), **options)
+        except CommandError as error:
+            if options["traceback"]:
+                raise
+            self.stderr.write(printable(str(error)), str)
+            sys.exit(error.returncode)
+        finally:
+            connections.close_all()
+
+
+def printable(text: str) -> str:
+    """Return a text that cannot steer a terminal: titles and file names come from anywhere."""
+    shown = "".join(c if c.isprintable() else " " for c in text)
+    return shown.encode("utf-8", "backslashreplace").decode()
