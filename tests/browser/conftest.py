@@ -114,6 +114,7 @@ def violations() -> Callable[[Any], list[str]]:
     axe = Axe()
 
     def find(page: Any) -> list[str]:
+        page.wait_for_load_state()  # a click returns when the next document begins, not when it is whole
         found = axe.run(page, options={"runOnly": RULES}).response["violations"]
         return [
             f"{one['id']}: {node['target']} {node['html'][:120]}" for one in found for node in one["nodes"]
