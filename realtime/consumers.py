@@ -21,7 +21,7 @@ from django.middleware.csrf import CsrfViewMiddleware
 
 from realtime import hub as hubs
 from realtime import limits
-from realtime.frames import Ack, Frame, Hello, Subscribe, Unsubscribe, Wrong, encode, parse
+from realtime.frames import Ack, Frame, Hello, Subscribe, Unsubscribe, Wrong, parse, ready
 from realtime.limits import Close
 from realtime.origin import Scope, cookies, has_session_cookie, headers
 from realtime.sockets import Socket
@@ -152,7 +152,7 @@ class Connection:
             },
             "build": BUILD,
         }
-        self.hub.put(self.socket, encode(welcome if frame.id is None else welcome | {"id": frame.id}))
+        self.hub.put(self.socket, ready(welcome if frame.id is None else welcome | {"id": frame.id}))
         self._subscribe(frame)
 
     def _serve(self, frame: Frame) -> None:
@@ -173,7 +173,7 @@ class Connection:
 
     def _wrong(self, wrong: Wrong) -> None:
         error = {"type": "error", "code": wrong.code, "message": wrong.message}
-        self.hub.put(self.socket, encode(error if wrong.id is None else error | {"id": wrong.id}))
+        self.hub.put(self.socket, ready(error if wrong.id is None else error | {"id": wrong.id}))
         if wrong.strike:
             self.strikes.append(time.monotonic())
             full = len(self.strikes) == limits.STRIKES

@@ -61,6 +61,22 @@ class Wrong:
 Frame = Hello | Subscribe | Unsubscribe | Ack
 
 
+class Ready(NamedTuple):
+    """A frame of the server, encoded once for everybody who gets it.
+
+    version, epoch: where the stream stands with it; None for frames that are not a stream's `state`, `change`
+        or `end`. data: all that the stream says there, also with a change. news: false for an empty change.
+    """
+
+    text: str
+    type: str
+    stream: str | None = None
+    epoch: str | None = None
+    version: int | None = None
+    data: JsonObject | None = None
+    news: bool = True
+
+
 class _Refused(Exception):
     def __init__(self, code: str, message: str, *, strike: bool = True) -> None:
         super().__init__(message)
@@ -88,6 +104,11 @@ def parse(text: str) -> Frame | Wrong:
 def encode(frame: JsonObject) -> str:
     """Return a server's frame as text."""
     return json.dumps(frame, separators=(",", ":"), ensure_ascii=False)
+
+
+def ready(frame: JsonObject) -> Ready:
+    """Return a frame of the server that speaks of no version."""
+    return Ready(encode(frame), frame["type"], frame.get("stream"))
 
 
 def _object(text: str) -> JsonObject:

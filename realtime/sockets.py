@@ -1,4 +1,4 @@
-"""One client of the hub: the frames that wait for it, and how they get out.
+"""The clients of a hub: what it knows of each, and the connections it writes to.
 
 Nothing here passes through a consumer's `dispatch`, which costs a thread hop per event and viewer.
 """
@@ -6,77 +6,139 @@ Nothing here passes through a consumer's `dispatch`, which costs a thread hop pe
 import asyncio
 import contextlib
 import time
+from collections import deque
 from collections.abc import Awaitable, Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 from realtime import limits
-from realtime.frames import Cursor
+from realtime.credit import Credit
+from realtime.frames import Cursor, Ready
 
 
-class Waiting(NamedTuple):
-    """A frame that waits. `stream` names the stream whose fresh state can replace it."""
+class Viewer:
+    """Whoever watches streams, as the hub knows them.
 
-    frame: str
-    stream: str | None = None
-    id: int | None = None
-
-
-class Socket:
-    """A connected client.
-
-    user: whose session or token it is.
-    send: writes one text message to the client; returns when the transport took it.
-    close: closes the connection with a code.
+    user: whose session or token it is. transport: the name under which it is counted.
     """
 
-    def __init__(
-        self,
-        user: Any,
-        send: Callable[[str], Awaitable[None]],
-        close: Callable[[int], Awaitable[None]],
-    ) -> None:
+    transport = ""
+
+    def __init__(self, user: Any) -> None:
         self.user = user
-        self._send = send
-        self._close = close
-        self.asked: dict[
-            str, tuple[Cursor | None, int | None]
-        ] = {}  # streams to authorise: cursor, request id
+        self.asked: dict[str, tuple[Cursor | None, int | None]] = {}  # to authorise: cursor, request id
         self.judging: set[str] = set()
         self.streams: set[str] = set()  # streams that the hub watches for it
-        self.pending: list[Waiting] = []
-        self.pending_bytes = 0
-        self.owed: dict[str, int] = {}  # ids of requests whose answers were left out
-        self.busy = False
-        self.behind = False  # frames were left out; it gets each stream's state once it can be written to
+        self.missed: dict[str, int | None] = {}  # streams of which frames were left out; the id they owe
         self.closed = False
-        self.sent_at = time.monotonic()
 
     @property
     def names(self) -> set[str]:
         """Return every stream it watches or asked for."""
         return self.streams | self.judging | self.asked.keys()
 
-    def put(self, frame: str, stream: str | None = None, request: int | None = None) -> None:
-        """Let a frame wait for the next message.
+    @property
+    def may_catch_up(self) -> bool:
+        """Say whether it can be told afresh what was left out."""
+        return False
 
-        stream: set for a frame that a fresh state of this stream can replace. request: the id it answers.
+    def put(self, frame: Ready, request: int | None = None) -> None:
+        """Take a frame. request: the id it answers."""
+        raise NotImplementedError
+
+    def may_send(self, now: float) -> bool:
+        """Say whether a message may leave now."""
+        return False
+
+    def leaves_at(self, now: float) -> float | None:
+        """Return when a waiting message may leave, None when none waits for its time."""
+        return None
+
+    def is_quiet(self, now: float, seconds: float) -> bool:
+        """Say whether it has heard nothing for so long and wants to know that we live."""
+        return False
+
+    def forget(self, stream: str) -> None:
+        """Drop what is kept about a stream it left."""
+        self.asked.pop(stream, None)
+        self.judging.discard(stream)
+        self.streams.discard(stream)
+        self.missed.pop(stream, None)
+
+    async def flush(self) -> None:
+        """Write what waits as one message."""
+
+    async def finish(self, code: int) -> None:
+        """Write what waits, then close."""
+        await self.close(code)
+
+    async def close(self, code: int) -> None:
+        """Close at once; twice is fine."""
+        self.closed = True
+
+
+class Socket(Viewer):
+    """A connection that is written to.
+
+    send: writes one text message to the client; returns when the transport took it.
+    close: closes the connection with a code.
+    """
+
+    transport = "websocket"
+
+    def __init__(
+        self, user: Any, send: Callable[[str], Awaitable[None]], close: Callable[[int], Awaitable[None]]
+    ) -> None:
+        super().__init__(user)
+        self._send = send
+        self._close = close
+        self.pending: deque[tuple[Ready, int | None]] = deque()
+        self.pending_bytes = 0
+        self.credit: Credit | None = None  # of a client that acknowledges
+        self.busy = False
+        self.sent_at = time.monotonic()
+
+    @property
+    def parked_at(self) -> float | None:
+        """Return since when it has no credit left."""
+        return self.credit.spent_at if self.credit else None
+
+    @property
+    def may_catch_up(self) -> bool:
+        """Say whether it can be told afresh what was left out."""
+        can = not self.pending and not self.busy and not self.closed
+        return bool(self.missed) and can and self.parked_at is None
+
+    def put(self, frame: Ready, request: int | None = None) -> None:
+        """Let a frame wait for the next message, or leave it out for who does not read as fast as we write.
+
+        Of a stream with a frame left out nothing is sent but its whole state, later: so no queue grows.
         """
         if self.closed:
             return
-        waiting = Waiting(frame, stream, request)
-        if self.behind and stream is not None:
-            self._leave_out(waiting)
+        full = self.pending_bytes >= limits.PENDING_BYTES or self.parked_at is not None
+        if frame.version is not None and (self.missed or full):
+            self._leave_out(frame, request)
             return
-        self.pending.append(waiting)
-        self.pending_bytes += len(frame)
-        if self.busy and (
-            len(self.pending) > limits.PENDING_FRAMES or self.pending_bytes > limits.PENDING_BYTES
-        ):
-            self._fall_behind()
+        self.pending.append((frame, request))
+        self.pending_bytes += len(frame.text)
 
     def may_send(self, now: float) -> bool:
         """Say whether a message may leave now."""
         return bool(self.pending) and not self.busy and not self.closed and now >= self.sent_at + self.pause
+
+    def leaves_at(self, now: float) -> float | None:
+        """Return when a waiting message may leave, None when none waits for its time."""
+        return self.sent_at + self.pause if self.pending and not self.busy and not self.closed else None
+
+    def is_quiet(self, now: float, seconds: float) -> bool:
+        """Say whether it has heard nothing for so long."""
+        return now >= self.sent_at + seconds
+
+    def forget(self, stream: str) -> None:
+        """Drop what is kept about a stream it left."""
+        super().forget(stream)
+        if self.credit:
+            self.credit.forget(stream)
 
     @property
     def pause(self) -> float:
@@ -84,13 +146,15 @@ class Socket:
         return limits.SOCKET_SECONDS
 
     async def flush(self) -> None:
-        """Write what waits as one message, a frame or an array of frames."""
-        message = self._take()
+        """Write what waits as one message, as much of it as one may hold."""
+        frames = self._take()
+        if not frames:
+            return
         self.busy = True
         self.sent_at = time.monotonic()
         try:
             async with asyncio.timeout(limits.SEND_SECONDS):
-                await self._send(message)
+                await self._send(self.message(frames))
         except TimeoutError:
             await self.close(limits.Close.SLOW)
         except (OSError, RuntimeError):
@@ -98,6 +162,10 @@ class Socket:
             self.closed = True
         finally:
             self.busy = False
+
+    def message(self, frames: list[Ready]) -> str:
+        """Return frames as one message: a frame or an array of frames."""
+        return frames[0].text if len(frames) == 1 else f"[{','.join(frame.text for frame in frames)}]"
 
     async def finish(self, code: int) -> None:
         """Write what waits, then close."""
@@ -110,32 +178,27 @@ class Socket:
         if self.closed:
             return
         self.closed = True
-        self._keep([])
+        self.pending.clear()
+        self.pending_bytes = 0
         with contextlib.suppress(OSError, RuntimeError):  # the client was faster
             await self._close(code)
 
-    def _take(self) -> str:
-        size = count = 0
-        for waiting in self.pending:
-            size += len(waiting.frame)
-            if count and size > limits.MESSAGE_BYTES:
-                break
-            count += 1
-        frames = [waiting.frame for waiting in self.pending[:count]]
-        self._keep(self.pending[count:])
-        return frames[0] if count == 1 else f"[{','.join(frames)}]"
+    def _take(self) -> list[Ready]:
+        frames: list[Ready] = []
+        size = 0
+        while self.pending and not (frames and size + len(self.pending[0][0].text) > limits.MESSAGE_BYTES):
+            frame, request = self.pending.popleft()
+            self.pending_bytes -= len(frame.text)
+            if frame.version is not None and self.parked_at is not None:
+                self._leave_out(frame, request)
+                continue
+            frames.append(frame)
+            size += len(frame.text)
+            if self.credit:
+                self.credit.spend(frame)
+        return frames
 
-    def _fall_behind(self) -> None:
-        """Keep no queue for who does not read as fast as we write; only what no state can say later."""
-        self.behind = True
-        for waiting in self.pending:
-            self._leave_out(waiting)
-        self._keep([waiting for waiting in self.pending if waiting.stream is None])
-
-    def _leave_out(self, waiting: Waiting) -> None:
-        if waiting.stream is not None and waiting.id is not None:
-            self.owed[waiting.stream] = waiting.id
-
-    def _keep(self, pending: list[Waiting]) -> None:
-        self.pending = pending
-        self.pending_bytes = sum(len(waiting.frame) for waiting in pending)
+    def _leave_out(self, frame: Ready, request: int | None) -> None:
+        assert frame.stream is not None
+        if request is not None or frame.stream not in self.missed:
+            self.missed[frame.stream] = request

@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from realtime import limits
-from realtime.frames import Cursor, encode
+from realtime.frames import Cursor, Ready, encode, ready
 from realtime.patch import difference, without_nulls
-from realtime.sockets import Socket
+from realtime.sockets import Viewer
 from realtime.streams import JsonObject, Kind, Reading
 
 
@@ -53,14 +53,14 @@ class Newcomer:
 
 @dataclass(eq=False)
 class Watched:
-    """A stream and its local sockets. Every viewer stands on `copy`; newcomers join it with the next read."""
+    """A stream and its local viewers. Every viewer stands on `copy`; newcomers join it with the next read."""
 
     name: str
     kind: Kind
     key: str
     copy: Copy | None = None
-    viewers: set[Socket] = field(default_factory=set)
-    newcomers: dict[Socket, Newcomer] = field(default_factory=dict)
+    viewers: set[Viewer] = field(default_factory=set)
+    newcomers: dict[Viewer, Newcomer] = field(default_factory=dict)
     moved: bool = False
     urgent: bool = False
     hinted: int = -1
@@ -90,7 +90,7 @@ class Watched:
         self.hinted = max(self.hinted, version)
         return True
 
-    def since(self, epoch: str, asked: Mapping[Socket, Newcomer]) -> int | None:
+    def since(self, epoch: str, asked: Mapping[Viewer, Newcomer]) -> int | None:
         """Return the version from which events must be read for everybody; None: the last 50."""
         cursors = [newcomer.version(epoch) for newcomer in asked.values()]
         known = [version for version in cursors if version is not None]
@@ -128,7 +128,7 @@ class Watched:
         self.urgent = self.urgent and self.moved
         return old
 
-    def change(self, epoch: str, old: Copy) -> str:
+    def change(self, epoch: str, old: Copy) -> Ready:
         """Return the frame that takes viewers from the old copy to the new."""
         assert self.copy is not None
         if self.known_covered > old.version:
@@ -142,7 +142,7 @@ class Watched:
             events=[event for event in self.known if event["version"] > old.version],
         )
 
-    def answer(self, epoch: str, newcomer: Newcomer) -> str | None:
+    def answer(self, epoch: str, newcomer: Newcomer) -> Ready | None:
         """Return a newcomer's first frame; None when its events must be read first."""
         assert self.copy is not None
         version = newcomer.version(epoch)
@@ -157,26 +157,24 @@ class Watched:
             return self._state(epoch, "too_old", self.copy.events, newcomer.id)
         return self._state(epoch, newcomer.why_new(epoch), self.copy.events, newcomer.id)
 
-    def end(self, epoch: str) -> str:
+    def end(self, epoch: str) -> Ready:
         """Return the frame that ends the stream."""
         assert self.copy is not None
         return self._frame("end", epoch, None, {}, data=self.copy.data)
 
-    def gone(self, request: int | None = None) -> str:
-        """Return the frame for who may not watch it, or when it is no more."""
-        return gone(self.name, request)
-
-    def _state(self, epoch: str, why: str, events: list[JsonObject], request: int | None) -> str:
+    def _state(self, epoch: str, why: str, events: list[JsonObject], request: int | None) -> Ready:
         assert self.copy is not None
         return self._frame("state", epoch, request, {"why": why}, data=self.copy.data, events=events)
 
-    def _frame(self, kind: str, epoch: str, request: int | None, more: JsonObject, **content: Any) -> str:
+    def _frame(self, kind: str, epoch: str, request: int | None, more: JsonObject, **content: Any) -> Ready:
         assert self.copy is not None
-        frame = {"type": kind, "stream": self.name, "epoch": epoch, **more, "version": self.copy.version}
-        return encode(frame | content | ({} if request is None else {"id": request}))
+        version = self.copy.version
+        frame = {"type": kind, "stream": self.name, "epoch": epoch, **more, "version": version}
+        text = encode(frame | content | ({} if request is None else {"id": request}))
+        return Ready(text, kind, self.name, epoch, version, self.copy.data, more.get("from") != version)
 
 
-def gone(stream: str, request: int | None) -> str:
+def gone(stream: str, request: int | None) -> Ready:
     """Return the one answer for what is foreign, absent or deleted."""
     frame: JsonObject = {"type": "gone", "stream": stream, "code": "not_found"}
-    return encode(frame if request is None else frame | {"id": request})
+    return ready(frame if request is None else frame | {"id": request})

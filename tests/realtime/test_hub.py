@@ -84,7 +84,7 @@ async def test_a_hint_is_heard(alice, monkeypatch):
 
 def joined(hub, stream):
     async def look():
-        return stream in hub._hints._joined
+        return stream in hub.watching.hints._joined
 
     return look
 
@@ -114,7 +114,7 @@ async def test_the_end_is_said_with_its_state_and_then_nothing_is_watched(alice)
 
 def nothing_watched(hub):
     async def look():
-        return not hub.watched and not hub._moved
+        return not hub.watched and not hub.watching._moved
 
     return look
 
@@ -270,7 +270,7 @@ async def test_a_tick_costs_the_same_queries_for_one_viewer_and_for_fifteen(alic
 async def counted_read(hub, job, wires):
     """Move the job once; return the queries of the read that tells every wire."""
     counts = []
-    original = hub.in_database
+    original = hub.database.ask
 
     def counted(call, *args):
         with CaptureQueriesContext(connection) as queries:
@@ -282,11 +282,11 @@ async def counted_read(hub, job, wires):
         return await original(counted, call, *args)
 
     version = await in_database(move, job, message="Go")
-    hub.in_database = spy
-    hub._hinted(job.stream, version, True)
+    hub.database.ask = spy
+    hub.watching.hinted(job.stream, version, True)
     for wire in wires:
         await wire.next("change")
-    hub.in_database = original
+    hub.database.ask = original
     return sum(counts)
 
 

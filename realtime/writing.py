@@ -1,0 +1,69 @@
+"""How frames leave: together, each client in its own time, none waiting for another."""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Callable
+
+from realtime.frames import Ready
+from realtime.sockets import Viewer
+from realtime.tasks import Tasks
+
+
+class Writing:
+    """The viewers that have something to be written.
+
+    catch_up: called for a viewer that can be told afresh what was left out.
+    """
+
+    def __init__(self, tasks: Tasks, counts: Counter[str], catch_up: Callable[[Viewer], None]) -> None:
+        self._tasks = tasks
+        self._counts = counts
+        self._catch_up = catch_up
+        self._written: set[Viewer] = set()
+        self._timer: asyncio.TimerHandle | None = None
+
+    def say(self, viewer: Viewer, frame: Ready, request: int | None = None) -> None:
+        """Let a viewer have a frame with its next message. `flush` sends it."""
+        viewer.put(frame, request)
+        self._written.add(viewer)
+
+    def forget(self, viewer: Viewer) -> None:
+        """Write no more to who is gone."""
+        self._written.discard(viewer)
+
+    def flush(self) -> None:
+        """Send what may leave now; what may not waits for its time."""
+        now = time.monotonic()
+        next_at = None
+        for viewer in list(self._written):
+            at = viewer.leaves_at(now)
+            if viewer.may_send(now):
+                self._written.discard(viewer)
+                self._tasks.spawn(self._send(viewer))
+            elif at is None:
+                self._written.discard(viewer)
+            elif next_at is None or at < next_at:
+                next_at = at
+        if next_at is not None and self._timer is None:
+            wait = max(next_at - now, 0.001)
+            self._timer = asyncio.get_running_loop().call_later(wait, self._time_is_up)
+
+    def catch_up(self, viewer: Viewer) -> None:
+        """Tell a viewer what was left out, if it can be told now."""
+        if viewer.may_catch_up:
+            self._counts["caught_up"] += 1
+            self._catch_up(viewer)
+
+    def _time_is_up(self) -> None:
+        self._timer = None
+        self.flush()
+
+    async def _send(self, viewer: Viewer) -> None:
+        if viewer.may_send(time.monotonic()):
+            await viewer.flush()
+            self._counts["messages"] += 1
+            self.catch_up(viewer)
+        if viewer.leaves_at(time.monotonic()) is not None:
+            self._written.add(viewer)
+            self.flush()
