@@ -111,6 +111,19 @@ def ready(frame: JsonObject) -> Ready:
     return Ready(encode(frame), frame["type"], frame.get("stream"))
 
 
+def text_frame(message: str) -> bytes:
+    """Return a message as a whole WebSocket text frame of a server (RFC 6455 5.2)."""
+    payload = message.encode()
+    size = len(payload)
+    if size < 126:
+        head = bytes((0x81, size))
+    elif size < 1 << 16:
+        head = b"\x81\x7e" + size.to_bytes(2, "big")
+    else:
+        head = b"\x81\x7f" + size.to_bytes(8, "big")
+    return head + payload
+
+
 def _object(text: str) -> JsonObject:
     if len(text) > limits.MAX_FRAME or len(text.encode("utf-8", "surrogatepass")) > limits.MAX_FRAME:
         raise _Refused("too_large", f"A frame has at most {limits.MAX_FRAME} bytes.")
