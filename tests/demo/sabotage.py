@@ -1,7 +1,12 @@
-"""Switch one protection off, so that a test can show that it notices (negative controls)."""
+"""Switch one protection off, so that a test can show that it notices (negative controls).
+
+HEADWAY_TEST_WITHOUT names those that are off for a process's whole life. HEADWAY_TEST_SWITCHES names a folder:
+of the protections of the live wire those are off, at any moment, that a file there is named after.
+"""
 
 import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 
@@ -64,6 +69,10 @@ SWITCHES: dict[str, Callable[[], None]] = {
 
 
 def apply() -> None:
-    """Switch off what HEADWAY_TEST_WITHOUT names."""
+    """Switch off what the environment names."""
+    if folder := os.environ.get("HEADWAY_TEST_SWITCHES"):
+        from tests.demo import switches
+
+        switches.apply(lambda name: (Path(folder) / name).exists())
     for name in filter(None, os.environ.get("HEADWAY_TEST_WITHOUT", "").split(",")):
         SWITCHES[name]()

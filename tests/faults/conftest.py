@@ -10,6 +10,8 @@ if TYPE_CHECKING:  # models cannot be imported before the settings are named
     from django.contrib.auth.models import User
 
     from tests.engine import Engine
+    from tests.site import Site
+    from tests.viewers import Crowd
 
 FULL = os.environ.get("HEADWAY_FAULTS") == "full"  # `./run test --faults`
 ROUNDS = int(os.environ.get("HEADWAY_FAULT_ROUNDS", "30" if FULL else "1"))
@@ -46,3 +48,29 @@ def owner(transactional_db: None) -> "User":
     from django.contrib.auth.models import User
 
     return User.objects.create_user("alice")
+
+
+@pytest.fixture(scope="session")
+def _one_site(django_db_setup: None) -> Iterator["Site"]:
+    from tests.site import Site
+
+    site = Site()
+    yield site
+    site.close()
+
+
+@pytest.fixture
+def site(_one_site: "Site", transactional_db: None) -> "Site":
+    """A web process with a proxy at every joint, whole again whatever the test before did to it."""
+    _one_site.heal()
+    return _one_site
+
+
+@pytest.fixture
+def crowd(site: "Site") -> Iterator["Crowd"]:
+    """Viewers of the site."""
+    from tests.viewers import Crowd
+
+    crowd = Crowd(site.front.address)
+    yield crowd
+    crowd.close()

@@ -217,9 +217,7 @@ def test_a_frozen_worker_cannot_hold_up_a_cancel(engine: Engine, owner: User) ->
 def test_a_limit_is_never_exceeded_and_never_leaks(engine: Engine, owner: User) -> None:
     engine.keeper()
     workers = [engine.worker() for _ in range(5)]
-    jobs = [
-        shelves(owner, f"limit-{n}", n=15, wait=0.2) for n in range(10)
-    ]  # seen together
+    jobs = [shelves(owner, f"limit-{n}", n=15, wait=0.2) for n in range(10)]  # seen together
     most = 0
     killed = False
     while not all(fresh(job).is_final for job in jobs):

@@ -1,0 +1,120 @@
+"""Protections of the live wire that a test can switch off in a running web process."""
+
+import asyncio
+import random
+from collections.abc import Callable
+from typing import Any
+
+LATEST_HINT = 5.0  # seconds
+SLOW_READ = 0.3
+
+Off = Callable[[str], bool]
+
+
+def apply(off: Off) -> None:
+    """Let each protection ask whether it is off. `off`: says so of a name."""
+    _hints(off)
+    _position_check(off)
+    _resume(off)
+    _orderly_hints(off)
+    _fast_reads(off)
+    _one_copy(off)
+
+
+def _hints(off: Off) -> None:
+    """`hints`: none is heard."""
+    from realtime.hints import Hints
+
+    hear = Hints._hear
+
+    def deaf(self: Hints, message: Any) -> None:
+        if not off("hints"):
+            hear(self, message)
+
+    Hints._hear = deaf  # type: ignore[method-assign]
+
+
+def _position_check(off: Off) -> None:
+    """`position_check`: versions are not compared with the database."""
+    from realtime.hub import Hub
+
+    check = Hub._check
+
+    async def blind(self: Hub) -> None:
+        if not off("position_check"):
+            await check(self)
+
+    Hub._check = blind  # type: ignore[method-assign]
+
+
+def _resume(off: Off) -> None:
+    """`resume`: who comes back is told to be current, whatever the cursor says."""
+    from realtime.watched import Newcomer, Watched
+
+    answer = Watched.answer
+
+    def trusting(self: Watched, epoch: str, newcomer: Newcomer) -> str | None:
+        version = newcomer.version(epoch)
+        if version is None or not off("resume"):
+            return answer(self, epoch, newcomer)
+        return self._frame("change", epoch, newcomer.id, {"from": version}, data={}, events=[])
+
+    Watched.answer = trusting  # type: ignore[method-assign]
+
+
+def _orderly_hints(off: Off) -> None:
+    """`orderly_hints`: a third is lost, a third comes twice, each comes up to 5 s late."""
+    from realtime.hints import Hints
+
+    hear = Hints._hear
+
+    def mangled(self: Hints, message: Any) -> None:
+        if not off("orderly_hints"):
+            hear(self, message)
+            return
+        loop = asyncio.get_running_loop()
+        for _ in range(random.randrange(3)):
+            loop.call_later(random.uniform(0, LATEST_HINT), hear, self, message)
+
+    Hints._hear = mangled  # type: ignore[method-assign]
+
+
+def _fast_reads(off: Off) -> None:
+    """`fast_reads`: much may happen between the moment a read shows and the moment it is told."""
+    from realtime.hub import Hub
+
+    in_database = Hub.in_database
+
+    async def slow(self: Hub, call: Any, *args: Any, **kwargs: Any) -> Any:
+        found = await in_database(self, call, *args, **kwargs)
+        if call.__name__ == "_read" and off("fast_reads"):
+            await asyncio.sleep(SLOW_READ)
+        return found
+
+    Hub.in_database = slow  # type: ignore[method-assign]
+
+
+def _one_copy(off: Off) -> None:
+    """`one_copy`: newcomers are told what was read before they joined those who stand on the newest copy."""
+    from realtime.watched import Copy, Newcomer, Watched
+
+    take, answer = Watched.take, Watched.answer
+
+    def remember(self: Watched, *args: Any) -> Copy | None:
+        old = take(self, *args)
+        if old is not None and self.copy is not None and old.version < self.copy.version:
+            self.before = old  # type: ignore[attr-defined]
+        return old
+
+    def of_before(self: Watched, epoch: str, newcomer: Newcomer) -> str | None:
+        before = getattr(self, "before", None)
+        if before is None or not off("one_copy"):
+            return answer(self, epoch, newcomer)
+        newest, self.copy = self.copy, before
+        try:
+            return self._state(epoch, "new", before.events, newcomer.id)
+        finally:
+            self.copy = newest
+
+    Watched.take = remember  # type: ignore[method-assign]
+    Watched.answer = of_before  # type: ignore[method-assign]

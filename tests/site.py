@@ -1,0 +1,129 @@
+"""Web processes as a deployment has them, with a proxy at every joint that a test may break."""
+
+import os
+import socket
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.request import urlopen
+
+from tests.engine import Engine, environment
+from tests.proxy import Address, Proxy
+from tests.waiting import until
+
+BEAT_SECONDS = 5  # the least that the setting takes
+# Every read of job streams runs one statement with this in it, however many streams and viewers it is for.
+READ = b"CROSS JOIN LATERAL"
+
+
+class Site:
+    """Web processes behind one address.
+
+    front, redis, database: proxies before the first process, and between all processes and their services.
+    """
+
+    def __init__(self) -> None:
+        self.engine = Engine()
+        self.switches = Path(tempfile.mkdtemp(prefix="headway-test-switches-"))
+        self.redis = Proxy(_redis_address(os.environ["REDIS_URL"]))
+        self.database = Proxy(_database_address(os.environ["DATABASE_URL"]), mark=READ)
+        self.processes: dict[int, subprocess.Popen[bytes]] = {}
+        self.front = Proxy(("127.0.0.1", self.web()))
+
+    @property
+    def process(self) -> subprocess.Popen[bytes]:
+        """Return the process that the front leads to."""
+        assert isinstance(self.front.target, tuple)
+        return self.processes[self.front.target[1]]
+
+    def web(self, **env: str) -> int:
+        """Start a web process and return its port when it serves."""
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port: int = free.getsockname()[1]
+        database = urlsplit(environment()["DATABASE_URL"])
+        number = parse_qs(urlsplit(os.environ["REDIS_URL"]).query).get("db", ["0"])[0]
+        self.processes[port] = process = self.engine.start(
+            "serve",
+            "--port",
+            str(port),
+            HEADWAY_ROLE="web",
+            DATABASE_URL=f"postgres://{database.username}@{self.database.address}{database.path}",
+            REDIS_URL=f"redis://{self.redis.address}/{number}",
+            HEADWAY_WS_HEARTBEAT_SECONDS=str(BEAT_SECONDS),
+            HEADWAY_TEST_SWITCHES=str(self.switches),
+            **env,
+        )
+        until(lambda: self._serves(port, process), 60, "the web process")
+        return port
+
+    @contextmanager
+    def without(self, *protections: str) -> Iterator[None]:
+        """Switch protections of the web processes off (tests/demo/sabotage.py) and on again."""
+        for name in protections:
+            (self.switches / name).touch()
+        try:
+            yield
+        finally:
+            for name in protections:
+                (self.switches / name).unlink()
+
+    def heal(self) -> None:
+        """Let everything work again, with one process."""
+        for proxy in (self.redis, self.database, self.front):
+            proxy.heal()
+            proxy.allow()
+        for port, process in list(self.processes.items()):
+            if process.poll() is not None:
+                del self.processes[port]
+        if not self.processes:
+            self.web()
+        port, *more = self.processes
+        self.front.target = ("127.0.0.1", port)
+        for other in more:
+            self.engine.kill(self.processes.pop(other))
+
+    def close(self) -> None:
+        """End all of it."""
+        self.engine.stop()
+        for proxy in (self.redis, self.database, self.front):
+            proxy.close()
+        for switch in self.switches.iterdir():
+            switch.unlink()
+        self.switches.rmdir()
+
+    def log(self) -> str:
+        """Return what the processes wrote."""
+        return self.engine.log.read_text()
+
+    def _serves(self, port: int, process: subprocess.Popen[bytes]) -> bool:
+        assert process.poll() is None, self.log()
+        try:
+            with urlopen(f"http://127.0.0.1:{port}/healthz", timeout=1) as answer:
+                return bool(answer.status == 200)
+        except OSError:
+            return False
+
+
+def resident(pid: int) -> int:
+    """Return a process's resident memory in bytes."""
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def _redis_address(url: str) -> Address:
+    parts = urlsplit(url)
+    return unquote(parts.path) if parts.scheme == "unix" else (parts.hostname or "", parts.port or 6379)
+
+
+def _database_address(url: str) -> Address:
+    parts = urlsplit(url)
+    host = unquote(parts.hostname or "")
+    # urlsplit lowers the host's letters, and a folder's name may have large ones.
+    if "%2f" in (parts.hostname or "").lower():
+        host = unquote(parts.netloc.rpartition("@")[2])
+        return f"{host}/.s.PGSQL.{parts.port or 5432}"
+    return (host, parts.port or 5432)
