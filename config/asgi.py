@@ -21,6 +21,7 @@ from config.headers import SecurityHeaders
 from config.proxies import Proxies
 from config.staticfiles import StaticFiles
 from ingestion import tokens
+from realtime.http import PATH, LiveHttp
 from realtime.routing import websockets
 
 
@@ -51,11 +52,21 @@ http = BodyLimit(
     page=errors.page,
 )
 websocket = websockets(_user_of_token)
+live = LiveHttp(_user_of_token)
+
+
+def _is_live(scope: Scope) -> bool:
+    """Tell whether a request is for the live wire. What must be redirected to https is Django's to answer."""
+    if scope["path"] != PATH or scope["method"] not in ("GET", "HEAD"):
+        return False
+    return scope["scheme"] == "https" or not settings.SECURE_SSL_REDIRECT
 
 
 async def route(scope: Scope, receive: Any, send: Any) -> None:
     """Send a connection to the part that speaks its protocol."""
-    if scope["type"] == "http":
+    if scope["type"] == "http" and _is_live(scope):
+        await live(scope, receive, send)
+    elif scope["type"] == "http":
         await http(scope, receive, send)
     elif scope["type"] == "websocket":
         await websocket(scope, receive, send)

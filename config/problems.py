@@ -118,16 +118,7 @@ def invalid(field: str, message: str, code: str = "invalid") -> Problem:
 
 def problem_response(request: HttpRequest, problem: Problem) -> HttpResponse:
     """Return the answer for a problem."""
-    body: JsonObject = {
-        "type": "about:blank",
-        "title": _TITLES.get(problem.status, "Error"),
-        "status": problem.status,
-        "code": problem.code,
-        "detail": problem.detail,
-        "request_id": request_id(request),
-    }
-    if problem.errors:
-        body["errors"] = problem.errors
+    body = problem_body(problem, request_id(request))
     response = HttpResponse(
         json.dumps(body, ensure_ascii=False).encode("utf-8", "replace"),
         status=problem.status,
@@ -138,6 +129,21 @@ def problem_response(request: HttpRequest, problem: Problem) -> HttpResponse:
     for name, value in problem.headers.items():
         response[name] = value
     return response
+
+
+def problem_body(problem: Problem, reference: str) -> JsonObject:
+    """Return what the answer for a problem says. reference: the id under which the logs know the request."""
+    body: JsonObject = {
+        "type": "about:blank",
+        "title": _TITLES.get(problem.status, "Error"),
+        "status": problem.status,
+        "code": problem.code,
+        "detail": problem.detail,
+        "request_id": reference,
+    }
+    if problem.errors:
+        body["errors"] = problem.errors
+    return body
 
 
 def from_response(request: HttpRequest, response: HttpResponse) -> HttpResponse:

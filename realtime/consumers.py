@@ -40,7 +40,7 @@ BUILD = hashlib.sha256(
 _SESSION_KEY = re.compile(r"[A-Za-z0-9]{8,64}", re.ASCII)
 
 
-class _Over(Exception):
+class Over(Exception):
     """The connection ends with this code; `None` when the client ended it."""
 
     def __init__(self, code: int | None) -> None:
@@ -62,8 +62,8 @@ class LiveConsumer:
         await send({"type": "websocket.accept"})
         hub = hubs.current()
         try:
-            user = await _user(hub, scope, self.user_of_token)
-        except _Over as over:
+            user = await find_user(hub, scope, self.user_of_token)
+        except Over as over:
             await send({"type": "websocket.close", "code": over.code})
             return
         connection = Connection(hub, scope, receive, send, user)
@@ -96,10 +96,10 @@ class Connection:
                     while not self.greeted:
                         await self._next()
             except TimeoutError:
-                raise _Over(Close.HELLO_TIMEOUT) from None
+                raise Over(Close.HELLO_TIMEOUT) from None
             while True:
                 await self._next()
-        except _Over as over:
+        except Over as over:
             if over.code is not None:
                 await self.socket.finish(over.code)
         finally:
@@ -108,12 +108,12 @@ class Connection:
     async def _next(self) -> None:
         message = await self.receive()
         if message["type"] != "websocket.receive":
-            raise _Over(None)
+            raise Over(None)
         if self.socket.closed:
             return  # our close is under way
         text = message.get("text")
         if text is None:
-            raise _Over(Close.BINARY)
+            raise Over(Close.BINARY)
         self._count(self.frames, limits.FRAMES_SECONDS, Close.TOO_MANY)
         frame = parse(text)
         if isinstance(frame, Wrong):
@@ -131,11 +131,11 @@ class Connection:
             self._wrong(Wrong(code="already_hello", message=already, id=frame.id, strike=False))
             return
         if frame.v != limits.PROTOCOL:
-            raise _Over(Close.UPGRADE)
+            raise Over(Close.UPGRADE)
         if has_session_cookie(self.scope) and not await self._csrf_holds(frame.csrf):
-            raise _Over(Close.FORBIDDEN)
+            raise Over(Close.FORBIDDEN)
         if self.hub.draining:
-            raise _Over(Close.DRAINING)
+            raise Over(Close.DRAINING)
         self.greeted = True
         welcome = {
             "type": "welcome",
@@ -178,12 +178,12 @@ class Connection:
             self.strikes.append(time.monotonic())
             full = len(self.strikes) == limits.STRIKES
             if full and self.strikes[-1] - self.strikes[0] <= limits.STRIKES_SECONDS:
-                raise _Over(Close.BAD_FRAMES)
+                raise Over(Close.BAD_FRAMES)
 
     def _count(self, times: deque[float], seconds: float, code: Close) -> None:
         now = time.monotonic()
         if len(times) == times.maxlen and now - times[0] <= seconds:
-            raise _Over(code)
+            raise Over(code)
         times.append(now)
 
     async def _csrf_holds(self, token: Any) -> bool:
@@ -192,7 +192,7 @@ class Connection:
         try:
             return await self.hub.in_database(_csrf_holds, cookies(self.scope), token)
         except DatabaseAway:
-            raise _Over(Close.DRAINING) from None
+            raise Over(Close.DRAINING) from None
 
 
 def _csrf_holds(named: dict[str, str], token: str) -> bool:
@@ -210,19 +210,19 @@ def _nothing(request: HttpRequest) -> HttpResponse:
     return HttpResponse()
 
 
-async def _user(hub: "hubs.Hub", scope: Scope, user_of_token: UserOfToken) -> Any:
-    """Return who is there; raise `_Over` with the code that says why not."""
+async def find_user(hub: "hubs.Hub", scope: Scope, user_of_token: UserOfToken) -> Any:
+    """Return who is there; raise `Over` with the code that says why not."""
     try:
         if has_session_cookie(scope):
             user = await hub.in_database(_user_of_session, cookies(scope)[settings.SESSION_COOKIE_NAME])
         else:
-            token = _bearer(scope)
+            token = bearer(scope)
             user = None if token is None else await hub.in_database(user_of_token, token)
     except DatabaseAway:
         # Not signed out, only not to be found out: the client may come back.
-        raise _Over(Close.DRAINING) from None
+        raise Over(Close.DRAINING) from None
     if user is None:
-        raise _Over(Close.SIGNED_OUT)
+        raise Over(Close.SIGNED_OUT)
     return user
 
 
@@ -234,7 +234,8 @@ def _user_of_session(key: str) -> Any:
     return user if user.is_authenticated and user.is_active else None
 
 
-def _bearer(scope: Scope) -> str | None:
+def bearer(scope: Scope) -> str | None:
+    """Return the token of a request, or None."""
     values = headers(scope, b"authorization")
     if len(values) != 1:
         return None

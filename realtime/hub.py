@@ -19,6 +19,7 @@ from realtime import limits
 from realtime.database import Database
 from realtime.frames import Cursor, Ready, ready
 from realtime.limits import Close
+from realtime.seats import Seats
 from realtime.sockets import Viewer
 from realtime.streams import kind_of, kinds
 from realtime.tasks import Tasks
@@ -61,6 +62,7 @@ class Hub:
         self.database = Database(self._beat_everybody)
         self.writing = Writing(self._tasks, self.counts, lambda viewer: self.watching.catch_up(viewer))
         self.watching = Watching(self.database, self.writing, self._tasks, self.counts, self._wake.set)
+        self.seats = Seats(self)
 
     @property
     def watched(self) -> dict[str, Watched]:
@@ -70,7 +72,7 @@ class Hub:
     def start(self) -> None:
         """Start the loops."""
         hints = self.watching.hints
-        for loop in (self._ticks, self._checks, hints.listen, hints.join_groups):
+        for loop in (self._ticks, self._checks, self.seats.clear_away, hints.listen, hints.join_groups):
             self._tasks.keep(loop)
 
     async def stop(self) -> None:

@@ -33,6 +33,17 @@ STRIKES_SECONDS = 60.0  # ... in this time close with 4400
 HELLO_SECONDS = 10.0
 SEND_SECONDS = 15.0  # a send that has not returned by then closes with 4508
 
+REQUESTS_A_USER = 20  # event streams and long polls of one user at once
+CONNECTIONS = 1000  # of this process, whatever the transport
+WAIT_SECONDS = 25  # a long poll's longest; proxies give up after 30 and more
+ANSWER_SECONDS = 5.0  # in which the first answer about each stream comes, or 503
+SEAT_SECONDS = 15.0  # a poller that comes back sooner is known, and its streams are still watched
+POLL_MS = 1000  # what a client that does not wait is asked to leave between two polls
+TURN_SECONDS = 300.0  # an event stream ends then, to be asked for anew with its last id
+RETRY_MS = 2000  # after which an event stream is asked for anew
+CURSOR = 8 * 1024  # characters of a cursor; one of 50 streams has 2,500
+ENDED = 1000  # the code of a connection that ended because all was said
+
 TICK = 0.05  # seconds hints are collected for, so that one query reads all that moved
 CHECK_SECONDS = 1.0  # the position check: how long a lost hint can hide a change
 STREAM_SECONDS = 0.2  # a stream is read and sent this often at most, unless its hint is urgent

@@ -45,7 +45,7 @@ class Watching:
         self._tasks = tasks
         self._counts = counts
         self._wake = wake
-        self._epoch: str | None = None
+        self.epoch: str | None = None
         self._moved: set[Watched] = set()
         self._reading: set[str] = set()  # kinds with a read under way
         self._in_read: set[Watched] = set()
@@ -118,10 +118,10 @@ class Watching:
         for watched in self.streams.values():
             by_kind[watched.kind.name][watched.key] = watched
         if not by_kind:
-            self._epoch = None  # nobody holds a version; the next one asks again
+            self.epoch = None  # nobody holds a version; the next one asks again
             return
         stands = await self._database.ask(epoch.current)
-        if self._epoch is not None and stands != self._epoch:
+        if self.epoch is not None and stands != self.epoch:
             self._new_epoch(stands)
         for streams in by_kind.values():
             kind = next(iter(streams.values())).kind
@@ -147,14 +147,14 @@ class Watching:
         """Read these streams in one go, and tell their viewers."""
         asked: dict[Watched, dict[Viewer, Newcomer]] = {}
         try:
-            if self._epoch is None:
-                self._epoch = await self._database.ask(epoch.current)
+            if self.epoch is None:
+                self.epoch = await self._database.ask(epoch.current)
             for watched in streams:
                 # Only who was here before the read began is answered by it: register first, read second.
                 asked[watched], watched.newcomers = watched.newcomers, {}
                 watched.read_at = time.monotonic()
                 watched.moved = watched.urgent = False
-            since = {watched.key: watched.since(self._epoch, asked[watched]) for watched in streams}
+            since = {watched.key: watched.since(self.epoch, asked[watched]) for watched in streams}
             self._counts["reads"] += 1
             readings = await self._database.ask(kind.read, since)
             self._database.back()
@@ -182,7 +182,7 @@ class Watching:
     async def _apply(
         self, watched: Watched, reading: Reading | None, since: int | None, newcomers: dict[Viewer, Newcomer]
     ) -> None:
-        assert self._epoch is not None
+        assert self.epoch is not None
         if reading is None:
             watched.newcomers |= newcomers
             self._gone(watched)
@@ -192,7 +192,7 @@ class Watching:
             watched.moved = watched.urgent = True
             watched.lower += 1
             if watched.lower > 1:  # read again, and still lower: a backup was restored
-                self._new_epoch(await self._database.ask(epoch.raise_from, self._epoch))
+                self._new_epoch(await self._database.ask(epoch.raise_from, self.epoch))
             return
         old = watched.take(reading, since)
         self._tell(watched, old, newcomers)
@@ -203,7 +203,7 @@ class Watching:
         """Every copy and every cursor is worthless: tell everybody afresh."""
         logger.warning("realtime epoch is now %s", value)
         self._counts["epochs"] += 1
-        self._epoch = value
+        self.epoch = value
         for watched in self.streams.values():
             watched.copy = None
             watched.lower = 0
@@ -215,18 +215,18 @@ class Watching:
     # --- telling
 
     def _tell(self, watched: Watched, old: Copy | None, newcomers: dict[Viewer, Newcomer]) -> None:
-        assert watched.copy is not None and self._epoch is not None
+        assert watched.copy is not None and self.epoch is not None
         if watched.viewers and old is not None and old.version < watched.copy.version:
-            frame = watched.change(self._epoch, old)
+            frame = watched.change(self.epoch, old)
             self._counts["frames"] += len(watched.viewers)
             for viewer in watched.viewers:
                 self._writing.say(viewer, frame)
         frames: dict[Any, Ready | None] = {}  # those who stand at one place get one frame, encoded once
         for viewer, newcomer in newcomers.items():
-            version, why = newcomer.version(self._epoch), newcomer.why_new(self._epoch)
+            version, why = newcomer.version(self.epoch), newcomer.why_new(self.epoch)
             place = (version, why, newcomer.id, newcomer.again)
             if place not in frames:
-                frames[place] = watched.answer(self._epoch, newcomer)
+                frames[place] = watched.answer(self.epoch, newcomer)
             answer = frames[place]
             if answer is None:
                 newcomer.again = True
@@ -237,8 +237,8 @@ class Watching:
                 self._writing.say(viewer, answer, newcomer.id)
 
     def _end(self, watched: Watched) -> None:
-        assert self._epoch is not None
-        frame = watched.end(self._epoch)
+        assert self.epoch is not None
+        frame = watched.end(self.epoch)
         self._counts["frames"] += len(watched.viewers)
         for viewer in watched.viewers:
             viewer.streams.discard(watched.name)

@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import realtime
+from config.problems import PROBLEMS
 from realtime import frames, limits
 
 TEXT = (Path(realtime.__file__).parent / "PROTOCOL.md").read_text()
@@ -47,6 +48,27 @@ def test_every_limit_is_documented():
         f"at most {1 / limits.SOCKET_SECONDS:.0f} messages a second",
     ):
         assert said in section, said
+
+
+def test_the_limits_of_http_are_documented():
+    section = " ".join(TEXT.split("## The same over HTTP")[1].split("\n## ")[0].split())
+    for said in (
+        f"1 to {limits.STREAMS_A_FRAME} times",
+        f"at most {limits.WAIT_SECONDS})",
+        f"within {limits.SEAT_SECONDS:.0f} s",
+        f"after {limits.TURN_SECONDS / 60:.0f} minutes",
+        f"`retry` ({limits.RETRY_MS / 1000:.0f} s)",
+        f"more than {limits.REQUESTS_A_USER} event streams and long polls of a user",
+        f"more than {limits.CONNECTIONS} connections",
+    ):
+        assert said in section, said
+
+
+def test_every_problem_of_http_is_documented():
+    section = TEXT.split("## The same over HTTP")[1].split("\n## ")[0]
+    code = "".join((Path(realtime.__file__).parent / name).read_text() for name in ("http.py", "asking.py"))
+    used = set(re.findall(r'Problem\(\s*"(\w+)"', code)) - {"bad_request"}
+    assert used == {word for word in re.findall(r"`(\w+)`", section) if word in PROBLEMS}
 
 
 def test_the_pages_script_builds_no_html():

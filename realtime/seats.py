@@ -1,0 +1,181 @@
+"""Clients that come and ask: pollers, and requests of this process that sleep until a stream moves.
+
+A poller's seat is kept for a while after it left: who comes again with the same credentials for the same
+streams is known, and its streams are still watched. So an unchanged answer costs no query, and whatever ends
+the right of a socket ends that of a seat too.
+"""
+
+import asyncio
+import time
+from collections import Counter, defaultdict
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+from realtime import limits
+from realtime.frames import Ready
+from realtime.sockets import Viewer
+
+if TYPE_CHECKING:
+    from realtime.hub import Hub
+
+Key = tuple[str, frozenset[str]]  # credentials, streams
+
+
+class Sleeper(Viewer):
+    """Somebody who sleeps until a frame comes. `frames` are the newest of each stream."""
+
+    transport = "wait"
+
+    def __init__(self, user: Any) -> None:
+        super().__init__(user)
+        self.frames: dict[str, Ready] = {}
+        self._woken = asyncio.Event()
+
+    def put(self, frame: Ready, request: int | None = None) -> None:
+        """Take a frame."""
+        if frame.stream is not None:
+            self.frames[frame.stream] = frame
+            self._woken.set()
+
+    async def sleep(self, seconds: float) -> bool:
+        """Sleep until something moved; False: nothing did in this time."""
+        try:
+            async with asyncio.timeout(max(0.0, seconds)):
+                await self._woken.wait()
+        except TimeoutError:
+            return False
+        self._woken.clear()
+        return True
+
+    async def close(self, code: int) -> None:
+        """Wake up for good."""
+        await super().close(code)
+        self._woken.set()
+
+
+@asynccontextmanager
+async def sleeper(hub: "Hub", user: Any, streams: Iterable[str]) -> AsyncIterator[Sleeper]:
+    """Watch streams for as long as the context lasts."""
+    viewer = Sleeper(user)
+    hub.add(viewer)
+    try:
+        hub.subscribe(viewer, dict.fromkeys(streams), None)
+        yield viewer
+    finally:
+        hub.remove(viewer)
+
+
+class Seat(Viewer):
+    """The place of one poller. It takes frames only while a request is there to carry them away."""
+
+    transport = "poll"
+
+    def __init__(self, user: Any, key: Key) -> None:
+        super().__init__(user)
+        self.key = key
+        self.left_at = time.monotonic()
+        self.code: int | None = None  # why it was closed
+        self.frames: list[Ready] = []
+        self.expected: set[str] = set()  # streams that have not answered yet
+        self._taken = False
+        self._woken = asyncio.Event()
+
+    def put(self, frame: Ready, request: int | None = None) -> None:
+        """Take a frame, if somebody asked."""
+        if not self._taken:
+            return
+        if frame.news:
+            self.frames.append(frame)
+        if frame.stream is not None:
+            self.expected.discard(frame.stream)
+        self._woken.set()
+
+    def take(self) -> None:
+        """Begin a request."""
+        self._taken = True
+        self.frames = []
+        self.expected = set()
+
+    def leave(self) -> list[Ready]:
+        """End a request; return its frames."""
+        self._taken = False
+        self.left_at = time.monotonic()
+        frames, self.frames = self.frames, []
+        return frames
+
+    async def answered(self, seconds: float) -> None:
+        """Wait until every stream that was asked has answered."""
+        await self._until(lambda: not self.expected, seconds)
+
+    async def moved(self, seconds: float) -> None:
+        """Wait until there is something to say."""
+        await self._until(lambda: bool(self.frames), seconds)
+
+    async def _until(self, condition: Any, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(max(0.0, seconds)):
+                while not (condition() or self.closed):
+                    self._woken.clear()
+                    await self._woken.wait()
+        except TimeoutError:
+            pass
+
+    async def close(self, code: int) -> None:
+        """Let nobody sit here any more."""
+        if not self.closed:
+            self.closed, self.code = True, code
+            self._woken.set()
+
+
+class Seats:
+    """The free seats of a hub, and how many requests of whom are there."""
+
+    def __init__(self, hub: "Hub") -> None:
+        self._hub = hub
+        self._free: dict[Key, list[Seat]] = defaultdict(list)
+        self.present: Counter[int] = Counter()  # requests that stay, by user
+
+    def find(self, key: Key) -> Seat | None:
+        """Return a kept seat, which then is no longer free."""
+        seats = self._free.get(key)
+        while seats:
+            seat = seats.pop()
+            if not seats:
+                self._free.pop(key, None)
+            if not seat.closed:
+                return seat
+            self._hub.remove(seat)
+        return None
+
+    def make(self, user: Any, key: Key) -> Seat:
+        """Return a new seat. The user's longest free one goes when there would be too many."""
+        own = [seat for seats in self._free.values() for seat in seats if seat.user.pk == user.pk]
+        if len(own) >= limits.REQUESTS_A_USER:
+            self._drop(min(own, key=lambda seat: seat.left_at))
+        seat = Seat(user, key)
+        self._hub.add(seat)
+        return seat
+
+    def give_back(self, seat: Seat) -> None:
+        """Keep a seat for who comes again soon."""
+        if seat.closed:
+            self._hub.remove(seat)
+        else:
+            self._free[seat.key].append(seat)
+
+    async def clear_away(self) -> None:
+        """Drop the seats that nobody came back to, for ever."""
+        while True:
+            await asyncio.sleep(limits.CHECK_SECONDS)
+            now = time.monotonic()
+            for seat in [seat for seats in self._free.values() for seat in seats]:
+                if seat.closed or now >= seat.left_at + limits.SEAT_SECONDS:
+                    self._drop(seat)
+
+    def _drop(self, seat: Seat) -> None:
+        seats = self._free[seat.key]
+        seats.remove(seat)
+        if not seats:
+            del self._free[seat.key]
+        self._hub.remove(seat)
