@@ -1,7 +1,7 @@
 """Switch one protection off, so that a test can show that it notices (negative controls).
 
-HEADWAY_TEST_WITHOUT names those that are off for a process's whole life. HEADWAY_TEST_SWITCHES names a folder:
-of the protections of the live wire those are off, at any moment, that a file there is named after.
+HEADWAY_TEST_WITHOUT names those that are off for a process's whole life. HEADWAY_TEST_SWITCHES is a folder:
+off are, at any moment, those protections of the live wire that a file there is named after.
 """
 
 import os

@@ -36,24 +36,25 @@ def _hints(off: Off) -> None:
 
 def _position_check(off: Off) -> None:
     """`position_check`: versions are not compared with the database."""
-    from realtime.hub import Hub
+    from realtime.watching import Watching
 
-    check = Hub._check
+    check = Watching.check
 
-    async def blind(self: Hub) -> None:
+    async def blind(self: Watching) -> None:
         if not off("position_check"):
             await check(self)
 
-    Hub._check = blind  # type: ignore[method-assign]
+    Watching.check = blind  # type: ignore[method-assign]
 
 
 def _resume(off: Off) -> None:
     """`resume`: who comes back is told to be current, whatever the cursor says."""
+    from realtime.frames import Ready
     from realtime.watched import Newcomer, Watched
 
     answer = Watched.answer
 
-    def trusting(self: Watched, epoch: str, newcomer: Newcomer) -> str | None:
+    def trusting(self: Watched, epoch: str, newcomer: Newcomer) -> Ready | None:
         version = newcomer.version(epoch)
         if version is None or not off("resume"):
             return answer(self, epoch, newcomer)
@@ -81,21 +82,22 @@ def _orderly_hints(off: Off) -> None:
 
 def _fast_reads(off: Off) -> None:
     """`fast_reads`: much may happen between the moment a read shows and the moment it is told."""
-    from realtime.hub import Hub
+    from realtime.database import Database
 
-    in_database = Hub.in_database
+    ask = Database.ask
 
-    async def slow(self: Hub, call: Any, *args: Any, **kwargs: Any) -> Any:
-        found = await in_database(self, call, *args, **kwargs)
+    async def slow(self: Database, call: Any, *args: Any, **kwargs: Any) -> Any:
+        found = await ask(self, call, *args, **kwargs)
         if call.__name__ == "_read" and off("fast_reads"):
             await asyncio.sleep(SLOW_READ)
         return found
 
-    Hub.in_database = slow  # type: ignore[method-assign]
+    Database.ask = slow  # type: ignore[method-assign, assignment]
 
 
 def _one_copy(off: Off) -> None:
     """`one_copy`: newcomers are told what was read before they joined those who stand on the newest copy."""
+    from realtime.frames import Ready
     from realtime.watched import Copy, Newcomer, Watched
 
     take, answer = Watched.take, Watched.answer
@@ -106,7 +108,7 @@ def _one_copy(off: Off) -> None:
             self.before = old  # type: ignore[attr-defined]
         return old
 
-    def of_before(self: Watched, epoch: str, newcomer: Newcomer) -> str | None:
+    def of_before(self: Watched, epoch: str, newcomer: Newcomer) -> Ready | None:
         before = getattr(self, "before", None)
         if before is None or not off("one_copy"):
             return answer(self, epoch, newcomer)
