@@ -1,182 +1,39 @@
 """The client's rules: never backwards, never wrong, right at the end; and each rule is needed."""
 
-import random
-from copy import deepcopy
+import json
+import os
+from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, Phase, given, settings
 
-from realtime.patch import difference
 from realtime.reducer import Held, Reducer
+from tests.realtime.world import STEPS, STREAM, WILD, Broken, play, replay, steps_of
 
-HISTORIES = 300
-STREAM = "job:x"
+FULL = os.environ.get("HEADWAY_FAULTS") == "full"  # `./run test --faults`
+HISTORIES = 5000 if FULL else 300
+CONTROL = 5000  # the rarest fault shows in one history of two hundred
+RECORDED = sorted((Path(__file__).parent / "histories").glob("*.json"))
 
-
-class Server:
-    """The row: every version it ever had. A restore from a backup goes back and raises the epoch."""
-
-    def __init__(self, luck):
-        self.luck = luck
-        self.epoch = 0
-        self.said = {}  # (epoch, version) -> data
-        self.version = 0
-        self.write()
-
-    def write(self):
-        self.version += 1
-        # Few values, so that A-B-A happens; a key comes and goes.
-        data = {"a": self.luck.choice("xy"), "b": {"k": self.luck.choice("xy")}}
-        if self.luck.random() < 0.3:
-            data["c"] = 1
-        self.said[self.epoch, self.version] = data
-
-    def restore(self):
-        back = self.luck.randint(1, self.version)
-        kept = [self.said[self.epoch, version] for version in range(1, back + 1)]
-        self.epoch, self.version = self.epoch + 1, back
-        self.said |= {(self.epoch, version): data for version, data in enumerate(kept, 1)}
-
-    @property
-    def data(self):
-        return self.said[self.epoch, self.version]
+CALM = settings(
+    max_examples=HISTORIES, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow]
+)
 
 
-class Process:
-    """A server process: it holds one copy and reads the row now and then."""
+class NoRule1(Reducer):
+    """The answer to a subscribe is not waited for."""
 
-    def __init__(self, server):
-        self.server = server
-        self.held = None
-
-    def read(self, connection):
-        """Read the row; the viewer who stands at the copy gets the change."""
-        old, self.held = self.held, (self.server.epoch, self.server.version)
-        if connection.stands and old and old != self.held:
-            if old[0] == self.held[0]:
-                patch = difference(self.server.said[old], self.server.data)
-                connection.put("change", self, **{"from": old[1]}, data=patch, events=[])
-            else:
-                connection.put("state", self, data=deepcopy(self.server.data), events=[], why="epoch")
-
-    def answer(self, connection, asked):
-        self.read(connection)
-        cursor = asked["streams"][0]
-        here = {"epoch": self.held[0], "version": self.held[1]}
-        connection.stands = True
-        if isinstance(cursor, dict) and {k: cursor[k] for k in here} == here:
-            connection.put("change", self, id=asked["id"], **{"from": self.held[1]}, data={}, events=[])
-        else:
-            connection.put(
-                "state", self, id=asked["id"], data=deepcopy(self.server.data), events=[], why="new"
-            )
+    def ask(self, names):
+        asked = super().ask(names)
+        self.lost()
+        return asked
 
 
-class Connection:
-    def __init__(self, process):
-        self.process = process
-        self.stands = False
-        self.asked = []
-        self.flight = []
+class NoRule2(Reducer):
+    """An answer over HTTP is taken however old its question is."""
 
-    def put(self, kind, process, **more):
-        self.flight.append(
-            {"type": kind, "stream": STREAM, "epoch": process.held[0], "version": process.held[1], **more}
-        )
-
-
-class Broken(AssertionError):
-    """A client showed what the server never said, or went back."""
-
-
-def history(seed, reducer, *, old_frames=False, restores=True):
-    """Play one random history; raise Broken where the client is wrong.
-
-    old_frames: frames of older connections are passed on. restores: backups are restored meanwhile.
-    """
-    luck = random.Random(seed)
-    server = Server(luck)
-    processes = [Process(server), Process(server)]
-    connections = [Connection(luck.choice(processes))]
-    connections[0].asked.append(reducer.ask([STREAM]))
-
-    def deliver(connection, at=0, twice=False):
-        if not connection.flight:
-            return
-        frame = connection.flight[at] if twice else connection.flight.pop(at)
-        if connection is not connections[-1] and not old_frames:
-            return
-        before = deepcopy(reducer.streams[STREAM])
-        again = reducer.take(deepcopy(frame))
-        check(server, before, reducer.streams[STREAM])
-        if again:
-            connections[-1].asked.append(reducer.ask(again))
-
-    def serve(connection):
-        if connection.asked:
-            connection.process.answer(connection, connection.asked.pop(0))
-
-    for _ in range(luck.randint(5, 40)):
-        now = connections[-1]
-        match luck.randrange(9):
-            case 0 | 1:
-                server.write()
-            case 2:
-                luck.choice(processes).read(now) if now.stands else None
-            case 3 | 4:
-                deliver(now)
-            case 5:
-                deliver(now, luck.randrange(len(now.flight)) if now.flight else 0, luck.random() < 0.5)
-            case 6:
-                serve(now)
-            case 7:
-                deliver(luck.choice(connections))
-                if restores and luck.random() < 0.2:
-                    server.restore()
-            case 8:
-                connections.append(Connection(luck.choice(processes)))
-                connections[-1].asked.append(reducer.ask([STREAM]))
-    settle(server, connections, deliver, serve)
-    held = reducer.streams[STREAM]
-    if (held.epoch, held.version, held.data) != (server.epoch, server.version, server.data):
-        raise Broken(f"at the end {held} instead of {server.epoch, server.version, server.data}")
-
-
-def settle(server, connections, deliver, serve):
-    """Let everything arrive, and then the beat that says where the stream stands."""
-    for _ in range(20):
-        now = connections[-1]
-        serve(now)
-        while now.flight:
-            deliver(now)
-        now.process.read(now)
-        if now.stands and not now.asked and not now.flight:
-            now.flight.append({"type": "beat", "versions": {STREAM: server.version}})
-            deliver(now)
-
-
-def check(server, before, held):
-    if held.data is None:
-        return
-    if before.epoch == held.epoch and before.version is not None and held.version < before.version:
-        raise Broken(f"went back from {before.version} to {held.version}")
-    if before.epoch is not None and held.epoch < before.epoch:
-        raise Broken(f"went back to before a restore, from {before.epoch} to {held.epoch}")
-    if server.said.get((held.epoch, held.version)) != held.data:
-        raise Broken(f"shows {held.data} as {held.epoch, held.version}")
-
-
-@pytest.fixture
-def process_of_viewer(monkeypatch):
-    """Only the process a connection belongs to may tell it something."""
-    original = Process.read
-    monkeypatch.setattr(
-        Process, "read", lambda self, c: original(self, c if c.process is self else Connection(self))
-    )
-
-
-def test_the_rules_hold_in_every_history(process_of_viewer):
-    for seed in range(HISTORIES):
-        history(seed, Reducer())
+    def answer(self, generation, frames):
+        return super().answer(self.generation, frames)
 
 
 class FromBelow(Reducer):
@@ -188,14 +45,6 @@ class FromBelow(Reducer):
         return super()._change(held, frame)
 
 
-class NoVersionRule(Reducer):
-    """A state is taken whatever its version."""
-
-    def _whole(self, held, frame):
-        held.version = None
-        super()._whole(held, frame)
-
-
 class AnyEpoch(Reducer):
     """A change of another epoch is applied."""
 
@@ -203,21 +52,55 @@ class AnyEpoch(Reducer):
         return super()._change(held, frame | {"epoch": held.epoch})
 
 
-def test_without_restores_even_frames_of_older_connections_do_no_harm(process_of_viewer):
-    for seed in range(HISTORIES):
-        history(seed, Reducer(), old_frames=True, restores=False)
+# What is left out -> (the client, whether frames of older connections reach it).
+CONTROLS = {
+    "rule 1, the answer first": (NoRule1, False),
+    "rule 1, the newest connection": (Reducer, True),
+    "rule 2": (NoRule2, False),
+    "from is yours": (FromBelow, False),
+}
 
 
-@pytest.mark.parametrize(
-    ("rules", "old_frames", "restores"),
-    [(NoVersionRule, True, False), (Reducer, True, True)],
-    ids=["an older state", "an older connection"],
-)
-def test_without_a_rule_a_history_breaks(process_of_viewer, rules, old_frames, restores):
-    """The negative control: this test would see it."""
+@CALM
+@given(steps_of(STEPS))
+def test_the_rules_hold_in_every_history(steps):
+    replay(play(steps), Reducer())
+
+
+@CALM
+@given(steps_of({name: weight for name, weight in (STEPS | WILD).items() if name != "restore"}))
+def test_without_a_restore_even_doubled_and_swapped_frames_of_any_connection_do_no_harm(steps):
+    replay(play(steps), Reducer(), strict=False, old_frames=True)
+
+
+@pytest.mark.parametrize("left_out", CONTROLS)
+def test_without_a_rule_a_history_breaks(left_out):
+    """The negative control: these tests would see it."""
+    client, old_frames = CONTROLS[left_out]
+
+    @settings(CALM, max_examples=CONTROL, phases=[Phase.generate])
+    @given(steps_of(STEPS))
+    def broken(steps):
+        replay(play(steps), client(), strict=False, old_frames=old_frames)
+
     with pytest.raises(Broken):
-        for seed in range(10 * HISTORIES):
-            history(seed, rules(), old_frames=old_frames, restores=restores)
+        broken()
+
+
+@pytest.mark.parametrize("path", RECORDED, ids=lambda path: path.stem)
+def test_a_recorded_history_is_lived_through_again(path):
+    history = json.loads(path.read_text())
+
+    replay(history, Reducer())
+
+    for left_out, (client, old_frames) in CONTROLS.items():
+        if left_out == history["breaks_without"]:
+            with pytest.raises(Broken):
+                replay(history, client(), strict=False, old_frames=old_frames)
+
+
+def test_every_rule_has_a_recorded_history():
+    assert {json.loads(path.read_text())["breaks_without"] for path in RECORDED} >= set(CONTROLS)
 
 
 @pytest.mark.parametrize(("rules", "right"), [(Reducer, True), (FromBelow, False)])

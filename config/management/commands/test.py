@@ -13,6 +13,8 @@ from django.conf import settings
 from django.core.management.base import BaseCommand
 
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
+HISTORIES = ("tests/realtime/test_reducer.py", "tests/browser/test_reducer.py")
+FULL = {"HEADWAY_FAULTS": "full"}
 NO_TESTS = 5  # pytest's exit code when its arguments leave nothing to run
 APART = (
     "tests/browser",
@@ -20,7 +22,7 @@ APART = (
 )  # Playwright keeps an event loop in its main thread; faults want quiet
 USAGE = """usage: ./run test [--faults] [--seeds] [pytest arguments]
 
---faults   all rounds of the crash tests, and nothing else
+--faults   all rounds of the crash tests, 5,000 histories of live clients, and nothing else
 --seeds    only the tests that prove behaviours of the seed list
 Paths among the pytest arguments run alone, in one process."""
 
@@ -53,7 +55,8 @@ class _Run:
     def all(self, *, faults: bool) -> int:
         """Run what was asked for. Return the exit code."""
         if faults:
-            self._pytest("faults", [*self.arguments, "tests/faults"], {"HEADWAY_FAULTS": "full"})
+            self._pytest("faults", [*self.arguments, "tests/faults"], FULL)
+            self._pytest("histories of clients", [*self.arguments, *HISTORIES], FULL)
         elif any(_is_path(argument) for argument in self.arguments):
             self._pytest("tests", self.arguments)
         else:

@@ -28,70 +28,107 @@ export function patched(data, patch) {
 
 export class Reducer {
   constructor() {
-    this.streams = new Map(); // name -> {epoch, version, data, events, over, waiting}
+    this.streams = new Map(); // name -> {epoch, version, data, events, over, gone, waiting}
+    this.moved = new Set(); // names of streams that a frame changed; whoever shows them empties it
+    this.generation = 0; // how often an epoch changed, the first included
     this.request = 0;
   }
 
   // Return the frame's fields for asking for these streams, resuming from what we hold.
   ask(names) {
     const id = ++this.request;
+    this.want(names);
     const streams = names.map((name) => {
-      const held = this.streams.get(name) ?? { over: false };
+      const held = this.streams.get(name);
       held.waiting = id;
-      this.streams.set(name, held);
       return held.data ? { stream: name, epoch: held.epoch, version: held.version } : name;
     });
     return { id, streams };
+  }
+
+  // Take frames of these streams though no subscribe was sent: they come over HTTP.
+  want(names) {
+    for (const name of names) if (!this.streams.has(name)) this.streams.set(name, { over: false, events: [] });
+  }
+
+  // Wait for no answer any more: the connection that would bring it is gone.
+  lost() {
+    for (const held of this.streams.values()) held.waiting = undefined;
   }
 
   forget(name) {
     this.streams.delete(name);
   }
 
-  // Take a frame. Return "changed", "ask" (subscribe again), or "" (nothing to do).
+  // Take an answer over HTTP, with the generation that stood when it was asked for: an older one may show what was
+  // before a restore. Return the streams to subscribe to again on the socket, if there is one.
+  answer(generation, frames) {
+    if (generation !== this.generation) return [];
+    return frames.flatMap((frame) => {
+      const held = this.streams.get(frame.stream);
+      const epoch = held?.epoch;
+      const again = this.take(frame);
+      // The socket's frames under way may still be of the old epoch.
+      return epoch !== undefined && held.epoch !== epoch && !held.over ? [...again, frame.stream] : again;
+    });
+  }
+
+  // Take a frame. Return the streams to subscribe to again.
   take(frame) {
+    if (frame.type === "beat") return this._behind(frame.versions);
     const held = this.streams.get(frame.stream);
-    if (!held || held.over) return "";
+    if (!held || held.over) return [];
     if (held.waiting !== undefined) {
-      if (frame.id !== held.waiting) return "";
+      if (frame.id !== held.waiting) return [];
       held.waiting = undefined;
     }
+    if (frame.type === "change") return this._change(held, frame);
     if (frame.type === "gone") {
-      held.over = true;
-      held.gone = true;
-      return "changed";
+      held.over = held.gone = true;
+      this.moved.add(frame.stream);
+    } else {
+      this._whole(held, frame);
     }
-    if (frame.type === "change") return this.#change(held, frame);
-    if (held.epoch === frame.epoch && held.version > frame.version) return "";
+    return [];
+  }
+
+  _change(held, frame) {
+    const known = held.data && held.epoch === frame.epoch;
+    if (known && frame.version <= held.version) return [];
+    if (!known || frame.from !== held.version) return [frame.stream];
+    held.data = patched(held.data, frame.data);
+    this._append(held, frame);
+    held.version = frame.version;
+    this.moved.add(frame.stream);
+    return [];
+  }
+
+  _whole(held, frame) {
+    const same = held.epoch === frame.epoch;
+    if (same && held.version > frame.version) return;
+    // Another tab may be the one that is late.
+    if (frame.why === "tab" && (!same || held.version === frame.version)) return;
     if (frame.type === "end") held.over = true;
-    else if (frame.why === "behind") this.#append(held, frame); // only the events since the cursor that we sent
+    else if (frame.why === "behind" && same) this._append(held, frame); // only those since the cursor that we sent
     else held.events = frame.events;
+    if (!same) this.generation += 1;
     held.epoch = frame.epoch;
     held.version = frame.version;
     held.data = frame.data;
-    return "changed";
+    this.moved.add(frame.stream);
   }
 
-  #change(held, frame) {
-    if (held.epoch === frame.epoch && held.data && frame.version <= held.version) return "";
-    if (held.epoch !== frame.epoch || !held.data || frame.from !== held.version) return "ask";
-    held.data = patched(held.data, frame.data);
-    this.#append(held, frame);
-    held.version = frame.version;
-    return "changed";
-  }
-
-  #append(held, frame) {
+  _append(held, frame) {
     const news = frame.events.filter((event) => event.version > held.version);
-    held.events = (held.events ?? []).concat(news).slice(-500);
+    held.events = held.events.concat(news).slice(-500);
   }
 
   // Return the streams of a beat that are ahead of us.
-  behind(versions) {
-    return Object.entries(versions).filter(([name, version]) => {
+  _behind(versions) {
+    return Object.keys(versions).filter((name) => {
       const held = this.streams.get(name);
-      return held && !held.over && held.waiting === undefined && version > (held.version ?? -1);
-    }).map(([name]) => name);
+      return held && !held.over && held.waiting === undefined && versions[name] > (held.version ?? -1);
+    });
   }
 }
 
@@ -533,7 +570,7 @@ function take(frame) {
     showConnection();
   } else if (frame.type === "beat") {
     stale = frame.stale;
-    const behind = reducer.behind(frame.versions).filter((name) => watched.has(name));
+    const behind = reducer.take(frame).filter((name) => watched.has(name));
     if (behind.length) subscribe(behind);
     showConnection();
   } else if (frame.type === "drain") {
@@ -544,12 +581,13 @@ function take(frame) {
     retryIn(frame.after_ms);
     showConnection();
   } else if (frame.stream !== undefined) {
-    const result = reducer.take(frame);
-    if (result === "ask") subscribe([frame.stream]);
-    if (result === "changed") {
-      movedAt.set(frame.stream, performance.now());
-      paintSoon(frame.stream);
+    const again = reducer.take(frame);
+    if (again.length) subscribe(again);
+    for (const name of reducer.moved) {
+      movedAt.set(name, performance.now());
+      paintSoon(name);
     }
+    reducer.moved.clear();
     if (frame.type === "end" || frame.type === "gone") watched.delete(frame.stream);
   }
 }
