@@ -21,6 +21,7 @@ from django.middleware.csrf import CsrfViewMiddleware
 
 from realtime import hub as hubs
 from realtime import limits
+from realtime.credit import Credit
 from realtime.frames import Ack, Frame, Hello, Subscribe, Unsubscribe, Wrong, parse, ready
 from realtime.limits import Close
 from realtime.origin import Scope, cookies, has_session_cookie, headers
@@ -137,6 +138,8 @@ class Connection:
         if self.hub.draining:
             raise Over(Close.DRAINING)
         self.greeted = True
+        if frame.ack:
+            self.socket.credit = Credit()
         welcome = {
             "type": "welcome",
             "v": limits.PROTOCOL,
@@ -149,6 +152,8 @@ class Connection:
                 "frames_seconds": limits.FRAMES_SECONDS,
                 "streams": limits.STREAMS_A_SOCKET,
                 "streams_a_frame": limits.STREAMS_A_FRAME,
+                "credit_frames": limits.CREDIT_FRAMES,
+                "credit_bytes": limits.CREDIT_BYTES,
             },
             "build": BUILD,
         }
@@ -162,7 +167,7 @@ class Connection:
             case Unsubscribe():
                 self.hub.unsubscribe(self.socket, frame.streams)
             case Ack():
-                # Credit and parking read `versions` with the next step of this room.
+                self.hub.acknowledge(self.socket, frame.versions)
                 if frame.id is not None:
                     self.hub.beat(self.socket, frame.id)
 

@@ -24,7 +24,6 @@ class EventStream(Socket):
         super().__init__(user, send, self._finished)
         self.places = places
         self.news = False
-        self.code: int | None = None
         self.over = asyncio.Event()
 
     def message(self, frames: list[Ready]) -> str:
@@ -45,7 +44,6 @@ class EventStream(Socket):
         return f"{place}event: {frame.type}\ndata: {frame.text}\n\n"
 
     async def _finished(self, code: int) -> None:
-        self.code = code
         if code == Close.SIGNED_OUT and not self.busy:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(limits.SEND_SECONDS):

@@ -27,6 +27,7 @@ class Hello:
     id: int | None = None
     v: int = limits.PROTOCOL
     csrf: Any = None
+    ack: bool = False
     streams: dict[str, Cursor | None] = field(default_factory=dict)
 
 
@@ -199,9 +200,10 @@ def _hello(body: JsonObject, request: int | None) -> Hello:
     v = body.get("v", limits.PROTOCOL)
     if type(v) is not int:
         raise _Refused("bad_frame", "v must be an integer.")
-    if not isinstance(body.get("ack", False), bool):
+    ack = body.get("ack", False)
+    if not isinstance(ack, bool):
         raise _Refused("bad_frame", "ack must be true or false.")
-    return Hello(id=request, v=v, csrf=body.get("csrf"), streams=_wanted(body.get("streams", [])))
+    return Hello(id=request, v=v, csrf=body.get("csrf"), ack=ack, streams=_wanted(body.get("streams", [])))
 
 
 def _subscribe(body: JsonObject, request: int | None) -> Subscribe:

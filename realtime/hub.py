@@ -18,9 +18,10 @@ from django.db import Error as DatabaseAway
 from realtime import limits
 from realtime.database import Database
 from realtime.frames import Cursor, Ready, ready
+from realtime.lags import Lags
 from realtime.limits import Close
 from realtime.seats import Seats
-from realtime.sockets import Viewer
+from realtime.sockets import Socket, Viewer
 from realtime.streams import kind_of, kinds
 from realtime.tasks import Tasks
 from realtime.watched import Newcomer, Watched, gone
@@ -55,6 +56,7 @@ class Hub:
     def __init__(self) -> None:
         self.sockets: dict[int, list[Viewer]] = defaultdict(list)  # by user, oldest first
         self.counts: Counter[str] = Counter()  # what happened; read by metrics and tests
+        self.lags = Lags()  # from a frame's writing to its acknowledgement
         self.draining = False
         self._asking: set[Viewer] = set()
         self._wake = asyncio.Event()
@@ -128,6 +130,20 @@ class Hub:
         self.writing.say(viewer, frame)
         self.writing.flush()
 
+    def acknowledge(self, viewer: Socket, versions: Mapping[str, int]) -> None:
+        """Note what a client says it holds, and go on where it was parked."""
+        held = {}
+        for name, version in versions.items():
+            watched = self.watched.get(name)
+            if watched is not None and watched.copy is not None and version > watched.copy.version:
+                self.counts["ack_ahead"] += 1
+            else:
+                held[name] = version
+        if viewer.credit is not None:
+            for seconds in viewer.credit.acknowledge(held):
+                self.lags.add(seconds)
+            self.writing.catch_up(viewer)
+
     def beat(self, viewer: Viewer, request: int | None = None) -> None:
         """Tell a viewer where their streams stand."""
         versions = {}
@@ -185,7 +201,10 @@ class Hub:
                 self.database.away(error)
             now = time.monotonic()
             for viewer in self.everybody():
-                if viewer.is_quiet(now, settings.WS_HEARTBEAT_SECONDS):
+                if viewer.parked_at is not None and now >= viewer.parked_at + limits.PARKED_SECONDS:
+                    self.counts["closed_slow"] += 1
+                    self._tasks.spawn(viewer.close(Close.SLOW))
+                elif viewer.is_quiet(now, settings.WS_HEARTBEAT_SECONDS):
                     self.beat(viewer)
 
     # --- who may

@@ -75,7 +75,6 @@ class Seat(Viewer):
         super().__init__(user)
         self.key = key
         self.left_at = time.monotonic()
-        self.code: int | None = None  # why it was closed
         self.frames: list[Ready] = []
         self.expected: set[str] = set()  # streams that have not answered yet
         self._taken = False
@@ -124,7 +123,7 @@ class Seat(Viewer):
     async def close(self, code: int) -> None:
         """Let nobody sit here any more."""
         if not self.closed:
-            self.closed, self.code = True, code
+            await super().close(code)
             self._woken.set()
 
 

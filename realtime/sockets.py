@@ -30,11 +30,17 @@ class Viewer:
         self.streams: set[str] = set()  # streams that the hub watches for it
         self.missed: dict[str, int | None] = {}  # streams of which frames were left out; the id they owe
         self.closed = False
+        self.code: int | None = None  # why we closed it
 
     @property
     def names(self) -> set[str]:
         """Return every stream it watches or asked for."""
-        return self.streams | self.judging | self.asked.keys()
+        return self.streams | self.judging | self.asked.keys() | self.missed.keys()
+
+    @property
+    def parked_at(self) -> float | None:
+        """Return since when nothing may be sent to it until it acknowledges."""
+        return None
 
     @property
     def may_catch_up(self) -> bool:
@@ -73,7 +79,7 @@ class Viewer:
 
     async def close(self, code: int) -> None:
         """Close at once; twice is fine."""
-        self.closed = True
+        self.closed, self.code = True, code
 
 
 class Socket(Viewer):
@@ -99,7 +105,7 @@ class Socket(Viewer):
 
     @property
     def parked_at(self) -> float | None:
-        """Return since when it has no credit left."""
+        """Return since when nothing may be sent to it until it acknowledges."""
         return self.credit.spent_at if self.credit else None
 
     @property
@@ -177,7 +183,7 @@ class Socket(Viewer):
         """Close at once; twice is fine."""
         if self.closed:
             return
-        self.closed = True
+        self.closed, self.code = True, code
         self.pending.clear()
         self.pending_bytes = 0
         with contextlib.suppress(OSError, RuntimeError):  # the client was faster

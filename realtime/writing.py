@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable
 
 from realtime.frames import Ready
+from realtime.limits import Close
 from realtime.sockets import Viewer
 from realtime.tasks import Tasks
 
@@ -61,8 +62,11 @@ class Writing:
 
     async def _send(self, viewer: Viewer) -> None:
         if viewer.may_send(time.monotonic()):
+            parked = viewer.parked_at is not None
             await viewer.flush()
             self._counts["messages"] += 1
+            self._counts["parked"] += not parked and viewer.parked_at is not None
+            self._counts["closed_slow"] += viewer.code == Close.SLOW
             self.catch_up(viewer)
         if viewer.leaves_at(time.monotonic()) is not None:
             self._written.add(viewer)

@@ -50,6 +50,16 @@ def test_every_limit_is_documented():
         assert said in section, said
 
 
+def test_the_credit_is_documented():
+    section = " ".join(TEXT.split("## Server to client")[1].split("\n## ")[0].split())
+    for said in (
+        f"{limits.CREDIT_FRAMES} frames or {limits.CREDIT_BYTES // 1024} KB",
+        f"Parked for {limits.PARKED_SECONDS:.0f} s",
+        f"within {limits.SEND_SECONDS:.0f} s for any client",
+    ):
+        assert said in section, said
+
+
 def test_the_limits_of_http_are_documented():
     section = " ".join(TEXT.split("## The same over HTTP")[1].split("\n## ")[0].split())
     for said in (
