@@ -9,7 +9,7 @@ import structlog
 import uvicorn
 from django.conf import settings
 
-from config.live_protocol import LiveProtocol
+from realtime.live_protocol import LiveProtocol
 
 log = structlog.get_logger(__name__)
 

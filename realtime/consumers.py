@@ -24,6 +24,7 @@ from realtime import limits
 from realtime.credit import Credit
 from realtime.frames import Ack, Frame, Hello, Subscribe, Unsubscribe, Wrong, parse, ready
 from realtime.limits import Close
+from realtime.live_protocol import EXTENSION
 from realtime.origin import Scope, cookies, has_session_cookie, headers
 from realtime.sockets import Socket
 
@@ -82,6 +83,7 @@ class Connection:
             user,
             lambda text: send({"type": "websocket.send", "text": text}),
             lambda code: send({"type": "websocket.close", "code": code}),
+            scope.get("extensions", {}).get(EXTENSION),
         )
         self.greeted = False
         self.frames: deque[float] = deque(maxlen=limits.FRAMES)

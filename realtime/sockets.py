@@ -8,11 +8,21 @@ import contextlib
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, Protocol
 
 from realtime import limits
 from realtime.credit import Credit
-from realtime.frames import Cursor, Ready
+from realtime.frames import Cursor, Ready, text_frame
+
+
+class FrameWriter(Protocol):
+    """A server that writes frames which are bytes already; realtime/live_protocol.py is ours."""
+
+    def takes_frame(self) -> bool:
+        """Tell whether the client is there and reads."""
+
+    def write_frame(self, frame: bytes) -> None:
+        """Write a frame, after `takes_frame` said yes."""
 
 
 class Viewer:
@@ -70,6 +80,13 @@ class Viewer:
         self.streams.discard(stream)
         self.missed.pop(stream, None)
 
+    def flush_at_once(self, made: dict[str, bytes]) -> bool:
+        """Write what waits as one message, if nothing must be awaited for that. False: `flush` it.
+
+        made: the frames of messages that were made for others already, by text.
+        """
+        return False
+
     async def flush(self) -> None:
         """Write what waits as one message."""
 
@@ -87,16 +104,22 @@ class Socket(Viewer):
 
     send: writes one text message to the client; returns when the transport took it.
     close: closes the connection with a code.
+    writer: what writes frames at once, where the server has it.
     """
 
     transport = "websocket"
 
     def __init__(
-        self, user: Any, send: Callable[[str], Awaitable[None]], close: Callable[[int], Awaitable[None]]
+        self,
+        user: Any,
+        send: Callable[[str], Awaitable[None]],
+        close: Callable[[int], Awaitable[None]],
+        writer: FrameWriter | None = None,
     ) -> None:
         super().__init__(user)
         self._send = send
         self._close = close
+        self._writer = writer
         self.pending: deque[tuple[Ready, int | None]] = deque()
         self.pending_bytes = 0
         self.credit: Credit | None = None  # of a client that acknowledges
@@ -150,6 +173,18 @@ class Socket(Viewer):
     def pause(self) -> float:
         """Return the least time between two messages, in seconds."""
         return limits.SOCKET_SECONDS
+
+    def flush_at_once(self, made: dict[str, bytes]) -> bool:
+        """Write what waits, as much of it as one message may hold, if the client takes it now."""
+        if self._writer is None or not self._writer.takes_frame():
+            return False
+        if frames := self._take():
+            message = self.message(frames)
+            if message not in made:
+                made[message] = text_frame(message)
+            self.sent_at = time.monotonic()
+            self._writer.write_frame(made[message])
+        return True
 
     async def flush(self) -> None:
         """Write what waits as one message, as much of it as one may hold."""

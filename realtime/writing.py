@@ -37,12 +37,17 @@ class Writing:
         """Send what may leave now; what may not waits for its time."""
         now = time.monotonic()
         next_at = None
+        made: dict[str, bytes] = {}
         for viewer in list(self._written):
-            at = viewer.leaves_at(now)
             if viewer.may_send(now):
-                self._written.discard(viewer)
-                self._tasks.spawn(self._send(viewer))
-            elif at is None:
+                if not viewer.flush_at_once(made):
+                    self._written.discard(viewer)
+                    self._tasks.spawn(self._send(viewer))
+                    continue
+                self._counts["messages"] += 1
+                self.catch_up(viewer)
+            at = viewer.leaves_at(now)
+            if at is None:
                 self._written.discard(viewer)
             elif next_at is None or at < next_at:
                 next_at = at

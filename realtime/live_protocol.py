@@ -8,9 +8,9 @@ from websockets.http11 import Request
 from websockets.protocol import State
 from websockets.server import ServerProtocol
 
-# In `extensions` of a connection's ASGI scope: a function that takes bytes which are a whole frame already,
-# and returns False, without a byte written, when the client is behind or gone. Then `send` is to be awaited.
-EXTENSION = "headway.write"
+# In `extensions` of a connection's ASGI scope: an object with the two methods below. Where it is absent, as
+# under another server, `send` does the same at a higher price.
+EXTENSION = "headway.frames"
 
 
 class LiveProtocol(WebSocketsSansIOProtocol):
@@ -28,14 +28,16 @@ class LiveProtocol(WebSocketsSansIOProtocol):
         """Answer the upgrade, and offer the extension to the application."""
         super().handle_connect(event)
         if self.response.status_code == 101:
-            self.scope["extensions"][EXTENSION] = self.write  # type: ignore[assignment]
+            self.scope["extensions"][EXTENSION] = self  # type: ignore[assignment]
 
-    def write(self, frame: bytes) -> bool:
-        """Give the transport a frame, if it can take one now."""
-        if self.conn.state is not State.OPEN or not self.writable.is_set() or self.transport.is_closing():
-            return False
+    def takes_frame(self) -> bool:
+        """Tell whether the client is there and reads: if not, `send` is to be awaited, or raises."""
+        here = self.conn.state is State.OPEN and not self.transport.is_closing()
+        return here and self.writable.is_set()
+
+    def write_frame(self, frame: bytes) -> None:
+        """Write bytes that are a whole frame already, after `takes_frame` said yes."""
         self.transport.write(frame)
-        return True
 
 
 class _Protocol(ServerProtocol):

@@ -12,8 +12,8 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
-from config.live_protocol import EXTENSION
 from realtime.frames import text_frame
+from realtime.live_protocol import EXTENSION
 from tests.servers import MAX_BYTES, serving
 from tests.waiting import until
 
@@ -24,12 +24,14 @@ async def echo(scope, receive, send):
     """Say what is said: text through ready frames while they can be taken, everything else as usual."""
     await receive()
     await send({"type": "websocket.accept"})
-    write = scope["extensions"][EXTENSION]
+    wire = scope["extensions"][EXTENSION]
     while (message := await receive())["type"] == "websocket.receive":
         text = message.get("text")
         if text is None:
             await send({"type": "websocket.send", "bytes": message["bytes"]})
-        elif not write(text_frame(text)):
+        elif wire.takes_frame():
+            wire.write_frame(text_frame(text))
+        else:
             await send({"type": "websocket.send", "text": text})
 
 
@@ -54,10 +56,11 @@ class Writer:
 
     async def __call__(self, scope, receive, send):
         await receive()
-        write = scope["extensions"][EXTENSION]
-        assert write(self.frame) is False  # not accepted yet
+        wire = scope["extensions"][EXTENSION]
+        assert not wire.takes_frame()  # not accepted yet
         await send({"type": "websocket.accept"})
-        while write(self.frame):
+        while wire.takes_frame():
+            wire.write_frame(self.frame)
             self.taken += 1
             await asyncio.sleep(0)
         self.sent = False
@@ -65,7 +68,7 @@ class Writer:
         self.sent = True
         while (await receive())["type"] != "websocket.disconnect":
             pass
-        self.gone = write(self.frame)
+        self.gone = not wire.takes_frame()
 
 
 @contextmanager
@@ -102,7 +105,7 @@ def test_a_client_that_left_takes_nothing(leave):
             link.recv(timeout=20)
         leave(link)
         until(lambda: writer.gone is not None, what="the disconnect")
-    assert writer.gone is False
+    assert writer.gone
 
 
 def test_after_our_own_close_no_frame_follows():
@@ -112,7 +115,7 @@ def test_after_our_own_close_no_frame_follows():
         await receive()
         await send({"type": "websocket.accept"})
         await send({"type": "websocket.close", "code": 4401})
-        took.append(scope["extensions"][EXTENSION](text_frame("late")))
+        took.append(scope["extensions"][EXTENSION].takes_frame())
 
     with serving(closing) as port, connect(f"ws://127.0.0.1:{port}") as link:
         until(lambda: took, what="the late frame")
@@ -143,8 +146,7 @@ def test_ready_frames_of_every_length_are_read_by_a_client_of_another_hand():
         await receive()
         await send({"type": "websocket.accept"})
         for size in sizes:
-            if not scope["extensions"][EXTENSION](text_frame("é" * (size // 2) + "e" * (size % 2))):
-                await send({"type": "websocket.send", "text": "é" * (size // 2) + "e" * (size % 2)})
+            scope["extensions"][EXTENSION].write_frame(text_frame("é" * (size // 2) + "e" * (size % 2)))
         await send({"type": "websocket.close"})
 
     with serving(all_sizes) as port, connect(f"ws://127.0.0.1:{port}") as link:
