@@ -33,6 +33,12 @@ def visible_jobs(user: Any) -> QuerySet[Job]:
     return Job.objects.filter(Q(owner=user) | Q(_AnyOf(F("pk"), _followed(user))))
 
 
+def can_ask_about(user: Any, name: str) -> bool:
+    """Say whether this user may ask if an object (`company:12`) is ready."""
+    # Objects that not everybody may see (a workspace, a day, a topic) join here when they exist.
+    return bool(user.is_authenticated and user.is_active)
+
+
 def can_view_all(user: Any) -> bool:
     """Say whether this user sees everybody's jobs by name."""
     return _is_staff_with(user, "ingestion.view_all_jobs")

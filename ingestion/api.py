@@ -1,13 +1,9 @@
 """The API of jobs: fetch with the access check, validate, call one verb, answer."""
 
-import asyncio
 import json
-from collections.abc import Callable
 from typing import Annotated, Any
 from uuid import UUID
 
-from asgiref.sync import sync_to_async
-from django.conf import settings
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
@@ -41,6 +37,7 @@ from ingestion.source import registry
 from realtime.epoch import current
 
 READ = ["GET", "HEAD"]
+MAX_WATCHED = 100  # open jobs of an object whose end is seen at once; of more, within a second
 router = Router(tags=["jobs"])
 
 
@@ -254,43 +251,38 @@ async def wait_for_job(
 ) -> HttpResponse:
     """Answer when the job has ended or needs a person, or, with `version`, when it stands above it."""
 
-    def moved() -> Job | None:
-        job = _visible(request, job_id)
-        if filters.version is not None and job.version > filters.version:
-            return job
-        return job if job.state in FINAL or (filters.version is None and job.state == State.WAITING) else None
+    def is_so(state: str, version: int) -> bool:
+        if filters.version is not None and version > filters.version:
+            return True
+        return state in FINAL or (filters.version is None and state == State.WAITING)
 
     with waiting.place(_user_id(request)):
-        await _until(moved, filters.timeout)
-    found: HttpResponse = await _in_thread(lambda: _job_answer(request, _visible(request, job_id)))
-    return found
+        job = await waiting.in_thread(lambda: _visible(request, job_id))
+        if filters.timeout and not is_so(job.state, job.version):
+            await waiting.until_job(
+                request.user,
+                job.stream,
+                lambda frame: is_so((frame.data or {})["state"], frame.version or 0),
+                filters.timeout,
+            )
+        return await waiting.in_thread(lambda: _job_answer(request, _visible(request, job_id)))
 
 
 @router.api_operation(READ, "/ready", response=ReadyOut, operation_id="is_ready", tags=["ready"])
 async def is_ready(request: HttpRequest, filters: Annotated[ReadyFilter, StrictQuery(...)]) -> HttpResponse:
     """Say whether nothing about an object is open, at once or, with `timeout`, as soon as it is so."""
     open_jobs = Job.objects.filter(object=filters.object, state__in=OPEN)
+
+    def open_streams() -> list[str]:
+        if not access.can_ask_about(request.user, filters.object):
+            raise Problem("not_found")
+        return [f"job:{pk}" for pk in open_jobs.order_by("pk").values_list("pk", flat=True)[:MAX_WATCHED]]
+
     with waiting.place(_user_id(request)):
-        await _until(lambda: None if open_jobs.exists() else True, filters.timeout)
-    count = await _in_thread(open_jobs.count)
+        if await waiting.in_thread(open_streams) and filters.timeout:
+            await waiting.until_none(request.user, open_streams, filters.timeout)
+        count = await waiting.in_thread(open_jobs.count)
     return answer({"object": filters.object, "ready": count == 0, "open": count})
-
-
-async def _until(condition: Callable[[], Any], timeout: float) -> None:
-    """Ask again and again, at most once a second, until there is an answer or no time."""
-    loop = asyncio.get_running_loop()
-    end = loop.time() + min(timeout, settings.MAX_WAIT_SECONDS)
-    pause = waiting.FIRST_PAUSE
-    while await _in_thread(condition) is None:
-        left = end - loop.time()
-        if left <= 0:
-            return
-        await asyncio.sleep(min(pause, left))
-        pause = min(pause * 1.5, waiting.LONGEST_PAUSE)
-
-
-async def _in_thread(function: Callable[[], Any]) -> Any:
-    return await sync_to_async(waiting.without_connection(function))()
 
 
 # ---- inside -----------------------------------------------------------------------------------------------

@@ -1,20 +1,25 @@
-"""Requests that wait: how many at once, and without holding a database connection meanwhile."""
+"""Requests that wait: how many at once, and asleep on the hub without a thread or a database connection."""
 
+import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import Any, TypeVar
 
+from asgiref.sync import sync_to_async
+from django.conf import settings
 from django.db import connection
 
 from config.problems import Problem
+from realtime import hub as hubs
+from realtime.frames import Ready
+from realtime.seats import sleeper
 
 T = TypeVar("T")
 
 MAX_WAITS_OF_USER = 20
 MAX_WAITS = 500  # of this process
-FIRST_PAUSE = 0.25  # seconds
-LONGEST_PAUSE = 1.0
+ASK_SECONDS = 1.0  # how long a job that appears meanwhile can stay unseen by who waits for an object
 
 _waits: Counter[int] = Counter()
 
@@ -35,7 +40,52 @@ def place(user: int) -> Iterator[None]:
             del _waits[user]
 
 
-def without_connection(function: Callable[[], T]) -> Callable[[], T]:
+async def until_job(user: Any, stream: str, is_so: Callable[[Ready], bool], timeout: float) -> None:
+    """Sleep until a job that this user may see is as wanted, gone, or the time is up.
+
+    is_so: judges what its stream says. timeout: seconds.
+    """
+    end = _end(timeout)
+    async with sleeper(hubs.current(), user, [stream]) as viewer:
+        while not viewer.closed and await viewer.sleep(end - _now()):
+            frame = viewer.frames.get(stream)
+            if frame is not None and (frame.data is None or is_so(frame)):
+                return
+
+
+async def until_none(user: Any, open_streams: Callable[[], list[str]], timeout: float) -> None:
+    """Sleep until nothing is open, or the time is up.
+
+    open_streams: asks the database for the streams of the open jobs; asked when one ends, and every second.
+    """
+    end = _end(timeout)
+    async with sleeper(hubs.current(), user) as viewer:
+        while not viewer.closed and (streams := await in_thread(open_streams)):
+            hubs.current().watch(viewer, streams)
+            again = min(end, _now() + ASK_SECONDS)
+            watched = set(viewer.streams)
+            # What ends is watched no more; everything else that moves wakes us for nothing.
+            while watched <= viewer.streams and await viewer.sleep(again - _now()) and not viewer.closed:
+                pass
+            if _now() >= end:
+                return
+
+
+async def in_thread(function: Callable[[], T]) -> T:
+    """Run a function that asks the database, and give its connection back."""
+    found: T = await sync_to_async(_without_connection(function))()
+    return found
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+def _end(timeout: float) -> float:
+    return _now() + min(timeout, settings.MAX_WAIT_SECONDS)
+
+
+def _without_connection(function: Callable[[], T]) -> Callable[[], T]:
     """Make a function give its database connection back when it is done."""
 
     def run() -> T:

@@ -119,6 +119,12 @@ class Hub:
             self._wake.set()
         return True
 
+    def watch(self, viewer: Viewer, streams: Iterable[str]) -> None:
+        """Let a viewer watch streams without a question: the caller knows that they may."""
+        for name in streams:
+            if name not in viewer.names:
+                self.watching.join(viewer, name, Newcomer())
+
     def unsubscribe(self, viewer: Viewer, streams: Iterable[str]) -> None:
         """Let a viewer watch these no more; unknown names are fine."""
         for name in streams:

@@ -55,12 +55,13 @@ class Sleeper(Viewer):
 
 
 @asynccontextmanager
-async def sleeper(hub: "Hub", user: Any, streams: Iterable[str]) -> AsyncIterator[Sleeper]:
-    """Watch streams for as long as the context lasts."""
+async def sleeper(hub: "Hub", user: Any, streams: Iterable[str] = ()) -> AsyncIterator[Sleeper]:
+    """Watch streams for as long as the context lasts. The caller has judged that the user may."""
     viewer = Sleeper(user)
+    viewer.closed = hub.draining
     hub.add(viewer)
     try:
-        hub.subscribe(viewer, dict.fromkeys(streams), None)
+        hub.watch(viewer, streams)
         yield viewer
     finally:
         hub.remove(viewer)

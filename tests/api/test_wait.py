@@ -11,7 +11,9 @@ from django.test import AsyncClient
 
 from ingestion import lifecycle, waiting
 from ingestion.models import Job
+from realtime import hub as hubs
 from tests.api.clients import ApiClient, assert_problem
+from tests.realtime.client import fresh_hub
 from tests.waiting import until_async
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -24,39 +26,80 @@ async def client_of(user: Any) -> AsyncClient:
 
 
 async def begun(count: int = 1) -> None:
+    """Wait until so many requests sleep."""
+
     async def waits() -> bool:
-        return waiting._waits.total() == count
+        sleeping = [viewer for viewer in hubs.current().everybody() if viewer.streams]
+        return waiting._waits.total() == len(sleeping) == count
 
     await until_async(waits, what=f"{count} waiting requests")
 
 
 async def test_the_answer_comes_with_the_end(alice: Any, job: Job) -> None:
-    client = await client_of(alice)
-    asked = asyncio.create_task(client.get(f"/api/jobs/{job.pk}/wait?timeout=30"))
-    await begun()
-    await sync_to_async(lifecycle.cancel)(job, alice)
-    answer = await asked
+    async with fresh_hub():
+        client = await client_of(alice)
+        asked = asyncio.create_task(client.get(f"/api/jobs/{job.pk}/wait?timeout=30"))
+        await begun()
+        await sync_to_async(lifecycle.cancel)(job, alice)
+        answer = await asked
 
-    assert (answer.status_code, answer.json()["state"]) == (200, "cancelled")
-    assert waiting._waits.total() == 0
+        assert (answer.status_code, answer.json()["state"]) == (200, "cancelled")
+        assert waiting._waits.total() == 0
 
 
 async def test_the_answer_comes_with_any_move_above_a_version(alice: Any, job: Job) -> None:
-    client = await client_of(alice)
-    asked = asyncio.create_task(client.get(f"/api/jobs/{job.pk}/wait?version={job.version}"))
-    await begun()
-    await Job.objects.filter(pk=job.pk).aupdate(version=job.version + 1, message="moved")
-    answer = await asked
+    async with fresh_hub():
+        client = await client_of(alice)
+        asked = asyncio.create_task(client.get(f"/api/jobs/{job.pk}/wait?version={job.version}"))
+        await begun()
+        await Job.objects.filter(pk=job.pk).aupdate(version=job.version + 1, message="moved")
+        answer = await asked
 
-    assert (answer.json()["state"], answer.json()["message"]) == ("pending", "moved")
+        assert (answer.json()["state"], answer.json()["message"]) == ("pending", "moved")
 
 
-def test_without_an_end_the_job_is_told_as_it_stands(as_alice: ApiClient, job: Job) -> None:
-    begin = time.monotonic()
-    told = as_alice.read(f"/jobs/{job.pk}/wait?timeout=0.4").json()
+async def test_without_an_end_the_job_is_told_as_it_stands(alice: Any, job: Job) -> None:
+    async with fresh_hub():
+        client = await client_of(alice)
+        begin = time.monotonic()
+        told = (await client.get(f"/api/jobs/{job.pk}/wait?timeout=0.4")).json()
 
     assert told["state"] == "pending"
     assert 0.4 <= time.monotonic() - begin < 10
+
+
+async def test_a_waiting_request_asks_no_question_of_its_own(alice: Any, job: Job) -> None:
+    async with fresh_hub() as hub:
+        client = await client_of(alice)
+        asked = [asyncio.create_task(client.get(f"/api/jobs/{job.pk}/wait?timeout=30")) for _ in range(5)]
+        await begun(5)
+        await until_async(told(hub, job.stream, 5), what="everybody to know where it stands")
+        before, moves = hub.counts["reads"], 3
+        for _ in range(moves):
+            version = hub.watched[job.stream].copy.version + 1
+            await Job.objects.filter(pk=job.pk).aupdate(version=version)
+            await until_async(told(hub, job.stream, 5, version), what="the move")
+        assert hub.counts["reads"] - before == moves
+        assert waiting._waits.total() == 5
+        await sync_to_async(lifecycle.cancel)(job, alice)
+        assert {(await answer).json()["state"] for answer in asked} == {"cancelled"}
+
+
+def told(hub: Any, stream: str, viewers: int, version: int = 0) -> Any:
+    async def look() -> bool:
+        watched = hub.watched[stream]
+        return len(watched.viewers) == viewers and watched.copy.version >= version
+
+    return look
+
+
+async def test_a_stopping_process_answers_who_waits(alice: Any, job: Job) -> None:
+    async with fresh_hub() as hub:
+        client = await client_of(alice)
+        asked = asyncio.create_task(client.get(f"/api/jobs/{job.pk}/wait?timeout=30"))
+        await begun()
+        await hub.drain()
+        assert (await asked).json()["state"] == "pending"
 
 
 def test_an_ended_job_is_told_at_once(as_alice: ApiClient, ended: Job) -> None:
@@ -81,38 +124,40 @@ def test_a_bad_wait_is_refused(as_alice: ApiClient, job: Job, query: str) -> Non
 
 
 async def test_places_are_counted(alice: Any, bob: Any, job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(waiting, "MAX_WAITS_OF_USER", 1)
-    monkeypatch.setattr(waiting, "MAX_WAITS", 2)
-    client, other = await client_of(alice), await client_of(bob)
-    hers = await sync_to_async(lambda: lifecycle.create("ping", {}, owner=bob).job)()
-    asked = [
-        asyncio.create_task(client.get(f"/api/jobs/{job.pk}/wait?timeout=30")),
-        asyncio.create_task(other.get(f"/api/jobs/{hers.pk}/wait?timeout=30")),
-    ]
-    await begun(2)
-    own = await client.get(f"/api/jobs/{job.pk}/wait?timeout=30")
-    monkeypatch.setattr(waiting, "MAX_WAITS_OF_USER", 9)
-    everybodys = await client.get(f"/api/jobs/{job.pk}/wait?timeout=30")
-    await sync_to_async(lifecycle.cancel)(job, alice)
-    await sync_to_async(lifecycle.cancel)(hers, bob)
-    await asyncio.gather(*asked)
+    async with fresh_hub():
+        monkeypatch.setattr(waiting, "MAX_WAITS_OF_USER", 1)
+        monkeypatch.setattr(waiting, "MAX_WAITS", 2)
+        client, other = await client_of(alice), await client_of(bob)
+        hers = await sync_to_async(lambda: lifecycle.create("ping", {}, owner=bob).job)()
+        asked = [
+            asyncio.create_task(client.get(f"/api/jobs/{job.pk}/wait?timeout=30")),
+            asyncio.create_task(other.get(f"/api/jobs/{hers.pk}/wait?timeout=30")),
+        ]
+        await begun(2)
+        own = await client.get(f"/api/jobs/{job.pk}/wait?timeout=30")
+        monkeypatch.setattr(waiting, "MAX_WAITS_OF_USER", 9)
+        everybodys = await client.get(f"/api/jobs/{job.pk}/wait?timeout=30")
+        await sync_to_async(lifecycle.cancel)(job, alice)
+        await sync_to_async(lifecycle.cancel)(hers, bob)
+        await asyncio.gather(*asked)
 
-    assert_problem(own, 429, "rate_limited")
-    assert_problem(everybodys, 503, "unavailable")
+        assert_problem(own, 429, "rate_limited")
+        assert_problem(everybodys, 503, "unavailable")
 
 
 async def test_a_waiting_request_holds_no_database_connection(alice: Any, job: Job) -> None:
-    client = await client_of(alice)
-    before = await sync_to_async(_sessions)()
-    asked = [asyncio.create_task(client.get(f"/api/jobs/{job.pk}/wait?timeout=30")) for _ in range(8)]
-    await begun(8)
+    async with fresh_hub():
+        client = await client_of(alice)
+        before = await sync_to_async(_sessions)()
+        asked = [asyncio.create_task(client.get(f"/api/jobs/{job.pk}/wait?timeout=30")) for _ in range(8)]
+        await begun(8)
 
-    async def quiet() -> bool:
-        return await sync_to_async(_sessions)() <= before
+        async def quiet() -> bool:
+            return await sync_to_async(_sessions)() <= before
 
-    await until_async(quiet, what="no session of the waiting requests")
-    await sync_to_async(lifecycle.cancel)(job, alice)
-    assert {(await answer).status_code for answer in asked} == {200}
+        await until_async(quiet, what="no session of the waiting requests")
+        await sync_to_async(lifecycle.cancel)(job, alice)
+        assert {(await answer).status_code for answer in asked} == {200}
 
 
 def _sessions() -> int:
@@ -138,13 +183,46 @@ def test_ready_says_whether_something_is_open(as_alice: ApiClient, as_bob: ApiCl
 
 
 async def test_ready_waits_for_the_last_job(alice: Any, job: Job) -> None:
-    await Job.objects.filter(pk=job.pk).aupdate(object="company:1")
-    client = await client_of(alice)
-    asked = asyncio.create_task(client.get("/api/ready?object=company:1&timeout=30"))
-    await begun()
-    await sync_to_async(lifecycle.cancel)(job, alice)
+    async with fresh_hub():
+        await Job.objects.filter(pk=job.pk).aupdate(object="company:1")
+        client = await client_of(alice)
+        asked = asyncio.create_task(client.get("/api/ready?object=company:1&timeout=30"))
+        await begun()
+        await sync_to_async(lifecycle.cancel)(job, alice)
 
-    assert (await asked).json()["ready"] is True
+        assert (await asked).json()["ready"] is True
+
+
+async def test_ready_sees_a_job_that_appears_meanwhile(alice: Any, bob: Any, job: Job) -> None:
+    async with fresh_hub() as hub:
+        await Job.objects.filter(pk=job.pk).aupdate(object="company:1")
+        other = await sync_to_async(lambda: lifecycle.create("ping", {}, owner=alice).job)()
+        client = await client_of(bob)
+        asked = asyncio.create_task(client.get("/api/ready?object=company:1&timeout=30"))
+        await begun()
+        await Job.objects.filter(pk=other.pk).aupdate(object="company:1")
+
+        async def both() -> bool:
+            return {job.stream, other.stream} <= set(hub.watched)
+
+        await until_async(both, what="the second job to be watched")
+        await sync_to_async(lifecycle.cancel)(job, alice)
+        await sync_to_async(lifecycle.cancel)(other, alice)
+
+        assert (await asked).json() == {"object": "company:1", "ready": True, "open": 0}
+
+
+async def test_ready_is_told_at_once_by_the_end_of_a_job(
+    alice: Any, job: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(waiting, "ASK_SECONDS", 60.0)
+    async with fresh_hub():
+        await Job.objects.filter(pk=job.pk).aupdate(object="company:1")
+        client = await client_of(alice)
+        asked = asyncio.create_task(client.get("/api/ready?object=company:1&timeout=30"))
+        await begun()
+        await sync_to_async(lifecycle.cancel)(job, alice)
+        assert (await asked).json()["ready"] is True
 
 
 @pytest.mark.parametrize(

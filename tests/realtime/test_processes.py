@@ -9,6 +9,7 @@ import tempfile
 import time
 from collections import deque
 from contextlib import ExitStack, contextmanager
+from http.client import HTTPConnection
 from pathlib import Path
 from urllib.request import urlopen
 
@@ -207,6 +208,27 @@ def test_a_server_that_stops_says_so_first(web, open_page):
     with pytest.raises(ConnectionClosed) as closed:
         page.next("nothing")
     assert closed.value.rcvd.code == Close.DRAINING
+
+
+def test_a_server_that_stops_ends_event_streams_and_long_polls_first(web, alice):
+    address, process = web
+    job = make_job(alice)
+    cookie, _ = session(alice)
+    stream, poll = HTTPConnection(address, timeout=20), HTTPConnection(address, timeout=20)
+    path = f"/api/live?stream={job.stream}"
+    poll.request("GET", path, headers={"Cookie": cookie})
+    cursor = json.loads(poll.getresponse().read())["cursor"]
+    stream.request("GET", path, headers={"Cookie": cookie, "Accept": "text/event-stream"})
+    told = stream.getresponse()
+    while told.readline() != b"event: state\n":
+        pass
+    poll.request("GET", f"{path}&wait=25&cursor={cursor}", headers={"Cookie": cookie})
+
+    os.kill(process.pid, signal.SIGTERM)
+    (frame,) = json.loads(poll.getresponse().read())["frames"]
+    assert frame["type"] == "drain"
+    assert b"event: drain\n" in told.read()
+    process.wait(10)
 
 
 @pytest.mark.seed("SEC64", "SEC65")
