@@ -21,10 +21,10 @@ def main() -> int:
     from django.conf import settings
     from django.core.exceptions import ImproperlyConfigured
     from django.core.management import execute_from_command_line
-    from django.db import InterfaceError, OperationalError
+    from django.db import DatabaseError, InterfaceError, OperationalError
 
     from config.env import SettingsError
-    from config.reach import unreachable
+    from config.reach import not_allowed, unreachable
 
     try:
         settings.INSTALLED_APPS  # noqa: B018 - reads the settings
@@ -33,8 +33,12 @@ def main() -> int:
         return 1
     try:
         execute_from_command_line([sys.argv[0], *arguments])
-    except (OperationalError, InterfaceError) as error:
-        text = unreachable(error)
+    except (DatabaseError, InterfaceError) as error:
+        text = (
+            unreachable(error)
+            if isinstance(error, OperationalError | InterfaceError)
+            else not_allowed(error)
+        )
         if text is None:
             raise
         print(text, file=sys.stderr)

@@ -14,13 +14,13 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST, require_safe
 
+from config.redis_age import TOO_OLD, too_old
 from ingestion.models import Job, Process, State
 
 log = structlog.get_logger(__name__)
 
 ALIVE_SECONDS = 15
 REDIS_SECONDS = 1
-OLDEST_REDIS = (6, 2)  # BLMOVE
 REPORT_BYTES = 4096  # of a browser's CSP report that is written down
 
 
@@ -47,14 +47,9 @@ def readyz(request: HttpRequest) -> HttpResponse:
 
 def _redis() -> str:
     try:
-        with redis.Redis.from_url(
-            settings.REDIS_URL, socket_timeout=REDIS_SECONDS, socket_connect_timeout=REDIS_SECONDS, retry=None
-        ) as client:
-            version = str(client.info("server")["redis_version"])
+        return TOO_OLD if too_old(settings.REDIS_URL, REDIS_SECONDS) else "ok"
     except (redis.RedisError, OSError):
         return "Cannot reach Redis."
-    found = tuple(int(part) for part in version.split(".")[:2])
-    return "ok" if found >= OLDEST_REDIS else "Redis 6.2 or newer is needed."
 
 
 def _processes() -> dict[str, str]:

@@ -1,7 +1,9 @@
-"""Say in one line that the database cannot be reached."""
+"""Say in one line what the database refuses: a connection, or a right."""
 
 from django.conf import settings
 from django.db import connection
+
+INSUFFICIENT_PRIVILEGE = "42501"  # PostgreSQL, appendix A
 
 
 def unreachable(error: Exception) -> str | None:
@@ -14,3 +16,13 @@ def unreachable(error: Exception) -> str | None:
         )
     place = connection.settings_dict
     return f"Cannot reach the database at {place['HOST'] or 'localhost'}:{place['PORT'] or 5432}."
+
+
+def not_allowed(error: BaseException | None) -> str | None:
+    """Return the line when `error` comes from a right that the database user lacks, else None."""
+    while error is not None:
+        if getattr(error, "sqlstate", None) == INSUFFICIENT_PRIVILEGE:
+            place = connection.settings_dict
+            return f"DATABASE_URL: the user {place['USER']!r} cannot create tables in {place['NAME']!r}."
+        error = error.__cause__ or error.__context__
+    return None

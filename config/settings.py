@@ -31,10 +31,14 @@ DATA_DIR = Path(env.text("HEADWAY_DATA", str(BASE_DIR / ".headway"))).absolute()
 PLACE = embedded.layout(DATA_DIR)
 STATIC_ROOT = BASE_DIR / "staticfiles"
 MEDIA_ROOT = env.folder("HEADWAY_UPLOAD_DIR", DATA_DIR / "files", web_root=STATIC_ROOT)
+_temporary = os.environ.get("TMPDIR", "")
 try:
+    # Python would silently take another place than the one that was named.
+    if _temporary and Path(_temporary).resolve() != Path(tempfile.gettempdir()).resolve():
+        raise FileNotFoundError
     tempfile.gettempdir()
 except FileNotFoundError:
-    env.problem("TMPDIR", "names no usable place: the temporary folder is not writable")
+    env.problem("TMPDIR", f"cannot be used: the temporary folder is not writable: {_temporary!r}")
 
 
 def _kept_secret() -> str:

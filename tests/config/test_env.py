@@ -98,6 +98,7 @@ ROWS = [
         )
         for value in ("0.0.0.0/0", "::/0", "abc", "10.0.0.0/33")
     ],
+    ("ENV57", {"TMPDIR": "/no/such/folder"}, "the temporary folder is not writable", ""),
     ("ENV62", {"HEADWAY_TIME_ZONE": "Mars/Base"}, "unknown time zone", ""),
     ("ENV63", {"HEADWAY_LANGUAGE_CODE": "xx"}, "one of: en-gb", ""),
     ("ENV64", {"HEADWAY_LOG_LEVEL": "loud"}, "one of: DEBUG, INFO, WARNING, ERROR", ""),

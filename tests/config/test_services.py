@@ -1,0 +1,100 @@
+"""What is said when the services that we are given cannot be used."""
+
+import os
+import socketserver
+import threading
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+import pytest
+from django.db import connection
+
+from config import health
+from tests.commands.conftest import process, run
+
+STRANGER = "headway_test_stranger"
+
+
+class OldRedis(socketserver.StreamRequestHandler):
+    """Answers as an old server does, as far as a client asks at the start."""
+
+    version = b""
+
+    def handle(self) -> None:
+        """Answer one command after the other."""
+        while line := self.rfile.readline():
+            words = []
+            for _ in range(int(line[1:])):
+                size = int(self.rfile.readline()[1:])
+                words.append(self.rfile.read(size + 2)[:size].upper())
+            if words[0] == b"INFO":
+                text = b"# Server\r\nredis_version:%b\r\n" % self.version
+                self.wfile.write(b"$%d\r\n%b\r\n" % (len(text), text))
+            elif words[0] == b"PING":
+                self.wfile.write(b"+PONG\r\n")
+            elif words[0] == b"HELLO" and self.version >= b"6":
+                self.wfile.write(b"%1\r\n$5\r\nproto\r\n:3\r\n")
+            elif words[0] == b"SELECT":
+                self.wfile.write(b"+OK\r\n")
+            else:
+                self.wfile.write(b"-ERR unknown command\r\n")
+
+
+@pytest.fixture(params=[b"5.0.14", b"6.0.20"])
+def old_redis(
+    request: pytest.FixtureRequest, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[str]:
+    """Serve an old Redis; the settings name it. Before 6.0 even the client's greeting is unknown to it."""
+    monkeypatch.setattr(OldRedis, "version", request.param)
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), OldRedis) as server:
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        settings.REDIS_URL = f"redis://127.0.0.1:{server.server_address[1]}/0"
+        monkeypatch.setattr("ingestion.queues._quick", None)
+        yield settings.REDIS_URL
+        server.shutdown()
+
+
+def test_an_old_redis_is_named_by_readiness(old_redis: str) -> None:
+    """ENV38."""
+    assert health._redis() == "Redis 6.2 or newer is needed."
+
+
+@pytest.mark.django_db
+def test_a_worker_refuses_an_old_redis(old_redis: str) -> None:
+    """ENV38."""
+    said = run("worker")
+    assert (said.code, said.err) == (1, "Redis 6.2 or newer is needed.")
+
+
+@pytest.fixture
+def stranger(transactional_db: None) -> Iterator[str]:
+    """The address of an empty database, for somebody who may connect and nothing else.
+
+    By role: the test's own PostgreSQL lets in no second user.
+    """
+    database = f"{connection.settings_dict['NAME']}_stranger"
+    statements = [
+        f"DROP DATABASE IF EXISTS {database}",
+        f"DROP ROLE IF EXISTS {STRANGER}",
+        f"CREATE ROLE {STRANGER}",
+        f"CREATE DATABASE {database}",
+    ]
+    with connection.cursor() as cursor:
+        for statement in statements:
+            cursor.execute(statement)
+    parts = urlsplit(os.environ["DATABASE_URL"])
+    query = f"{parts.query}&" if parts.query else ""
+    yield urlunsplit(parts._replace(path=f"/{database}", query=f"{query}options=-c%20role%3D{STRANGER}"))
+    with connection.cursor() as cursor:
+        for statement in statements[:2]:
+            cursor.execute(statement)
+
+
+def test_migrate_without_rights_says_so(stranger: str) -> None:
+    """ENV30."""
+    said = process("migrate", DATABASE_URL=stranger)
+    assert said.code == 1
+    assert said.err.startswith("DATABASE_URL: the user 'headway' cannot create tables in ")
+    assert said.err.count("\n") == 1
