@@ -10,7 +10,7 @@ import structlog
 from django.db import DatabaseError, InterfaceError, connection
 from django.db.models.functions import Now
 
-from ingestion import lifecycle
+from ingestion import lifecycle, schema
 from ingestion.models import Process
 from ingestion.source import Outcome
 
@@ -29,7 +29,12 @@ class Beat(threading.Thread):
         self._halt = threading.Event()
 
     def once(self) -> None:
-        """Write the row now."""
+        """Write the row now; a worker whose database is newer than its code counts no longer."""
+        if self.row["role"] == "worker":
+            schema.look()
+            if schema.outgrown():
+                Process.objects.filter(name=self.process).delete()
+                return
         Process.objects.update_or_create(
             name=self.process, defaults={"beat_at": Now()}, create_defaults={**self.row, "beat_at": Now()}
         )

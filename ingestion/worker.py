@@ -12,7 +12,7 @@ from uuid import UUID
 import structlog
 from django.db import DatabaseError, InterfaceError, connection
 
-from ingestion import lifecycle, queues
+from ingestion import lifecycle, queues, schema
 from ingestion.failpoints import hit
 from ingestion.history import Figures
 from ingestion.interrupts import Cancelled, Fenced, Released, Waiting
@@ -34,7 +34,7 @@ _current_run: Run | None = None
 def run_next(queue: str) -> None:
     """Claim the best due job of a queue and run one attempt of it. The only function RQ may call."""
     token, worker, rq_id = queues.current()
-    job = lifecycle.claim(queue, worker=worker, token=token, rq_id=rq_id)
+    job = None if schema.outgrown() else lifecycle.claim(queue, worker=worker, token=token, rq_id=rq_id)
     if job is not None:
         drive(job, token)
 

@@ -17,13 +17,12 @@ from django.contrib.auth.models import User
 from django.core.management.base import CommandError, CommandParser
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import InterfaceError, OperationalError, ProgrammingError, connection
-from django.db.migrations.executor import MigrationExecutor
 from django.utils import timezone
 
 from config.plain import PlainCommand, printable
 from config.problems import Problem
 from config.reach import unreachable
-from ingestion import serializers
+from ingestion import schema, serializers
 from ingestion.admission import Refused
 from ingestion.models import Job, State
 
@@ -175,12 +174,12 @@ def address() -> str:
 
 
 def check_migrations() -> None:
-    """Refuse to go on with a database that is behind the code. Raises CommandError."""
-    executor = MigrationExecutor(connection)
-    missing = len(executor.migration_plan(executor.loader.graph.leaf_nodes()))
-    if missing:
+    """Refuse to go on with a database that is behind the code, or ahead of it. Raises CommandError."""
+    if missing := schema.missing():
         what = "1 migration is" if missing == 1 else f"{missing} migrations are"
         raise CommandError(f"{what} not applied. Run migrate.")
+    if schema.unknown():
+        raise CommandError("The database is newer than this code. Install the version that migrated it.")
 
 
 def code_of(job: Job) -> int:
