@@ -12,7 +12,6 @@ django_app = get_asgi_application()  # sets Django up: what follows needs its mo
 from channels.db import database_sync_to_async
 from django.conf import settings
 from django.contrib.auth import SESSION_KEY
-from django.contrib.sessions.backends.db import SessionStore
 from django.http import parse_cookie
 
 from config import errors
@@ -23,12 +22,7 @@ from config.staticfiles import StaticFiles
 from ingestion import tokens
 from realtime.http import PATH, LiveHttp
 from realtime.routing import websockets
-
-
-def _user_of_token(token: str) -> Any:
-    """Return whose token this is, if it lives and may read."""
-    row = tokens.find(token)
-    return row.user if row is not None and "read" in row.scopes else None
+from realtime.sessions import SessionStore
 
 
 def _signed_in(scope: Scope) -> bool:
@@ -51,8 +45,8 @@ http = BodyLimit(
     signed_in=signed_in,
     page=errors.page,
 )
-websocket = websockets(_user_of_token)
-live = LiveHttp(_user_of_token)
+websocket = websockets()
+live = LiveHttp()
 
 
 def _is_live(scope: Scope) -> bool:

@@ -266,6 +266,7 @@ DATA_UPLOAD_MAX_NUMBER_FIELDS = 2000
 
 # --- Security -----------------------------------------------------------------------------------------------
 
+SESSION_ENGINE = "realtime.sessions"
 SESSION_COOKIE_AGE = env.whole("HEADWAY_SESSION_COOKIE_AGE", 1_209_600, 60, 31_536_000)
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"

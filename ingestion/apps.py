@@ -7,8 +7,9 @@ class IngestionConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Register the job streams and load every installed app's `source.py`."""
-        from ingestion import streams  # the registry fills when apps are ready
+        """Register the job streams and the tokens, and load every installed app's `source.py`."""
+        from ingestion import streams, tokens  # the registries fill when apps are ready
 
         streams.register()
+        tokens.register()
         autodiscover_modules("source")

@@ -51,7 +51,7 @@ from ingestion.outcomes import LEVEL_OF, by_whom, cancelled_note, judge, sentenc
 from ingestion.settings import LEASE
 from ingestion.source import Outcome, Source, SourceError, SourceParams, find
 from notifications import inbox
-from realtime.publish import publish
+from realtime.publish import publish, recheck
 
 log = structlog.get_logger(__name__)
 P = ParamSpec("P")
@@ -616,6 +616,7 @@ def _leave_to(job: Job, heir: int, by: Any) -> Job:
     inbox.unfollow(heir, job.stream)
     _change(job, [Note("left", by_whom("Left to the others by", by))], owner_id=heir)
     inbox.touch([by.pk])
+    recheck([by.pk])
     return Job.objects.get(pk=job.pk)
 
 

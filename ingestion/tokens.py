@@ -2,14 +2,16 @@
 
 import hashlib
 import secrets
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 
 from ingestion.models import ApiToken
+from realtime import credentials
+from realtime.publish import recheck
 
 SCOPES = ("read", "write", "operate")  # operate: act on others' jobs, as far as the user may
 DEFAULT_SCOPES = ("read", "write")
@@ -37,10 +39,7 @@ def find(token: str) -> ApiToken | None:
     """Return the living token's row with its user, or None; note that it was used."""
     if not token or len(token) > MAX_TOKEN:
         return None
-    alive = Q(expires_at=None) | Q(expires_at__gt=Now())
-    row = (
-        ApiToken.objects.select_related("user").filter(alive, hash=_hash(token), user__is_active=True).first()
-    )
+    row = _alive().filter(hash=_hash(token)).first()
     if row is not None:
         _note_use(row)
     return row
@@ -52,9 +51,32 @@ def of_header(authorization: str) -> str | None:
     return token.strip() if scheme.lower() == "bearer" else None
 
 
-def revoke(row: ApiToken) -> None:
-    """End a token for good."""
-    row.delete()
+def living(ids: Collection[str]) -> dict[str, Any]:
+    """Return, of the tokens with these ids, those that may still read, each with its user."""
+    rows = _alive().filter(pk__in=[int(pk) for pk in ids], scopes__contains=["read"])
+    return {str(row.pk): row.user for row in rows}
+
+
+def revoke(rows: Iterable[ApiToken]) -> None:
+    """End tokens for good; what is connected with one ends within a second."""
+    ended = list(rows)
+    ApiToken.objects.filter(pk__in=[row.pk for row in ended]).delete()
+    recheck(row.user_id for row in ended)
+
+
+def register() -> None:
+    """Let tokens open live connections."""
+    credentials.accept_tokens(credentials.Tokens(find=_of_reader, living=living))
+
+
+def _of_reader(token: str) -> tuple[str, Any] | None:
+    row = find(token)
+    return (str(row.pk), row.user) if row is not None and "read" in row.scopes else None
+
+
+def _alive() -> QuerySet[ApiToken]:
+    alive = Q(expires_at=None) | Q(expires_at__gt=Now())
+    return ApiToken.objects.select_related("user").filter(alive, user__is_active=True)
 
 
 def _note_use(row: ApiToken) -> None:

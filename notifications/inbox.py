@@ -7,7 +7,7 @@ from django.contrib.auth import get_user_model
 from django.db import connection
 
 from notifications.models import Follow, Inbox
-from realtime.publish import publish
+from realtime.publish import publish, recheck
 
 
 def touch(user_ids: Iterable[int], abouts: Iterable[str] = ()) -> None:
@@ -42,8 +42,9 @@ def follow(user: Any, about: str) -> None:
 
 
 def unfollow(user: Any, about: str) -> None:
-    """Let `user` hear no more about `about`."""
+    """Let `user` hear no more about `about`, nor see what they saw as a follower alone."""
     Follow.objects.filter(user=user, about=about).delete()
+    recheck([user.pk])
 
 
 def forget(abouts: Iterable[str]) -> None:

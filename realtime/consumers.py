@@ -3,43 +3,38 @@
 import asyncio
 import hashlib
 import logging
-import re
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 from uuid import uuid4
 
 from django.conf import settings
-from django.contrib.auth import get_user
-from django.contrib.sessions.backends.db import SessionStore
 from django.db import Error as DatabaseAway
 from django.http import HttpRequest, HttpResponse
 from django.middleware.csrf import CsrfViewMiddleware
 
 from realtime import hub as hubs
 from realtime import limits
+from realtime.admission import NotAdmitted, admit
+from realtime.credentials import Standing
 from realtime.credit import Credit
 from realtime.frames import Ack, Frame, Hello, Subscribe, Unsubscribe, Wrong, parse, ready
 from realtime.limits import Close
 from realtime.live_protocol import EXTENSION
-from realtime.origin import Scope, cookies, has_session_cookie, headers
+from realtime.origin import Scope, cookies, has_session_cookie
 from realtime.sockets import Socket
 
 logger = logging.getLogger(__name__)
 
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
-UserOfToken = Callable[[str], Any]  # a bearer token -> its user, or None
 
 # What the page's script was made of: another one after a reconnect means that a new version was deployed.
 BUILD = hashlib.sha256(
     Path(__file__).with_name("static").joinpath("realtime", "live.js").read_bytes()
 ).hexdigest()[:12]
-
-_SESSION_KEY = re.compile(r"[A-Za-z0-9]{8,64}", re.ASCII)
 
 
 class Over(Exception):
@@ -51,36 +46,32 @@ class Over(Exception):
 
 
 class LiveConsumer:
-    """An ASGI application for one path. It accepts first and judges then, so that a browser learns why.
-
-    user_of_token: looks a bearer token up; the caller's, because tokens are no business of this room.
-    """
-
-    def __init__(self, user_of_token: UserOfToken) -> None:
-        self.user_of_token = user_of_token
+    """An ASGI application for one path. It accepts first and judges then, so that a browser learns why."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await receive()  # websocket.connect
         await send({"type": "websocket.accept"})
         hub = hubs.current()
         try:
-            user = await find_user(hub, scope, self.user_of_token)
-        except Over as over:
-            await send({"type": "websocket.close", "code": over.code})
+            standing = await admit(hub, scope)
+        except NotAdmitted as refused:
+            await send({"type": "websocket.close", "code": refused.code})
             return
-        connection = Connection(hub, scope, receive, send, user)
+        connection = Connection(hub, scope, receive, send, standing)
         await connection.run()
 
 
 class Connection:
     """One accepted and signed-in socket."""
 
-    def __init__(self, hub: "hubs.Hub", scope: Scope, receive: Receive, send: Send, user: Any) -> None:
+    def __init__(
+        self, hub: "hubs.Hub", scope: Scope, receive: Receive, send: Send, standing: Standing
+    ) -> None:
         self.hub = hub
         self.scope = scope
         self.receive = receive
         self.socket = Socket(
-            user,
+            standing,
             lambda text: send({"type": "websocket.send", "text": text}),
             lambda code: send({"type": "websocket.close", "code": code}),
             scope.get("extensions", {}).get(EXTENSION),
@@ -92,7 +83,6 @@ class Connection:
     async def run(self) -> None:
         """Serve the socket until one side closes it."""
         self.hub.add(self.socket)
-        # A sweep of sessions and permissions joins here with the next step of this room.
         try:
             try:
                 async with asyncio.timeout(limits.HELLO_SECONDS):
@@ -215,36 +205,3 @@ def _csrf_holds(named: dict[str, str], token: str) -> bool:
 
 def _nothing(request: HttpRequest) -> HttpResponse:
     return HttpResponse()
-
-
-async def find_user(hub: "hubs.Hub", scope: Scope, user_of_token: UserOfToken) -> Any:
-    """Return who is there; raise `Over` with the code that says why not."""
-    try:
-        if has_session_cookie(scope):
-            user = await hub.in_database(_user_of_session, cookies(scope)[settings.SESSION_COOKIE_NAME])
-        else:
-            token = bearer(scope)
-            user = None if token is None else await hub.in_database(user_of_token, token)
-    except DatabaseAway:
-        # Not signed out, only not to be found out: the client may come back.
-        raise Over(Close.DRAINING) from None
-    if user is None:
-        raise Over(Close.SIGNED_OUT)
-    return user
-
-
-def _user_of_session(key: str) -> Any:
-    if not _SESSION_KEY.fullmatch(key):
-        return None
-    # Django's own rules: expiry, the hash of the password, active users only.
-    user = get_user(SimpleNamespace(session=SessionStore(key)))  # type: ignore[arg-type]
-    return user if user.is_authenticated and user.is_active else None
-
-
-def bearer(scope: Scope) -> str | None:
-    """Return the token of a request, or None."""
-    values = headers(scope, b"authorization")
-    if len(values) != 1:
-        return None
-    scheme, _, token = values[0].partition(" ")
-    return token.strip() if scheme.lower() == "bearer" and token.strip() else None

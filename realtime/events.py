@@ -3,9 +3,9 @@
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
-from typing import Any
 
 from realtime import limits
+from realtime.credentials import Standing
 from realtime.cursors import Places
 from realtime.frames import Ready
 from realtime.limits import Close
@@ -20,8 +20,8 @@ class EventStream(Socket):
 
     transport = "sse"
 
-    def __init__(self, user: Any, places: Places, send: Callable[[str], Awaitable[None]]) -> None:
-        super().__init__(user, send, self._finished)
+    def __init__(self, standing: Standing, places: Places, send: Callable[[str], Awaitable[None]]) -> None:
+        super().__init__(standing, send, self._finished)
         self.places = places
         self.news = False
         self.over = asyncio.Event()

@@ -15,7 +15,7 @@ from msgpack import UnpackException
 from redis import RedisError
 
 from realtime import limits
-from realtime.publish import HINT, group_of
+from realtime.publish import ACCESS, HINT, RECHECK, group_of
 
 logger = logging.getLogger(__name__)
 
@@ -31,12 +31,18 @@ class Hints:
 
     def __init__(self, heard: Callable[[str, int, bool], None]) -> None:
         self._heard = heard
-        self._wanted: set[str] = set()
+        self._recheck: Callable[[list[int] | None], None] = _nothing
+        self._wanted: set[str] = {ACCESS}
         self._joined: set[str] = set()
         self._changed = asyncio.Event()
+        self._changed.set()
         # Named by us and not by the layer's `new_channel`, which needs Redis to give a name. Groups reach a
         # channel inside the process, so that it is enough that the layer knows it.
         self._channel = f"hub.{uuid4().hex}"
+
+    def on_recheck(self, call: Callable[[list[int] | None], None]) -> None:
+        """Call this with the users whose rights changed, None for all. Anybody may have chosen them."""
+        self._recheck = call
 
     def join(self, stream: str) -> None:
         """Want the hints of a stream."""
@@ -85,8 +91,19 @@ class Hints:
             self._joined.discard(stream)
 
     def _hear(self, message: Any) -> None:
-        if not isinstance(message, dict) or message.get("type") != HINT:
+        if not isinstance(message, dict):
             return
-        stream, version = message.get("stream"), message.get("version")
-        if isinstance(stream, str) and type(version) is int:
-            self._heard(stream, version, message.get("urgent") is True)
+        if message.get("type") == HINT:
+            stream, version = message.get("stream"), message.get("version")
+            if isinstance(stream, str) and type(version) is int:
+                self._heard(stream, version, message.get("urgent") is True)
+        elif message.get("type") == RECHECK:
+            users = message.get("users")
+            if users is None:
+                self._recheck(None)
+            elif isinstance(users, list) and all(type(user) is int for user in users):
+                self._recheck(users)
+
+
+def _nothing(users: list[int] | None) -> None:
+    """Hear of changed rights before anybody is here."""

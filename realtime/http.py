@@ -18,8 +18,9 @@ from django.conf import settings
 from config.problems import Problem, problem_body
 from realtime import hub as hubs
 from realtime import limits
+from realtime.admission import NotAdmitted, admit
 from realtime.asking import Asked, read
-from realtime.consumers import Over, UserOfToken, bearer, find_user
+from realtime.credentials import Standing, bearer
 from realtime.events import EventStream
 from realtime.frames import Ready
 from realtime.limits import Close
@@ -39,13 +40,9 @@ _JSON: Headers = [(b"content-type", b"application/json")]
 
 
 class LiveHttp:
-    """An ASGI application for GET and HEAD of one path.
+    """An ASGI application for GET and HEAD of one path."""
 
-    user_of_token: looks a bearer token up; the caller's, because tokens are no business of this room.
-    """
-
-    def __init__(self, user_of_token: UserOfToken) -> None:
-        self.user_of_token = user_of_token
+    def __init__(self) -> None:
         self._rates = Rates()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -64,15 +61,15 @@ class LiveHttp:
         who = _credentials(scope)
         if not asked.events and who is not None:
             seat = hub.seats.find((who, frozenset(asked.streams)))
-        user = seat.user if seat is not None else await self._user(hub, scope)
+        standing = seat.standing if seat is not None else await self._standing(hub, scope)
         try:
-            self._rates.spend(("user", user.pk), settings.RATE_READS_PER_MINUTE, time.monotonic())
+            self._rates.spend(("user", standing.user.pk), settings.RATE_READS_PER_MINUTE, time.monotonic())
             if asked.events:
-                await _Events(hub, user, asked, receive, send).run()
+                await _Events(hub, standing, asked, receive, send).run()
                 return
             if seat is None:
-                _make_room(hub, user)
-                seat = hub.seats.make(user, (who or "", frozenset(asked.streams)))
+                _make_room(hub, standing.user)
+                seat = hub.seats.make(standing, (who or "", frozenset(asked.streams)))
             body = await _Poll(hub, seat, asked, receive).run()
         finally:
             if seat is not None:
@@ -80,15 +77,15 @@ class LiveHttp:
         if body is not None:
             await _respond(send, 200, _JSON, body)
 
-    async def _user(self, hub: "hubs.Hub", scope: Scope) -> Any:
+    async def _standing(self, hub: "hubs.Hub", scope: Scope) -> Standing:
         if hub.draining:
             raise Problem("unavailable", n=1, retry_after=1)
         address = ("address", (scope.get("client") or ("", 0))[0])
         self._rates.check(address, settings.RATE_UNSIGNED_PER_MINUTE, time.monotonic())
         try:
-            return await find_user(hub, scope, self.user_of_token)
-        except Over as over:
-            if over.code == Close.DRAINING:
+            return await admit(hub, scope)
+        except NotAdmitted as refused:
+            if refused.code == Close.DRAINING:
                 raise Problem("unavailable", n=5, retry_after=5) from None
             self._rates.spend(address, settings.RATE_UNSIGNED_PER_MINUTE, time.monotonic())
             raise Problem("auth_required") from None
@@ -167,10 +164,12 @@ class _Poll:
 class _Events:
     """One event stream."""
 
-    def __init__(self, hub: "hubs.Hub", user: Any, asked: Asked, receive: Receive, send: Send) -> None:
+    def __init__(
+        self, hub: "hubs.Hub", standing: Standing, asked: Asked, receive: Receive, send: Send
+    ) -> None:
         self.hub, self.asked, self.receive, self.send = hub, asked, receive, send
         self.started = False
-        self.stream = EventStream(user, asked.places, self._write)
+        self.stream = EventStream(standing, asked.places, self._write)
 
     async def run(self) -> None:
         """Write until the turn is over, the streams have ended or somebody leaves."""

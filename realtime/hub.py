@@ -5,6 +5,7 @@ always, finds what hints did not say. It lives on one event loop and is touched 
 """
 
 import asyncio
+import logging
 import random
 import time
 from collections import Counter, defaultdict
@@ -18,6 +19,7 @@ from django.db import Error as DatabaseAway
 from realtime import limits
 from realtime.database import Database
 from realtime.frames import Cursor, Ready, ready
+from realtime.guard import Guard
 from realtime.lags import Lags
 from realtime.limits import Close
 from realtime.seats import Seats
@@ -28,6 +30,7 @@ from realtime.watched import Newcomer, Watched, gone
 from realtime.watching import Watching
 from realtime.writing import Writing
 
+logger = logging.getLogger(__name__)
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -65,6 +68,8 @@ class Hub:
         self.writing = Writing(self._tasks, self.counts, lambda viewer: self.watching.catch_up(viewer))
         self.watching = Watching(self.database, self.writing, self._tasks, self.counts, self._wake.set)
         self.seats = Seats(self)
+        self.guard = Guard(self)
+        self.watching.hints.on_recheck(self.guard.recheck)
 
     @property
     def watched(self) -> dict[str, Watched]:
@@ -75,6 +80,8 @@ class Hub:
         """Start the loops."""
         hints = self.watching.hints
         for loop in (self._ticks, self._checks, self.seats.clear_away, hints.listen, hints.join_groups):
+            self._tasks.keep(loop)
+        for loop in (self.guard.watch, self.guard.sweep):
             self._tasks.keep(loop)
 
     async def stop(self) -> None:
@@ -95,6 +102,25 @@ class Hub:
             own.remove(oldest)
             self.unsubscribe(oldest, list(oldest.names))
             self._tasks.spawn(oldest.finish(Close.REPLACED))
+        self.guard.admitted(viewer)
+
+    def expel(self, viewer: Viewer, code: Close) -> None:
+        """Close the connection of who has no right to be here any more. What waits is not written."""
+        self.counts["expelled"] += 1
+        logger.info("live_expelled", extra={"user": viewer.user.pk, "code": int(code)})
+        self.unsubscribe(viewer, list(viewer.names))
+        self._tasks.spawn(viewer.close(code))
+
+    def withdraw(self, viewer: Viewer, name: str) -> None:
+        """Take a stream away from who may not watch it any more."""
+        self.counts["withdrawn"] += 1
+        self.unsubscribe(viewer, [name])
+        self.put(viewer, gone(name, None))
+
+    def send_away(self, viewer: Viewer) -> None:
+        """Let a viewer come back as a new one, at a time of its own."""
+        viewer.put(ready({"type": "drain", "after_ms": random.randrange(limits.DRAIN_MS)}))
+        self._tasks.spawn(viewer.finish(Close.DRAINING))
 
     def remove(self, viewer: Viewer) -> None:
         """Forget a viewer who is no more, and what they watched."""

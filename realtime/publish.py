@@ -6,7 +6,9 @@ raises, and nothing here may hold its caller up.
 
 import logging
 import time
+from collections.abc import Iterable
 from functools import cache, partial
+from typing import Any
 
 from channels.layers import get_channel_layer
 from channels_redis.pubsub import RedisPubSubChannelLayer, RedisPubSubLoopLayer
@@ -21,7 +23,10 @@ logger = logging.getLogger(__name__)
 TIMEOUT = 0.3  # seconds a caller may lose to a Redis that does not answer
 PAUSE = 2.0  # seconds without a try after a failure, so that a dead Redis costs one time-out, not one a hint
 
-HINT = "hint"  # the type of the only message in the channel layer
+HINT = "hint"  # the type of a message: a stream moved
+RECHECK = "recheck"  # the other type: what users may do has changed; which, every hub asks the database
+ACCESS = "access"  # the group that every hub is in, for this
+MOST_USERS = 100  # named in one message; above it, everybody is looked at
 
 _skip_until = 0.0  # on the monotonic clock
 
@@ -34,18 +39,35 @@ def publish(stream: str, version: int, *, urgent: bool = False) -> None:
     transaction.on_commit(partial(_send, stream, version, urgent))
 
 
+def recheck(users: Iterable[int] | None) -> None:
+    """Have every hub look, once the current transaction is committed, at what these users' sockets may do.
+
+    Called by whoever ends a sign-in, revokes a token or takes a permission away. None: all users.
+    """
+    named = None if users is None else sorted(set(users))
+    if named == []:
+        return
+    if named is not None and len(named) > MOST_USERS:
+        named = None
+    transaction.on_commit(partial(_tell, ACCESS, {"type": RECHECK, "users": named}))
+
+
 def group_of(stream: str) -> str:
     """Return the channel-layer group of a stream; Channels refuses a colon in a group's name."""
     return stream.replace(":", ".")
 
 
 def _send(stream: str, version: int, urgent: bool) -> None:
-    global _skip_until
-    if time.monotonic() < _skip_until:
-        return
     message = {"type": HINT, "stream": stream, "version": version}
     if urgent:
         message["urgent"] = True
+    _tell(stream, message)
+
+
+def _tell(stream: str, message: dict[str, Any]) -> None:
+    global _skip_until
+    if time.monotonic() < _skip_until:
+        return
     try:
         _redis().publish(_redis_channel(stream), _layer().serialize(message))
     except (RedisError, OSError) as error:

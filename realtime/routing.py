@@ -2,19 +2,19 @@
 
 from typing import Any
 
-from realtime.consumers import LiveConsumer, UserOfToken
+from realtime.consumers import LiveConsumer
 from realtime.limits import Close
 from realtime.origin import OriginCheck, Scope
 
 LIVE = "/ws/live/"
 
 
-def websockets(user_of_token: UserOfToken, *, more: dict[str, Any] | None = None) -> Any:
+def websockets(more: dict[str, Any] | None = None) -> Any:
     """Return the ASGI application of all WebSockets.
 
-    user_of_token: a bearer token -> its user, or None. more: other paths -> their applications.
+    more: other paths -> their applications.
     """
-    apps = {LIVE: LiveConsumer(user_of_token), **(more or {})}
+    apps = {LIVE: LiveConsumer(), **(more or {})}
 
     async def route(scope: Scope, receive: Any, send: Any) -> None:
         await apps.get(scope["path"], _no_such_path)(scope, receive, send)

@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 from realtime import limits
+from realtime.credentials import Standing
 from realtime.frames import Ready
 from realtime.sockets import Viewer
 
@@ -28,7 +29,7 @@ class Sleeper(Viewer):
     transport = "wait"
 
     def __init__(self, user: Any) -> None:
-        super().__init__(user)
+        super().__init__(Standing(user, None, time.monotonic()))  # the request that waits was let in already
         self.frames: dict[str, Ready] = {}
         self._woken = asyncio.Event()
 
@@ -71,9 +72,10 @@ class Seat(Viewer):
     """The place of one poller. It takes frames only while a request is there to carry them away."""
 
     transport = "poll"
+    asks_again = True
 
-    def __init__(self, user: Any, key: Key) -> None:
-        super().__init__(user)
+    def __init__(self, standing: Standing, key: Key) -> None:
+        super().__init__(standing)
         self.key = key
         self.left_at = time.monotonic()
         self.frames: list[Ready] = []
@@ -148,12 +150,13 @@ class Seats:
             self._hub.remove(seat)
         return None
 
-    def make(self, user: Any, key: Key) -> Seat:
+    def make(self, standing: Standing, key: Key) -> Seat:
         """Return a new seat. The user's longest free one goes when there would be too many."""
-        own = [seat for seats in self._free.values() for seat in seats if seat.user.pk == user.pk]
+        pk = standing.user.pk
+        own = [seat for seats in self._free.values() for seat in seats if seat.user.pk == pk]
         if len(own) >= limits.REQUESTS_A_USER:
             self._drop(min(own, key=lambda seat: seat.left_at))
-        seat = Seat(user, key)
+        seat = Seat(standing, key)
         self._hub.add(seat)
         return seat
 

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
 from realtime import limits
+from realtime.credentials import Standing
 from realtime.credit import Credit
 from realtime.frames import Cursor, Ready, text_frame
 
@@ -28,19 +29,27 @@ class FrameWriter(Protocol):
 class Viewer:
     """Whoever watches streams, as the hub knows them.
 
-    user: whose session or token it is. transport: the name under which it is counted.
+    standing: by what right they are here; the guard brings it up to date. transport: the name under which
+    they are counted. asks_again: every request shows its credential anew.
     """
 
     transport = ""
+    asks_again = False
 
-    def __init__(self, user: Any) -> None:
-        self.user = user
+    def __init__(self, standing: Standing) -> None:
+        self.standing = standing
+        self.opened_at = time.monotonic()
         self.asked: dict[str, tuple[Cursor | None, int | None]] = {}  # to authorise: cursor, request id
         self.judging: set[str] = set()
         self.streams: set[str] = set()  # streams that the hub watches for it
         self.missed: dict[str, int | None] = {}  # streams of which frames were left out; the id they owe
         self.closed = False
         self.code: int | None = None  # why we closed it
+
+    @property
+    def user(self) -> Any:
+        """Return whose session or token it is."""
+        return self.standing.user
 
     @property
     def names(self) -> set[str]:
@@ -111,12 +120,12 @@ class Socket(Viewer):
 
     def __init__(
         self,
-        user: Any,
+        standing: Standing,
         send: Callable[[str], Awaitable[None]],
         close: Callable[[int], Awaitable[None]],
         writer: FrameWriter | None = None,
     ) -> None:
-        super().__init__(user)
+        super().__init__(standing)
         self._send = send
         self._close = close
         self._writer = writer

@@ -4,7 +4,8 @@ A stream is a row with a version; its name is `<kind>:<key>`. An app registers a
 batch functions, so that a tick costs a fixed number of queries whatever the number of viewers.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -62,6 +63,19 @@ def kind_of(stream: str) -> tuple[Kind, str] | None:
 def kinds() -> dict[str, Kind]:
     """Return the registered kinds by name."""
     return dict(_kinds)
+
+
+def visible(user: Any, names: Collection[str]) -> set[str]:
+    """Return those of these streams that this user may watch: one question a kind."""
+    keys: dict[str, set[str]] = defaultdict(set)
+    for name in names:
+        known = kind_of(name)
+        if known is not None:
+            keys[known[0].name].add(known[1])
+    seen = {name: _kinds[name].visible(user, wanted) for name, wanted in keys.items()}
+    return {
+        name for name in names if (known := kind_of(name)) is not None and known[1] in seen[known[0].name]
+    }
 
 
 @contextmanager

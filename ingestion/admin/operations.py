@@ -7,7 +7,7 @@ from django.contrib import admin, messages
 from django.db.models import Case, QuerySet, Value, When
 from django.http import HttpRequest
 
-from ingestion import pauses, schedules
+from ingestion import pauses, schedules, tokens
 from ingestion.access import can_operate
 from ingestion.admin.base import MAX_ACTED, PAGE, BoundedPaginator, OperatorAdmin
 from ingestion.admin.filters import QueueFilter, SourceFilter
@@ -206,6 +206,14 @@ class ApiTokenAdmin(OwnedAdmin):
     search_fields = ("name", "=user__username")
     ordering = ("-pk",)
     fields = list_display
+
+    def delete_model(self, request: HttpRequest, obj: ApiToken) -> None:
+        """Revoke one."""
+        tokens.revoke([obj])
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[ApiToken]) -> None:
+        """Revoke those chosen."""
+        tokens.revoke(queryset)
 
 
 @admin.register(Upload)

@@ -56,7 +56,7 @@ def test_a_bad_token_is_not_saved_by_a_session(as_alice: ApiClient) -> None:
 def test_a_revoked_or_outdated_token_is_nobody(alice: Any) -> None:
     row, token = tokens.create(alice, "t")
     assert bearer(token).read("/jobs").status_code == 200
-    tokens.revoke(row)
+    tokens.revoke([row])
     assert_problem(bearer(token).read("/jobs"), 401, "auth_required")
 
     _, old = tokens.create(alice, "t", expires_at=timezone.now() - timedelta(seconds=1))

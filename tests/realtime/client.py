@@ -12,6 +12,7 @@ from django.conf import settings
 from django.test import Client
 
 from realtime import hub as hubs
+from realtime.credentials import Credential, Standing, standings
 
 ORIGIN = "http://testserver"
 PATIENCE = 8.0  # seconds; a guard against hanging, not a figure
@@ -81,6 +82,14 @@ def session(user: Any) -> tuple[str, str]:
     token = "a" * 32
     client.cookies[settings.CSRF_COOKIE_NAME] = token
     return "; ".join(f"{name}={morsel.value}" for name, morsel in client.cookies.items()), token
+
+
+def standing_of(user: Any) -> Standing:
+    """Sign a user in; return by what right their socket is here."""
+    client = Client()
+    client.force_login(user)
+    credential = Credential("session", client.cookies[settings.SESSION_COOKIE_NAME].value)
+    return standings([credential])[credential]
 
 
 async def connect(

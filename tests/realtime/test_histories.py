@@ -19,7 +19,7 @@ from realtime.patch import without_nulls
 from realtime.reducer import Reducer
 from realtime.sockets import Socket
 from realtime.streams import kinds
-from tests.realtime.client import fresh_hub, in_database
+from tests.realtime.client import fresh_hub, in_database, standing_of
 from tests.realtime.rows import make_job
 from tests.waiting import until_async
 
@@ -52,9 +52,9 @@ def fast(monkeypatch):
 class Viewer:
     """A client whose network the history decides: what arrives, how often, in which order."""
 
-    def __init__(self, hub, user, stream):
+    def __init__(self, hub, standing, stream):
         self.hub = hub
-        self.user = user
+        self.standing = standing
         self.stream = stream
         self.reducer = Reducer()
         self.said = {}  # (epoch, version) -> what the server had there
@@ -73,7 +73,7 @@ class Viewer:
         async def close(code):
             raise AssertionError(f"closed with {code}")
 
-        self.socket = Socket(self.user, send, close)
+        self.socket = Socket(self.standing, send, close)
         self.hub.add(self.socket)
         self.ask([self.stream])
 
@@ -132,7 +132,7 @@ async def play(user, steps, seed):
     luck = random.Random(seed)
     job = await in_database(make_job, user)
     async with fresh_hub() as hub:
-        viewer = Viewer(hub, user, job.stream)
+        viewer = Viewer(hub, await in_database(standing_of, user), job.stream)
 
         async def write(what):
             # What a version says must be known before a client can see it.

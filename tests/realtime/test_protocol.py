@@ -60,6 +60,12 @@ def test_the_credit_is_documented():
         assert said in section, said
 
 
+def test_how_long_a_right_lasts_is_documented(settings):
+    section = " ".join(TEXT.split("## As long as it lasts")[1].split("\n## ")[0].split())
+    assert f"a sweep every {settings.SESSION_SWEEP_SECONDS} s" in section
+    assert f"connection of {limits.LIFETIME_SECONDS / 3600:.0f} hours" in section
+
+
 def test_the_limits_of_http_are_documented():
     section = " ".join(TEXT.split("## The same over HTTP")[1].split("\n## ")[0].split())
     for said in (

@@ -66,7 +66,7 @@ class Command(TerminalCommand):
         token = ApiToken.objects.filter(pk=options["id"]).first()
         if token is None:
             raise CommandError(f"No token {options['id']}.")
-        tokens.revoke(token)
+        tokens.revoke([token])
         self.note(f"Token {options['id']} is revoked.")
 
 

@@ -1,0 +1,39 @@
+"""Django's sessions in the database, but a session that gets a new key says where it went."""
+
+from datetime import timedelta
+
+from django.contrib.auth import SESSION_KEY
+from django.contrib.sessions.backends import db
+from django.utils import timezone
+
+MOVED_TO = "_moved_to"  # in the row that is left behind, which signs nobody in
+MOVED_SECONDS = 60  # longer than the longest time between two sweeps
+
+
+class SessionStore(db.SessionStore):
+    """The store of SESSION_ENGINE.
+
+    Who changes their own password stays signed in under a new key, so that a stolen copy of the old cookie is
+    worth nothing. Their open pages must not be told that they are signed out: the old row stays for a minute,
+    without a user, and names the new key. No cookie and no message carries it.
+    """
+
+    _moving = False
+
+    def cycle_key(self) -> None:
+        """Give the session a new key."""
+        self._moving = SESSION_KEY in self
+        try:
+            super().cycle_key()
+        finally:
+            self._moving = False
+
+    def delete(self, session_key: str | None = None) -> None:
+        """Delete a session's row; the old row of one that moved says for a minute where to."""
+        if not (self._moving and session_key):
+            super().delete(session_key)
+            return
+        self.model.objects.filter(session_key=session_key).update(
+            session_data=self.encode({MOVED_TO: self.session_key}),
+            expire_date=timezone.now() + timedelta(seconds=MOVED_SECONDS),
+        )
