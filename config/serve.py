@@ -9,6 +9,7 @@ import structlog
 import uvicorn
 from django.conf import settings
 
+from config.heads import BoundedHead
 from realtime.live_protocol import LiveProtocol
 
 log = structlog.get_logger(__name__)
@@ -43,7 +44,7 @@ def configuration(app: Any, host: str, port: int, *, max_bytes: int) -> uvicorn.
         host=host,
         port=port,
         loop="uvloop",
-        http="httptools",
+        http=BoundedHead,
         ws=LiveProtocol,
         ws_max_size=max_bytes,
         ws_per_message_deflate=False,  # 2.3 times the CPU, and one ready frame could not serve everybody
