@@ -140,3 +140,6 @@ async def fresh_hub() -> AsyncIterator[hubs.Hub]:
         yield hub
     finally:
         await hub.stop()
+        # A question that is answered after the test would leave its connection open: pytest-django lets
+        # nobody touch the database then, not even to close it.
+        await asyncio.to_thread(hub.database._threads.shutdown)
