@@ -91,6 +91,7 @@ else:
 WS_ORIGINS = env.origins("HEADWAY_WS_ORIGINS") or ([SITE_URL] if PRODUCTION else [])
 CSRF_TRUSTED_ORIGINS = env.origins("HEADWAY_CSRF_TRUSTED_ORIGINS")
 TRUSTED_PROXIES = env.networks("HEADWAY_TRUSTED_PROXIES")
+METRICS_NETWORKS = env.networks("HEADWAY_METRICS_NETWORKS")  # that read /metrics without signing in
 
 # --- Database and Redis -------------------------------------------------------------------------------------
 

@@ -5,10 +5,12 @@ from django.urls import include, path
 
 from config import errors, health, signin
 from config.api import api
+from config.metrics import metrics
 
 urlpatterns = [
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),
+    path("metrics", metrics, name="metrics"),
     path("csp-report/", health.csp_report, name="csp_report"),
     path("signin/", signin.signin, name="signin"),
     path("signin/link/<str:token>/", signin.signin_link, name="signin_link"),

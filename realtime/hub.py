@@ -46,9 +46,14 @@ def current() -> "Hub":
     return _hubs[loop]
 
 
+def running() -> "Hub | None":
+    """Return the hub of the running event loop, if anybody has used it yet."""
+    return _hubs.get(asyncio.get_running_loop())
+
+
 async def drain() -> None:
     """Let every client of this process know that it stops, then close their connections."""
-    hub = _hubs.get(asyncio.get_running_loop())
+    hub = running()
     if hub is not None:
         await hub.drain()
 

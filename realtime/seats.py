@@ -80,12 +80,12 @@ class Seat(Viewer):
         self.left_at = time.monotonic()
         self.frames: list[Ready] = []
         self.expected: set[str] = set()  # streams that have not answered yet
-        self._taken = False
+        self.taken = False  # a request is there
         self._woken = asyncio.Event()
 
     def put(self, frame: Ready, request: int | None = None) -> None:
         """Take a frame, if somebody asked."""
-        if not self._taken:
+        if not self.taken:
             return
         if frame.news:
             self.frames.append(frame)
@@ -95,13 +95,13 @@ class Seat(Viewer):
 
     def take(self) -> None:
         """Begin a request."""
-        self._taken = True
+        self.taken = True
         self.frames = []
         self.expected = set()
 
     def leave(self) -> list[Ready]:
         """End a request; return its frames."""
-        self._taken = False
+        self.taken = False
         self.left_at = time.monotonic()
         frames, self.frames = self.frames, []
         return frames

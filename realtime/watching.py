@@ -135,9 +135,12 @@ class Watching:
             return  # everybody left while we asked
         if version is None:
             self._gone(watched)
-        elif watched.copy is not None and version != watched.copy.version and not watched.moved:
+        elif watched.moved or watched in self._in_read or watched.copy is None:
+            return  # about to be read anyway
+        elif version != watched.copy.version:
             if version > watched.copy.version:
                 self._counts["hints_lost"] += 1
+            self._counts["position_repairs"] += 1
             watched.moved = True
             self._mark(watched)
 

@@ -86,6 +86,7 @@ def web(valkey):
         HEADWAY_ROLE="web",
         REDIS_URL=redis_url,
         HEADWAY_WS_HEARTBEAT_SECONDS="5",
+        HEADWAY_METRICS_NETWORKS="127.0.0.1",
     )
     address = f"127.0.0.1:{port}"
     until(lambda: serves(address, process, engine), 60, "the web process")
@@ -223,6 +224,7 @@ def test_a_server_that_stops_ends_event_streams_and_long_polls_first(web, alice)
     while told.readline() != b"event: state\n":
         pass
     poll.request("GET", f"{path}&wait=25&cursor={cursor}", headers={"Cookie": cookie})
+    until(lambda: b"live_polls_open 1" in urlopen(f"http://{address}/metrics").read(), what="the long poll")
 
     os.kill(process.pid, signal.SIGTERM)
     (frame,) = json.loads(poll.getresponse().read())["frames"]

@@ -1,0 +1,66 @@
+"""Figures of jobs and processes, read from the database when they are asked for."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+from django.conf import settings
+from django.db.models import Count, DurationField, ExpressionWrapper, Max
+from django.db.models.functions import Coalesce, Now
+
+from ingestion import queues
+from ingestion.models import FINAL, OPEN, Job, Process, State
+from realtime.metrics import Family, Sample
+
+ALIVE_SECONDS = 15
+
+
+def figures() -> Iterator[Family]:
+    """Return the figures of the whole deployment. Raises what the database raises while it is away."""
+    yield Family("jobs_open", "gauge", "Jobs that have not ended", _open())
+    yield Family("jobs_ended_last_hour", "gauge", "Jobs that ended within the last hour", _ended())
+    yield Family(
+        "jobs_oldest_due_seconds", "gauge", "For how long the oldest due job has waited", _oldest_due()
+    )
+    over = Job.objects.filter(state=State.RUNNING, lease_until__lt=Now()).count()
+    yield Family("jobs_lease_over", "gauge", "Running jobs whose worker is silent", [Sample(over)])
+    crashed = Job.objects.filter(state__in=OPEN, crashes__gt=0).count()
+    yield Family("jobs_crashing", "gauge", "Open jobs whose last attempts were lost", [Sample(crashed)])
+    yield Family("processes", "gauge", "Processes that have beaten within 15 s", _processes())
+
+
+def redis_up() -> Family:
+    """Return whether Redis answers."""
+    return Family("redis_up", "gauge", "Whether Redis answers", [Sample(not queues.trouble())])
+
+
+def _open() -> list[Sample]:
+    groups = Job.objects.filter(state__in=OPEN).values("state", "pending_reason", "queue")
+    return [
+        Sample(row["jobs"], {"state": row["state"], "reason": row["pending_reason"], "queue": row["queue"]})
+        for row in groups.annotate(jobs=Count("pk")).order_by("state", "pending_reason", "queue")
+    ]
+
+
+def _ended() -> list[Sample]:
+    ended: Any = Job.objects.filter(finished_at__gt=Now() - timedelta(hours=1)).values_list("state")
+    counts = dict(ended.annotate(jobs=Count("pk")))
+    return [Sample(counts.get(str(state), 0), {"state": str(state)}) for state in FINAL]
+
+
+def _oldest_due() -> list[Sample]:
+    waited = ExpressionWrapper(Now() - Coalesce("run_after", "created_at"), output_field=DurationField())
+    due = Job.objects.filter(state=State.PENDING, pending_reason__in=["queue", "slot"])
+    found = dict(due.annotate(waited=waited).values_list("queue").annotate(oldest=Max("waited")))
+    return [
+        Sample(max(0.0, found[queue].total_seconds()) if queue in found else 0.0, {"queue": queue})
+        for queue in settings.QUEUES
+    ]
+
+
+def _processes() -> list[Sample]:
+    alive = Process.objects.alive(ALIVE_SECONDS).values("role", "queue").annotate(n=Count("pk"))
+    return [
+        Sample(row["n"], {"role": row["role"], "queue": row["queue"]})
+        for row in alive.order_by("role", "queue")
+    ]
