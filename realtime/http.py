@@ -130,6 +130,8 @@ class _Poll:
                 wanted[name] = cursor
         self.seat.expected = set(wanted)
         if wanted:
+            # The seat may stand further than a client that lost an answer: no change from there is for it.
+            self.hub.unsubscribe(self.seat, wanted)
             self.hub.subscribe(self.seat, wanted, None)
         if self.hub.database.stale_since is not None:
             self.hub.beat(self.seat)

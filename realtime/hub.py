@@ -222,7 +222,7 @@ class Hub:
             if not viewer.judging and self.database.may_ask("visible", now):
                 self._asking.discard(viewer)
                 viewer.judging = set(viewer.asked)
-                self._tasks.spawn(self._judge(viewer, dict(viewer.asked)))
+                self._tasks.spawn(self._judge(viewer, dict(viewer.asked), viewer.judging))
                 viewer.asked.clear()
         waits = self.watching.tick(now)
         if waits or self._asking:
@@ -246,7 +246,10 @@ class Hub:
 
     # --- who may
 
-    async def _judge(self, viewer: Viewer, asked: dict[str, tuple[Cursor | None, int | None]]) -> None:
+    async def _judge(
+        self, viewer: Viewer, asked: dict[str, tuple[Cursor | None, int | None]], judging: set[str]
+    ) -> None:
+        # `judging` is ours: who unsubscribes takes names out of it, and may have asked anew meanwhile.
         keys: dict[str, list[str]] = defaultdict(list)
         found = {name: kind_of(name) for name in asked if len(name) <= limits.STREAM_NAME}
         for known in found.values():
@@ -259,13 +262,13 @@ class Hub:
         except DatabaseAway as error:
             self.database.failed("visible")
             self.database.away(error)
-            viewer.asked = {n: a for n, a in asked.items() if n in viewer.judging} | viewer.asked
-            viewer.judging.clear()
+            viewer.asked = {n: a for n, a in asked.items() if n in judging} | viewer.asked
+            judging.clear()
             self._asking.add(viewer)
             self._wake.set()
             return
         for name, (cursor, request) in asked.items():
-            if name not in viewer.judging:
+            if name not in judging:
                 continue  # unsubscribed meanwhile
             known = found.get(name)
             if known is None or known[1] not in seen[known[0].name]:
@@ -273,7 +276,7 @@ class Hub:
                 self.put(viewer, gone(name, request))
             else:
                 self.watching.join(viewer, name, Newcomer(cursor, request))
-        viewer.judging.clear()
+        judging.clear()
         if viewer.asked:
             self._asking.add(viewer)
             self._wake.set()

@@ -12,6 +12,7 @@ from ingestion import tokens
 from ingestion.models import Job
 from realtime import limits
 from realtime.http import Rates
+from tests.realtime import rows
 from tests.realtime.client import fresh_hub, in_database
 from tests.realtime.requests import Exchange, Program, program_of
 from tests.realtime.rows import make_job
@@ -410,3 +411,52 @@ async def test_a_deleted_job_is_gone_everywhere(alice):
             await in_database(Job.objects.all().delete)
             await stream.event("gone")
             await stream.done()
+
+
+def held_up(hub, name):
+    """Let the hub's questions of this name wait for the event that is returned."""
+    ask, gate = hub.in_database, asyncio.Event()
+
+    async def waiting(call, *args, **kwargs):
+        if call.__name__ == name:
+            await gate.wait()
+        return await ask(call, *args, **kwargs)
+
+    hub.in_database = waiting
+    return gate
+
+
+async def test_who_lost_an_answer_is_told_no_change_from_beyond_it(alice):
+    job = await in_database(make_job, alice)
+    async with fresh_hub() as hub:
+        program = await program_of(alice)
+        first = await program.poll(job.stream, wait=5)
+        await in_database(rows.move, job, event="log")
+        lost = await program.poll(job.stream, cursor=first["cursor"], wait=5)
+        assert lost["cursor"].endswith("=2")
+
+        gate = held_up(hub, "_visible")
+        exchange = program.begin(job.stream, cursor=first["cursor"], wait=5)
+        await until_async(asked_again(hub), what="the question")
+        await in_database(rows.move, job, event="log")
+        await until_async(stands_at(hub, job, 3), what="the news")
+        gate.set()
+        (state,) = json.loads((await exchange.done()).body)["frames"]
+
+    assert (state["type"], state["why"], state["version"]) == ("state", "behind", 3)
+    assert [event["version"] for event in state["events"]] == [2, 3]
+
+
+def asked_again(hub):
+    async def look():
+        return any(viewer.judging for viewer in hub.everybody())
+
+    return look
+
+
+def stands_at(hub, job, version):
+    async def look():
+        watched = hub.watched.get(job.stream)
+        return watched is None or watched.copy.version == version
+
+    return look

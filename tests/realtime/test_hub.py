@@ -1,5 +1,6 @@
 """What viewers are told, against the real application, database and Redis."""
 
+import asyncio
 import json
 
 import pytest
@@ -333,3 +334,33 @@ async def test_junk_in_redis_is_ignored(alice):
         await in_database(move, job, message="Still here")
         assert (await wire.next("change", "state", "gone"))["data"]["message"] == "Still here"
         assert hub.counts["hints_ignored"] == 1
+
+
+async def test_who_leaves_and_asks_again_is_answered_as_asked_last(alice):
+    job = await in_database(make_job, alice)
+    async with fresh_hub() as hub, wire_of(alice) as wire:
+        await wire.hello()
+        ask, gate = hub.in_database, asyncio.Event()
+
+        async def waiting(call, *args, **kwargs):
+            if call.__name__ == "_visible":
+                await gate.wait()
+            return await ask(call, *args, **kwargs)
+
+        hub.in_database = waiting
+        (viewer,) = hub.everybody()
+        await wire.say({"type": "subscribe", "id": 1, "streams": [job.stream]})
+        await until_async(names(viewer, "judging"), what="the first question")
+        await wire.say({"type": "unsubscribe", "streams": [job.stream]})
+        await wire.say({"type": "subscribe", "id": 2, "streams": [job.stream]})
+        await until_async(names(viewer, "judging"), what="the second question")
+        await asyncio.sleep(3 * limits.TICK)  # a tick that would take both for one
+        gate.set()
+        assert (await wire.next("state"))["id"] == 2
+
+
+def names(viewer, where):
+    async def look():
+        return bool(getattr(viewer, where))
+
+    return look
