@@ -3,28 +3,28 @@
 import asyncio
 import json
 import random
-import threading
 import time
-from collections.abc import Coroutine, Iterable, Sequence
-from dataclasses import dataclass, field
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlencode
 
+import httpx
 from websockets.asyncio.client import ClientConnection
 from websockets.asyncio.client import connect as open_socket
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
 from websockets.typing import Origin
 
-from realtime.patch import without_nulls
+from realtime.limits import Close
 from realtime.reducer import Held, Reducer
-from realtime.streams import Kind, kind_of
-from tests.realtime.client import session
-from tests.waiting import until
 
 FIRST_PAUSE = 0.1  # seconds before the first reconnect; doubles to LAST_PAUSE, with jitter
 LAST_PAUSE = 2.0
 QUIET = 10.0  # seconds without a word before a viewer doubts its connection: two beats
 DOUBT = 2.0  # seconds a beat may take that was asked for
-WAYS = ("websocket",)
+POLL_SECONDS = 5  # `wait` of a long poll
+HOLDING = ("beat", "state", "change", "end", "gone")  # frames that say something of streams
 
 Frame = dict[str, Any]
 
@@ -48,25 +48,45 @@ class Step:
     version: int
 
 
-@dataclass
-class Viewer:
-    """One client of one user. Its fields may be read from any thread."""
+class SignedOut(Exception):
+    """The server said to go and not to come back."""
 
-    address: str
-    cookie: str
-    csrf: str
-    streams: Sequence[str]
-    ack: bool = False
-    reducer: Reducer = field(default_factory=Reducer)
-    told: list[Told] = field(default_factory=list)
-    steps: list[Step] = field(default_factory=list)
-    closes: list[int] = field(default_factory=list)
-    connections: int = 0
-    connected_at: list[float] = field(default_factory=list)  # of each welcome
-    quiet: float = QUIET
-    deaf: bool = False  # does not read
-    _link: ClientConnection | None = None
-    _retry_after: float | None = None
+    def __init__(self, code: int) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+class Viewer(ABC):
+    """One client of one user. What it knows may be read from any thread."""
+
+    def __init__(
+        self,
+        address: str,
+        headers: dict[str, str],
+        csrf: str | None,
+        streams: Sequence[str],
+        *,
+        quiet: float = QUIET,
+        ack: bool = False,
+    ) -> None:
+        self.address = address
+        self.headers = headers
+        self.csrf = csrf
+        self.streams = streams
+        self.quiet = quiet
+        self.ack = ack
+        self.reducer = Reducer()
+        self.told: list[Told] = []
+        self.steps: list[Step] = []
+        self.closes: list[int] = []
+        self.connections: list[float] = []  # when each was made
+        self.deaf = False  # does not read
+        self.over: int | None = None  # the code with which it was sent away for good
+        self._retry_after: float | None = None
+
+    def __str__(self) -> str:
+        name = type(self).__name__
+        return f"{name} ({len(self.connections)} connections, {len(self.told)} frames, closed {self.closes})"
 
     def held(self, stream: str) -> Held:
         """Return what it holds of a stream."""
@@ -82,195 +102,163 @@ class Viewer:
         told = list(self.told)
         return [t for t in told if t.frame["type"] == kind and stream in (None, t.frame.get("stream"))]
 
+    @property
+    def open(self) -> list[str]:
+        """Return the streams that have not ended for it."""
+        return [name for name in self.streams if not self.held(name).over]
+
     async def live(self) -> None:
-        """Watch for ever; reconnect after everything but 44xx."""
+        """Watch for ever; come back after everything but 44xx."""
         pause = FIRST_PAUSE
         while True:
             began = time.monotonic()
             try:
-                async with open_socket(
-                    f"ws://{self.address}/ws/live/",
-                    origin=Origin(f"http://{self.address}"),
-                    additional_headers={"Cookie": self.cookie},
-                    open_timeout=5,
-                    close_timeout=1,
-                    ping_interval=None,
-                    compression=None,
-                ) as link:
-                    self._link = link
-                    self.connections += 1
-                    await self._converse(link)
-            except ConnectionClosed as closed:
-                code = closed.rcvd.code if closed.rcvd else 1006
-                self.closes.append(code)
-                if 4400 <= code < 4500:
-                    return
-            except (OSError, InvalidHandshake, TimeoutError, EOFError):
+                await self.converse()
+            except SignedOut as out:
+                self.closes.append(out.code)
+                self.over = out.code
+                return
+            except (OSError, EOFError, TimeoutError, InvalidHandshake, httpx.TransportError):
                 self.closes.append(1006)
-            self._link = None
             pause = FIRST_PAUSE if time.monotonic() - began > 5 else min(LAST_PAUSE, 2 * pause)
             wait, self._retry_after = self._retry_after, None
             await asyncio.sleep(random.uniform(0, pause) if wait is None else wait)
 
-    async def _converse(self, link: ClientConnection) -> None:
-        asked = self.reducer.ask(self.open)
-        await self._say({"type": "hello", "csrf": self.csrf, "ack": self.ack, **asked})
+    @abstractmethod
+    async def converse(self) -> None:
+        """Hold one connection until it ends."""
+
+    def take(self, frames: Iterable[Frame]) -> list[str]:
+        """Take frames of the newest connection; return the streams to ask for again."""
+        now = time.monotonic()
+        again: dict[str, None] = {}
+        for frame in frames:
+            self.told.append(Told(now, len(self.connections), frame))
+            if frame["type"] == "drain":
+                self._retry_after = frame["after_ms"] / 1000
+            if frame["type"] not in HOLDING:
+                continue
+            again |= dict.fromkeys(self.reducer.take(frame))
+            stream = frame.get("stream")
+            if stream in self.reducer.streams:
+                held = self.held(stream)
+                if held.version is not None and held.epoch is not None:
+                    self.steps.append(Step(now, stream, held.epoch, held.version))
+        return [name for name in again if not self.held(name).over]
+
+
+class SocketViewer(Viewer):
+    """A page with a WebSocket."""
+
+    async def converse(self) -> None:
+        """Say hello, then listen."""
+        try:
+            async with open_socket(
+                f"ws://{self.address}/ws/live/",
+                origin=Origin(f"http://{self.address}"),
+                additional_headers=self.headers,
+                open_timeout=5,
+                close_timeout=1,
+                ping_interval=None,
+                compression=None,
+            ) as link:
+                await self._listen(link)
+        except ConnectionClosed as closed:
+            code = closed.rcvd.code if closed.rcvd else 1006
+            if 4400 <= code < 4500:
+                raise SignedOut(code) from None
+            self.closes.append(code)
+
+    async def _listen(self, link: ClientConnection) -> None:
+        hello = {"type": "hello", "csrf": self.csrf, "ack": self.ack, **self.reducer.ask(self.open)}
+        await link.send(json.dumps(hello))
         while True:
             while self.deaf:
                 await asyncio.sleep(0.05)
             try:
                 text = await asyncio.wait_for(link.recv(), self.quiet)
             except TimeoutError:
-                await self._say({"type": "ack", "versions": {}, "id": 7})
+                await link.send(json.dumps({"type": "ack", "versions": {}, "id": 7}))
                 text = await asyncio.wait_for(link.recv(), DOUBT)
             content = json.loads(text)
             frames = content if isinstance(content, list) else [content]
-            self.take(frames)
-            again = [name for name in self._again if not self.held(name).over]
-            if again:
-                await self._say({"type": "subscribe", **self.reducer.ask(again)})
+            if any(frame["type"] == "welcome" for frame in frames):
+                self.connections.append(time.monotonic())
+            if again := self.take(frames):
+                await link.send(json.dumps({"type": "subscribe", **self.reducer.ask(again)}))
             if self.ack:
-                await self._say({"type": "ack", "versions": self.versions})
+                await link.send(json.dumps({"type": "ack", "versions": self._versions()}))
 
-    def take(self, frames: Iterable[Frame]) -> None:
-        """Take frames of the newest connection."""
-        now = time.monotonic()
-        self._again: dict[str, None] = {}
-        for frame in frames:
-            self.told.append(Told(now, self.connections, frame))
-            if frame["type"] == "welcome":
-                self.connected_at.append(now)
-            if frame["type"] == "drain":
-                self._retry_after = frame["after_ms"] / 1000
-            self._again |= dict.fromkeys(self.reducer.take(frame) if frame["type"] in HOLDING else [])
-            stream = frame.get("stream")
-            if stream in self.reducer.streams:
-                held = self.held(stream)
-                if held.version is not None and held.epoch is not None:
-                    self.steps.append(Step(now, stream, held.epoch, held.version))
-
-    @property
-    def open(self) -> list[str]:
-        """Return the streams that have not ended for it."""
-        return [name for name in self.streams if not self.held(name).over]
-
-    @property
-    def versions(self) -> dict[str, int]:
-        """Return where it stands."""
+    def _versions(self) -> dict[str, int]:
         return {name: held.version for name, held in self.reducer.streams.items() if held.version is not None}
 
-    async def _say(self, frame: Frame) -> None:
-        assert self._link is not None
-        await self._link.send(json.dumps(frame))
+
+class AskingViewer(Viewer):
+    """A client of /api/live. It comes back with the cursor that the server gave it, as browsers do."""
+
+    cursor = ""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for name in self.streams:
+            self.reducer.streams[name] = Held()
+
+    def url(self, **more: Any) -> str:
+        """Return where to ask."""
+        return f"http://{self.address}/api/live?" + urlencode({"stream": self.streams, **more}, doseq=True)
+
+    def judged(self, status: int) -> bool:
+        """Say whether an answer is of use; raise SignedOut for one that ends it all."""
+        if status == 401:
+            raise SignedOut(Close.SIGNED_OUT)
+        return status == 200
 
 
-HOLDING = ("beat", "state", "change", "end", "gone")
+class EventViewer(AskingViewer):
+    """A program that reads the event stream."""
+
+    async def converse(self) -> None:
+        """Read one answer to its end."""
+        headers = {**self.headers, "Accept": "text/event-stream"}
+        if self.cursor:
+            headers["Last-Event-ID"] = self.cursor
+        async with (
+            httpx.AsyncClient(timeout=httpx.Timeout(5, read=self.quiet + DOUBT)) as client,
+            client.stream("GET", self.url(), headers=headers) as answer,
+        ):
+            if answer.status_code == 204:
+                raise SignedOut(0)
+            if not self.judged(answer.status_code):
+                return
+            self.connections.append(time.monotonic())
+            async for line in answer.aiter_lines():
+                while self.deaf:
+                    await asyncio.sleep(0.05)
+                name, _, value = line.partition(": ")
+                if name == "id":
+                    self.cursor = value
+                elif name == "data" and self.take([json.loads(value)]):
+                    return  # a hole: come back with the cursor
 
 
-class Crowd:
-    """Viewers on an event loop of their own."""
+class PollViewer(AskingViewer):
+    """A page without a socket: long polls."""
 
-    def __init__(self, address: str) -> None:
-        self.address = address
-        self.viewers: list[Viewer] = []
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="crowd", daemon=True)
-        self._thread.start()
-        self._tasks: list[Any] = []
-
-    def add(self, user: Any, *streams: str, number: int = 1, **more: Any) -> list[Viewer]:
-        """Let pages of a user watch these streams. They have their first state when this returns."""
-        new = self.open(user, *streams, number=number, **more)
-        for viewer in new:
-            until(lambda viewer=viewer: has_all(viewer), 30, "a first state of everything")
-        return new
-
-    def open(self, user: Any, *streams: str, number: int = 1, **more: Any) -> list[Viewer]:
-        """As `add`, without waiting for anything."""
-        cookie, csrf = session(user)
-        new = [Viewer(self.address, cookie, csrf, streams, **more) for _ in range(number)]
-        self.viewers += new
-        for viewer in new:
-            self._start(viewer.live())
-        return new
-
-    def close(self) -> None:
-        """Send everybody home."""
-        for task in self._tasks:
-            task.cancel()
-        settled = asyncio.run_coroutine_threadsafe(self._settle(), self._loop)
-        settled.result(10)
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(5)
-        self._loop.close()
-
-    def _start(self, work: Coroutine[Any, Any, None]) -> None:
-        self._tasks.append(asyncio.run_coroutine_threadsafe(work, self._loop))
-
-    async def _settle(self) -> None:
-        others = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in others:
-            task.cancel()
-        await asyncio.gather(*others, return_exceptions=True)
+    async def converse(self) -> None:
+        """Ask until nothing is left to ask for."""
+        async with httpx.AsyncClient(timeout=httpx.Timeout(5, read=POLL_SECONDS + 5)) as client:
+            while True:
+                url = self.url(cursor=self.cursor, wait=POLL_SECONDS)
+                answer = await client.get(url, headers=self.headers)
+                if not self.judged(answer.status_code):
+                    return
+                self.connections.append(time.monotonic())  # each request may be one: httpx says nothing
+                content = answer.json()
+                self.take(content["frames"])
+                self.cursor = content["cursor"]
+                if content["poll_after_ms"] is None:
+                    raise SignedOut(0)
+                await asyncio.sleep(content["poll_after_ms"] / 1000)
 
 
-def has_all(viewer: Viewer) -> bool:
-    """Say whether a viewer holds something of each of its streams."""
-    return all(viewer.held(name).data is not None or viewer.held(name).gone for name in viewer.streams)
-
-
-def never_back(viewers: Iterable[Viewer]) -> None:
-    """Assert that nobody was shown less than they knew: versions grow, an epoch that is over stays over."""
-    for viewer in viewers:
-        last: dict[str, Step] = {}
-        epochs: dict[str, list[str]] = {}
-        for step in viewer.steps:
-            seen = epochs.setdefault(step.stream, [])
-            before = last.get(step.stream)
-            if before is None or before.epoch != step.epoch:
-                assert step.epoch not in seen, f"back to an epoch that was over: {step}"
-                seen.append(step.epoch)
-            else:
-                assert step.version >= before.version, f"went back from {before} to {step}"
-            last[step.stream] = step
-        for name, held in viewer.reducer.streams.items():
-            versions = [event["version"] for event in held.events]
-            assert versions == sorted(set(versions)), f"events of {name}: {versions}"
-
-
-def shown(viewer: Viewer, stream: str) -> bool:
-    """Say whether a viewer holds what the database says: the data, and the events without a hole."""
-    kind, key = known(stream)
-    now = kind.read({key: -1})[key]  # all events, or the last 50 when they are very many
-    if now.cut:
-        now = kind.read({key: None})[key]
-    held = viewer.held(stream)
-    if held.version != now.version or held.data != without_nulls(now.data):
-        return False
-    theirs = [event["version"] for event in held.events]
-    ours = [event["version"] for event in now.events]
-    first = max(theirs[:1] + ours[:1], default=0)
-    return [v for v in theirs if v >= first] == [v for v in ours if v >= first] and (not ours or bool(theirs))
-
-
-def known(stream: str) -> tuple[Kind, str]:
-    """Return the kind and key of a stream of ours."""
-    found = kind_of(stream)
-    assert found is not None
-    return found
-
-
-def all_right(viewers: Sequence[Viewer], seconds: float) -> None:
-    """Assert that everybody comes to hold what the database says, within this time, and never went back."""
-    end = time.monotonic() + seconds
-    for viewer in viewers:
-        for stream in viewer.streams:
-            left = max(0.05, end - time.monotonic())
-            until(lambda v=viewer, s=stream: shown(v, s), left, f"{stream} as the database has it")
-    never_back(viewers)
-
-
-def percentile(values: Iterable[float], percent: float) -> float:
-    """Return the smallest value that so many percent of the values do not exceed."""
-    ordered = sorted(values)
-    return ordered[min(len(ordered) - 1, int(len(ordered) * percent / 100))]
+TRANSPORTS: dict[str, type[Viewer]] = {"websocket": SocketViewer, "sse": EventViewer, "poll": PollViewer}

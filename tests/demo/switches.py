@@ -19,6 +19,7 @@ def apply(off: Off) -> None:
     _orderly_hints(off)
     _fast_reads(off)
     _one_copy(off)
+    _events_in_changes(off)
 
 
 def _hints(off: Off) -> None:
@@ -120,3 +121,22 @@ def _one_copy(off: Off) -> None:
 
     Watched.take = remember  # type: ignore[method-assign]
     Watched.answer = of_before  # type: ignore[method-assign]
+
+
+def _events_in_changes(off: Off) -> None:
+    """`events_in_changes`: a change says what differs in the data alone."""
+    from realtime.frames import Ready
+    from realtime.watched import Copy, Watched
+
+    change = Watched.change
+
+    def without(self: Watched, epoch: str, old: Copy) -> Ready:
+        known = self.known
+        if off("events_in_changes"):
+            self.known = []
+        try:
+            return change(self, epoch, old)
+        finally:
+            self.known = known
+
+    Watched.change = without  # type: ignore[method-assign]

@@ -9,9 +9,9 @@ import pytest
 if TYPE_CHECKING:  # models cannot be imported before the settings are named
     from django.contrib.auth.models import User
 
+    from tests.crowd import Crowd
     from tests.engine import Engine
     from tests.site import Site
-    from tests.viewers import Crowd
 
 FULL = os.environ.get("HEADWAY_FAULTS") == "full"  # `./run test --faults`
 ROUNDS = int(os.environ.get("HEADWAY_FAULT_ROUNDS", "30" if FULL else "1"))
@@ -69,7 +69,7 @@ def site(_one_site: "Site", transactional_db: None) -> "Site":
 @pytest.fixture
 def crowd(site: "Site") -> Iterator["Crowd"]:
     """Viewers of the site."""
-    from tests.viewers import Crowd
+    from tests.crowd import Crowd
 
     crowd = Crowd(site.front.address)
     yield crowd

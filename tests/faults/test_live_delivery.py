@@ -1,5 +1,6 @@
 """What happens reaches every page, in order, whatever happens to hints and connections on the way."""
 
+import json
 import random
 import threading
 import time
@@ -13,14 +14,15 @@ from django.db import connection
 from ingestion import queues
 from ingestion.models import Job
 from notifications import inbox
+from tests.crowd import Crowd, all_right, connected, everywhere, percentile
 from tests.faults.conftest import FULL, within
 from tests.realtime.rows import finish, make_job, move
 from tests.site import Site
-from tests.viewers import Crowd, all_right, percentile
+from tests.viewers import TRANSPORTS, Viewer
 from tests.waiting import until
 
 JOBS = 10 if FULL else 3
-PAGES = 40 if FULL else 6  # of two users
+PAGES = 15 if FULL else 2  # of each of two users and each transport
 
 
 def ends(owner: User, crowd: Crowd, seconds: float) -> list[float]:
@@ -28,7 +30,7 @@ def ends(owner: User, crowd: Crowd, seconds: float) -> list[float]:
     jobs = [make_job(owner) for _ in range(JOBS)]
     staff = User.objects.create_superuser("staff")
     streams = [job.stream for job in jobs]
-    viewers = [page for user in (owner, staff) for page in crowd.add(user, *streams, number=PAGES // 2)]
+    viewers = [v for user in (owner, staff) for v in everywhere(crowd, user, *streams, number=PAGES)]
     took = []
     for job in jobs:
         committed = time.monotonic()
@@ -88,11 +90,10 @@ def reconnecting(site: Site, crowd: Crowd, owner: User, *, seconds: float) -> No
     """Cut everybody off again and again while a job moves, and move it once while nobody is connected."""
     job = make_job(owner, items_total=1_000_000)
     watchers = [owner, *(User.objects.create_superuser(f"staff-{n}") for n in range(9 if FULL else 0))]
-    viewers = [v for user in watchers for v in crowd.add(user, job.stream, number=20 if FULL else 6)]
+    viewers = [v for user in watchers for v in everywhere(crowd, user, job.stream, number=7 if FULL else 2)]
     with moving(job):
         for number in range(1, 51 if FULL else 5):
-            for viewer in viewers:
-                until(lambda v=viewer, n=number: len(v.connected_at) >= n, 30, f"connection {number}")
+            connected(viewers, number)
             site.front.cut()
     site.front.refuse()
     move(job, event="log", message="Nobody saw this")
@@ -105,7 +106,7 @@ def test_who_reconnects_misses_nothing_and_never_goes_back(site: Site, crowd: Cr
 
 
 def test_without_resuming_from_the_cursor_it_would(site: Site, crowd: Crowd, owner: User) -> None:
-    with site.without("resume"), pytest.raises(AssertionError, match="as the database has it"):
+    with site.without("resume"), pytest.raises(AssertionError, match="is not shown as it is"):
         reconnecting(site, crowd, owner, seconds=3)
 
 
@@ -115,9 +116,9 @@ def joining(site: Site, crowd: Crowd, owner: User, *, seconds: float) -> None:
     streams = [job.stream, f"user:{owner.pk}"]
     crowd.add(owner, *streams)
     with site.without("fast_reads"):
-        for _ in range(18 if FULL else 4):
+        for number in range(18 if FULL else 3):
             with moving(job, pause=0.03):
-                crowd.add(owner, *streams)
+                crowd.add(owner, *streams, transport=list(TRANSPORTS)[number % 3])
         all_right(crowd.viewers, seconds)
 
 
@@ -126,7 +127,7 @@ def test_there_is_no_gap_between_a_state_and_what_follows(site: Site, crowd: Cro
 
 
 def test_without_one_copy_for_all_there_is(site: Site, crowd: Crowd, owner: User) -> None:
-    with site.without("one_copy"), pytest.raises(AssertionError, match="as the database has it"):
+    with site.without("one_copy"), pytest.raises(AssertionError, match="is not shown as it is"):
         joining(site, crowd, owner, seconds=3)
 
 
@@ -134,7 +135,7 @@ def test_hints_lost_doubled_late_and_out_of_order_show_nobody_anything_wrong(
     site: Site, crowd: Crowd, owner: User
 ) -> None:
     jobs = [make_job(owner, items_total=1_000_000) for _ in range(3)]
-    viewers = crowd.add(owner, *[job.stream for job in jobs], number=5)
+    viewers = everywhere(crowd, owner, *[job.stream for job in jobs])
     with site.without("orderly_hints"):
         with moving(*jobs):
             pass_time(20 if FULL else 2)
@@ -156,16 +157,54 @@ def test_the_subscription_to_hints_is_killed_again_and_again(site: Site, crowd: 
             queues._client().client_kill_filter(_type="pubsub")
             pass_time(2 if FULL else 0.5)
     all_right(viewers, within(2))  # X18, and F3: one such kill lost messages without a sign
-    assert {viewer.connections for viewer in viewers} == {1}
+    assert {len(viewer.connections) for viewer in viewers} == {1}
 
 
 def test_a_slow_link_that_breaks_delays_and_hides_nothing(site: Site, crowd: Crowd, owner: User) -> None:
     """X32: 300 ms each way, 64 kbit/s, cut every 20 s."""
     job = make_job(owner, items_total=1_000_000)
     site.front.latency, site.front.rate = 0.3, 8_000
-    viewers = crowd.add(owner, job.stream, number=5)
+    viewers = everywhere(crowd, owner, job.stream)
     with moving(job, pause=0.2):
         for _ in range(3 if FULL else 1):
             pass_time(20 if FULL else 2)
             site.front.cut()
     all_right(viewers, within(10))
+
+
+def told_events(viewer: Viewer) -> list[tuple[int, str, str]]:
+    """Return every event a viewer was ever told, once each."""
+    told = {
+        event["version"]: (event["version"], event["kind"], event["message"])
+        for kind in ("state", "change")
+        for one in viewer.frames(kind)
+        for event in one.frame["events"]
+    }
+    return [told[version] for version in sorted(told)]
+
+
+def on_three_transports(site: Site, crowd: Crowd, owner: User) -> None:
+    """Follow one job on each transport through a cut to its end; compare what each was told."""
+    job = make_job(owner, items_total=1_000_000)
+    viewers = everywhere(crowd, owner, job.stream)
+    for _ in range(10 if FULL else 1):
+        with moving(job):
+            pass_time(1)
+            site.front.cut()
+            pass_time(0.5)
+    finish(job)
+    for viewer in viewers:
+        until(lambda viewer=viewer: viewer.held(job.stream).over, 20, "the end")
+    events = list(job.events.order_by("version").values_list("version", "kind", "message"))
+    for viewer in viewers:
+        assert told_events(viewer) == events, f"{type(viewer).__name__} was told other events"
+    assert len({json.dumps(viewer.held(job.stream).data, sort_keys=True) for viewer in viewers}) == 1
+
+
+def test_every_transport_tells_the_same(site: Site, crowd: Crowd, owner: User) -> None:
+    on_three_transports(site, crowd, owner)  # P6
+
+
+def test_without_events_in_changes_they_would_not(site: Site, crowd: Crowd, owner: User) -> None:
+    with site.without("events_in_changes"), pytest.raises(AssertionError, match="was told other events"):
+        on_three_transports(site, crowd, owner)
