@@ -25,14 +25,15 @@ from realtime.routing import websockets
 from realtime.sessions import SessionStore
 
 
-def _signed_in(scope: Scope) -> bool:
-    """Tell, with one query, whether a request carries a living session or token."""
+def _signed_in(scope: Scope) -> str | None:
+    """Tell, with one query, whose living session or token a request carries."""
     headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
     if b"authorization" in headers:
         token = tokens.of_header(headers[b"authorization"])
-        return token is not None and tokens.find(token) is not None
+        row = None if token is None else tokens.find(token)
+        return None if row is None else str(row.user_id)
     key = parse_cookie(headers.get(b"cookie", "")).get(settings.SESSION_COOKIE_NAME)
-    return bool(key) and SESSION_KEY in SessionStore(key).load()
+    return SessionStore(key).load().get(SESSION_KEY) if key else None
 
 
 # Not the thread that all synchronous views share.

@@ -8,6 +8,7 @@ import asyncio
 import json
 import re
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Any
 from uuid import uuid4
@@ -22,9 +23,10 @@ log = structlog.get_logger(__name__)
 UPLOAD_PATHS = re.compile(r"/api/uploads/?|/start/[\w-]+/|/jobs/[0-9a-f-]{36}/answer/")
 MULTIPART_BYTES = 64 * 1024  # what a form adds to its file
 SLOWEST_UPLOAD = 16 * 1024  # bytes a second, after the first `seconds`
+UPLOADS_AT_ONCE = 5  # of one user and process: each may hold a temporary file of the largest size
 
 Scope = dict[str, Any]
-SignedIn = Callable[[Scope], Awaitable[bool]]
+SignedIn = Callable[[Scope], Awaitable[str | None]]
 
 
 class BodyLimit:
@@ -32,7 +34,7 @@ class BodyLimit:
 
     small, large: most bytes of a body, and of one sent to UPLOAD_PATHS.
     seconds: in which a small body must have arrived.
-    signed_in: tells whether a request carries a living session or token; asked for large bodies only.
+    signed_in: tells whose living session or token a request carries; asked for large bodies only.
     page: returns the HTML of an error page.
     """
 
@@ -49,6 +51,7 @@ class BodyLimit:
         self.app = app
         self.small, self.large, self.seconds = small, large + MULTIPART_BYTES, seconds
         self.signed_in, self.page = signed_in, page
+        self.uploading: Counter[str] = Counter()
 
     async def __call__(self, scope: Scope, receive: Any, send: Any) -> None:
         """Handle one connection."""
@@ -59,14 +62,26 @@ class BodyLimit:
         upload = scope["method"] == "POST" and UPLOAD_PATHS.fullmatch(scope["path"]) is not None
         # A small body needs no question: it is read, and the view decides as it does for everybody.
         asks = upload and (length is None or length > self.small or scope["path"].startswith("/api/"))
-        if asks and not await self.signed_in(scope):
+        user = await self.signed_in(scope) if asks else None
+        if asks and user is None:
             await self._refuse(scope, send, "auth_required", self.small)
             return
         limit = self.large if upload else self.small
         if length is not None and length > limit:
             await self._refuse(scope, send, "body_too_large", limit)
             return
-        await self._read(scope, receive, send, limit, upload)
+        if user is None:
+            await self._read(scope, receive, send, limit, upload)
+            return
+        if self.uploading[user] >= UPLOADS_AT_ONCE:
+            await self._refuse(scope, send, "quota_exceeded", limit)
+            return
+        self.uploading[user] += 1
+        try:
+            await self._read(scope, receive, send, limit, upload)
+        finally:
+            self.uploading[user] -= 1
+            self.uploading += Counter()  # forgets who has none
 
     async def _read(self, scope: Scope, receive: Any, send: Any, limit: int, upload: bool) -> None:
         began, seen, finished, started = time.monotonic(), 0, False, False
@@ -103,6 +118,8 @@ class BodyLimit:
         reference = uuid4().hex
         if status == 413:
             text = text.format(n=max(1, (limit - MULTIPART_BYTES * (limit > self.small)) // 1024**2))
+        if status == 429:
+            text = text.format(n=UPLOADS_AT_ONCE, things="uploads on their way")
         log.warning("body_refused", path=scope["path"][:200], code=code, request_id=reference)
         if scope["path"].startswith("/api/"):
             kind = b"application/problem+json"
@@ -118,6 +135,8 @@ class BodyLimit:
             (b"cache-control", b"no-store"),
             (b"x-request-id", reference.encode()),
         ]
+        if status == 429:
+            headers.append((b"retry-after", b"5"))
         if status == 401:
             headers.append((b"www-authenticate", b'Bearer realm="headway"'))
         await send({"type": "http.response.start", "status": status, "headers": headers})

@@ -1,14 +1,22 @@
 """The web process against clients that speak HTTP badly, by raw socket."""
 
+import contextlib
 import json
 import socket
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
 from urllib.request import urlopen
 
 import pytest
+from django.conf import settings
+from django.contrib.sessions.models import Session
+from django.middleware.csrf import _get_new_csrf_string
+from django.test import Client
 
+from ingestion.models import Upload
 from tests.engine import Engine
 from tests.servers import free_port
 from tests.waiting import until
@@ -117,6 +125,61 @@ def test_many_headers_and_a_long_address_within_the_limits_are_served(site: Site
     headers = b"".join(b"X-%d: y\r\n" % n for n in range(90)) + b"X-Long: " + b"y" * 40_000 + b"\r\n"
     twice = GET.replace(b"Connection: close\r\n", b"") % (b"", headers) + GET % (b"", headers)
     assert site.say(twice).count(b"HTTP/1.1 200 OK") == 2
+
+
+UPLOAD = b"POST /api/uploads?name=a.csv HTTP/1.1\r\nHost: localhost\r\nContent-Length: 6000000\r\n"
+
+
+def session_of(user: Any) -> tuple[bytes, str]:
+    """Return the headers of a signed-in browser, and the key of its session."""
+    client = Client()
+    client.force_login(user)
+    key, secret = client.cookies[settings.SESSION_COOKIE_NAME].value, _get_new_csrf_string()
+    cookies = f"{settings.SESSION_COOKIE_NAME}={key}; {settings.CSRF_COOKIE_NAME}={secret}"
+    return f"Cookie: {cookies}\r\nX-CSRFToken: {secret}\r\nConnection: close\r\n\r\n".encode(), key
+
+
+def spooled(site: Site) -> list[str]:
+    """Return the temporary files that the web process holds."""
+    held = []
+    for entry in Path(f"/proc/{site.process.pid}/fd").iterdir():
+        with contextlib.suppress(OSError):
+            held.append(str(entry.readlink()))
+    return [name for name in held if name.startswith(tempfile.gettempdir()) and name.endswith("(deleted)")]
+
+
+def stored() -> tuple[int, list[Path]]:
+    folder = Path(settings.MEDIA_ROOT)
+    return Upload.objects.count(), [path for path in folder.rglob("*") if path.is_file()]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_client_that_leaves_within_its_file_leaves_nothing(site: Site, alice: Any) -> None:
+    """UP81."""
+    before = stored()
+    headers, _ = session_of(alice)
+    with socket.create_connection(("127.0.0.1", site.port), timeout=15) as connection:
+        connection.sendall(UPLOAD + headers + b"a,b\n" * 750_000)
+        until(lambda: spooled(site), 15, "the file's first half")
+    until(lambda: not spooled(site), 15, "the end of the temporary file")
+    assert site.lives()
+    assert stored() == before
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_session_that_ends_within_its_file_leaves_nothing(site: Site, alice: Any) -> None:
+    """UP83."""
+    before = stored()
+    headers, key = session_of(alice)
+    with socket.create_connection(("127.0.0.1", site.port), timeout=15) as connection:
+        connection.sendall(UPLOAD + headers + b"a,b\n" * 750_000)
+        until(lambda: spooled(site), 15, "the file's first half")
+        Session.objects.filter(session_key=key).delete()
+        connection.sendall(b"a,b\n" * 750_000)
+        answer = b"".join(iter(lambda: connection.recv(65536), b""))
+    assert status(answer) == 401 and b'"auth_required"' in answer
+    until(lambda: not spooled(site), 15, "the end of the temporary file")
+    assert stored() == before
 
 
 def test_without_a_database_it_starts_and_is_not_ready(db: Any) -> None:

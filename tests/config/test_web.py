@@ -130,8 +130,8 @@ def limited(signed_in: bool = True, seconds: float = 5.0, **limits: int) -> Body
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": str(length).encode()})
 
-    async def answer(scope: Any) -> bool:
-        return signed_in
+    async def answer(scope: Any) -> str | None:
+        return "1" if signed_in else None
 
     sizes = {"small": 100 * KB, "large": 1000 * KB} | limits
     return BodyLimit(read_all, **sizes, seconds=seconds, signed_in=answer, page=lambda status, text: text)
@@ -183,6 +183,33 @@ async def test_a_large_form_of_nobody_is_refused_unread():
         limited(signed_in=False), "/start/imports/", method="POST", headers={"Content-Length": str(200 * KB)}
     )
     assert (status, read) == (401, 0)
+
+
+async def test_a_user_sends_five_files_at_once_and_no_sixth():
+    """UP82."""
+
+    async def named(scope: Any) -> str | None:
+        return dict(scope["headers"])[b"x-user"].decode()
+
+    app = limited()
+    app.signed_in = named
+
+    async def upload(user: str, *body: bytes | None) -> Any:
+        headers = {"Content-Length": "2", "X-User": user}
+        return await ask(app, "/api/uploads", method="POST", headers=headers, body=body)
+
+    held = [asyncio.create_task(upload("alice", b"a", None)) for _ in range(5)]
+    while app.uploading["alice"] < 5:
+        await asyncio.sleep(0)
+    status, headers, body, read = await upload("alice", b"ab")
+    assert (status, json.loads(body)["code"], headers["retry-after"], read) == (429, "quota_exceeded", "5", 0)
+    assert (await upload("bob", b"ab"))[0] == 200
+
+    for task in held:
+        task.cancel()
+    await asyncio.gather(*held, return_exceptions=True)
+    assert (await upload("alice", b"ab"))[0] == 200
+    assert not app.uploading
 
 
 async def test_a_body_that_stops_ends_in_408_under_api():
