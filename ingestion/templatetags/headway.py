@@ -7,7 +7,7 @@ from uuid import UUID
 from django import template
 from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
-from django.utils.html import format_html
+from django.utils.html import format_html, json_script
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.safestring import SafeString
 
@@ -37,14 +37,24 @@ def status_icon(status: str) -> SafeString:
 @register.simple_tag
 def status_badge(what: Job | str, css: str = "", label: str = "") -> SafeString:
     """Draw the badge of a job, or of a status given as a word."""
-    status = display(what, timezone.now()) if isinstance(what, Job) else what
+    job = what if isinstance(what, Job) else None
+    status = str(what) if job is None else display(job, timezone.now())
+    live = SafeString("" if job is None or job.state in FINAL else ' data-field="display"')
     return format_html(
-        '<span class="badge{}" data-status="{}">{}{}</span>',
+        '<span class="badge{}" data-status="{}"{}>{}{}</span>',
         f" {css}" if css else "",
         status,
+        live,
         status_icon(status),
         label or words.word(status),
     )
+
+
+@register.simple_tag
+def status_words() -> SafeString:
+    """Give the page's script the icon and the word of every status, to paint a badge before it fetches."""
+    known = {name: [icon, word, name in words.SPINNING] for name, (icon, word) in words.STATUS.items()}
+    return json_script(known, "status-words")
 
 
 @register.simple_tag

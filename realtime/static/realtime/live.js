@@ -6,12 +6,21 @@ const QUIET_SECONDS = 30; // a running job whose stream has not moved for so lon
 const REFETCH_MS = 2000; // a fragment is fetched this often at most
 const FIRST_WAIT_MS = 500; // reconnect: a random time up to this, doubling ...
 const LONGEST_WAIT_MS = 30000; // ... to this, for ever
-const OPEN_MS = 10000; // a socket that has not said welcome by then is given up
+const OPEN_MS = 10000; // a socket that has not said welcome by then is given up; without one for so long, we poll
+const SOCKET_AGAIN_MS = 60000; // while polling, the socket is tried this often
+const POLL_SECONDS = 5; // while polling, the server is heard this often at least, ...
+const POLL_MS = 1000; // ... asked this often at most, ...
+const POLL_HIDDEN_MS = 30000; // ... and by a hidden page this often
+const POLL_CROWDED_MS = 2000; // a page without a seat asks this often
+const SEATS = 3; // pages of one browser that wait for answers at a time: it opens six connections to a server
 const ANSWER_MS = 2000; // a doubted socket must answer by then
-const DOUBT_MS = 40000; // a shown page asks a socket that was silent for so long
+const SLEPT_MS = 5000; // a second that took so long was a machine asleep
 const HIDDEN_MS = 5 * 60000; // a page hidden for so long lets go of its socket
+const ACK_MS = 1000; // what arrived is acknowledged this often, ...
+const ACK_BUSY_MS = 250; // ... or this often once so many frames came:
+const ACK_FRAMES = 16;
 const ANNOUNCE_MS = 15000;
-const CHUNK = 50; // streams a frame
+const CHUNK = 50; // streams a frame or request
 const MOST = 100; // streams a socket
 
 // ---------------------------------------------------------------- the reducer, the same as realtime/reducer.py
@@ -58,6 +67,21 @@ export class Reducer {
 
   forget(name) {
     this.streams.delete(name);
+  }
+
+  // Return where we stand in these streams, as a request over HTTP says it: `<epoch>~<stream>=<version>,...`.
+  cursor(names) {
+    const held = names.map((name) => [name, this.streams.get(name)]).filter(([, one]) => one?.data);
+    const epoch = held.at(-1)?.[1].epoch;
+    const places = held.filter(([, one]) => one.epoch === epoch);
+    const name = (text) => encodeURIComponent(text).replace(/%3A/g, ":").replace(/%40/g, "@");
+    return places.length ? `${epoch}~${places.map(([key, one]) => `${name(key)}=${one.version}`).join()}` : "";
+  }
+
+  // Return what another tab may take of a stream.
+  shared(name) {
+    const { epoch, version, data, events } = this.streams.get(name);
+    return { type: "state", why: "tab", stream: name, epoch, version, data, events };
   }
 
   // Take an answer over HTTP, with the generation that stood when it was asked for: an older one may show what was
@@ -183,6 +207,18 @@ function paintBar(element, data, part) {
   element.setAttribute("width", part === "failed" ? share(bad) : share(progress - bad));
 }
 
+// What the page says of each status: {status: [icon, word, spins]}.
+const words = {};
+
+function paintBadge(element, status) {
+  if (element.dataset.status === status || !words[status]) return;
+  const [icon, word, spins] = words[status];
+  element.dataset.status = status;
+  element.querySelector("svg")?.classList.toggle("spin", spins);
+  element.querySelector("use")?.setAttribute("href", `#i-${icon}`);
+  element.lastChild.textContent = word;
+}
+
 function paintField(element, data) {
   const name = element.dataset.field;
   if (name === "bar") {
@@ -194,6 +230,8 @@ function paintField(element, data) {
     element.setAttribute("aria-valuetext", spoken.join(", "));
   } else if (name === "bar.done" || name === "bar.failed") {
     paintBar(element, data, name.slice(4));
+  } else if (name === "display") {
+    paintBadge(element, data.display);
   } else if (name.startsWith("steps.") && name.endsWith(".bar")) {
     const step = data.steps?.[name.slice(6, -4)] ?? {};
     element.setAttribute("width", share(step.total ? step.done / step.total : 0));
@@ -223,27 +261,36 @@ const fetched = new Map(); // element id -> when its fragment was last fetched
 const failures = new Map(); // element id -> fetches in a row that brought nothing
 const dirty = new Set(); // streams to paint
 const movedAt = new Map(); // stream -> when a frame last changed it, on the monotonic clock
+const followers = new Map(); // stream -> functions to call when it moved
 let paintTimer;
+let paintedAt = -Infinity;
 let clockOffset = 0; // the server's clock less ours, in ms
 
 const elementsOf = (stream) =>
   [...document.querySelectorAll("[data-live]")].filter((element) => element.dataset.live === stream);
 
+// The first change is painted at once, those after it together.
 function paintSoon(stream) {
   dirty.add(stream);
   paintTimer ??= setTimeout(() => {
     paintTimer = undefined;
-    for (const name of dirty) paint(name);
+    paintedAt = performance.now();
+    const names = [...dirty];
     dirty.clear();
-  }, PAINT_MS);
+    for (const name of names) paint(name);
+  }, Math.max(0, paintedAt + PAINT_MS - performance.now()));
 }
 
 function paint(stream) {
   const held = reducer.streams.get(stream);
+  for (const listener of followers.get(stream) ?? []) if (held) listener(held);
   if (!held?.data) return;
   for (const root of elementsOf(stream)) {
     const own = (selector) => [...root.querySelectorAll(selector)].filter((e) => e.closest("[data-live]") === root);
-    for (const element of own("[data-field]")) paintField(element, held.data);
+    // A badge tells time too: what the server wrote at this version stands.
+    const newer = held.version > Number(root.dataset.version ?? -1);
+    const fields = newer ? "[data-field]" : '[data-field]:not([data-field="display"])';
+    for (const element of own(fields)) paintField(element, held.data);
     for (const element of own("[data-when]")) {
       const value = valueOf(held.data, element.dataset.when);
       element.hidden = !value;
@@ -254,7 +301,7 @@ function paint(stream) {
 }
 
 function restructure(root, held) {
-  if (!root.dataset.fragment) return;
+  if (!root.dataset.fragment || document.hidden) return; // a hidden page fetches when it is shown
   const shape = structureOf(held, root.dataset.refetch === "items");
   const shown = shapes.get(root);
   if (held.gone) return; // there is nothing to fetch
@@ -351,7 +398,7 @@ function tick() {
     const since = Date.parse(element.dataset.since);
     if (!Number.isNaN(since)) element.textContent = elapsedText(now - since);
   }
-  if (live) sayWhatStandsStill();
+  if (live || polling) sayWhatStandsStill();
 }
 
 // An estimate that no longer moves would be a lie (UX 3.2).
@@ -390,52 +437,6 @@ function repaintTimes() {
 
 // ---------------------------------------------------------------- what the page says about its connection
 
-let lostAt; // since when there is no connection, on performance.now()
-let toldLost = false;
-let stopped = ""; // why we do not reconnect, in a sentence
-let stale = false;
-
-function showConnection() {
-  const away = lostAt === undefined ? 0 : performance.now() - lostAt;
-  let status = "live";
-  let text = stale ? "Updates delayed" : "Live";
-  if (stopped) [status, text] = [stopped === SIGNED_OUT ? "signed-out" : "stopped", "Not live"];
-  else if (!navigator.onLine) [status, text] = ["offline", "Offline"];
-  else if (away > 1000) [status, text] = ["reconnecting", `Reconnecting, ${Math.round(away / 1000)} s`];
-  else if (!everLive) [status, text] = ["connecting", "Connecting"];
-  const pill = document.getElementById("conn");
-  if (pill) {
-    pill.hidden = false;
-    if (pill.dataset.status !== status) pill.dataset.status = status;
-    const place = pill.querySelector("[data-conn-text]");
-    if (place && place.textContent !== text) place.textContent = text;
-  }
-  for (const button of document.querySelectorAll("[data-conn-retry]")) button.hidden = status !== "reconnecting";
-  const banner = document.getElementById("conn-banner");
-  if (banner) {
-    const offline = status === "offline" ? "You are offline. This page shows what was known last."
-      : "The connection is lost. Trying again; this page shows what was known last.";
-    banner.hidden = !(stopped || away > 3000);
-    const place = banner.querySelector("[data-conn-banner-text]");
-    if (place && !banner.hidden) place.textContent = stopped || offline;
-    const link = banner.querySelector("[data-conn-signin]");
-    if (link) {
-      link.hidden = stopped !== SIGNED_OUT;
-      if (!link.hidden) {
-        const to = new URL(link.href, location.href);
-        to.searchParams.set("next", location.pathname + location.search);
-        link.href = to.href;
-      }
-    }
-  }
-  if (away > 10000 && !toldLost && !stopped) {
-    toldLost = true;
-    announce("Connection lost.");
-  }
-}
-
-// ---------------------------------------------------------------- the socket
-
 const SIGNED_OUT = "You were signed out. Sign in to continue.";
 const STOPPED = {
   4400: "This page is out of date. Reload it.",
@@ -446,22 +447,148 @@ const STOPPED = {
   4426: "Reload to get the new version.",
 };
 
-let socket;
-let live = false; // welcomed, and not closed since
+let lostAt; // since when there is no connection, on performance.now()
+let toldLost = false;
+let stopped = ""; // why we do not reconnect, in a sentence
+let stale = false;
+
+const away = () => (lostAt === undefined ? 0 : performance.now() - lostAt);
+
+function connectionNow() {
+  if (stopped) return [stopped === SIGNED_OUT ? "signed-out" : "stopped", "Not live"];
+  if (!navigator.onLine) return ["offline", "Offline"];
+  if (away() > 1000) return ["reconnecting", `Reconnecting, ${Math.round(away() / 1000)} s`];
+  if (!everLive) return ["connecting", "Connecting"];
+  if (stale) return [polling ? "polling" : "live", "Updates delayed"];
+  return polling ? ["polling", document.hidden ? "Every 30 s" : `Every ${POLL_SECONDS} s`] : ["live", "Live"];
+}
+
+function showConnection() {
+  const [status, text] = connectionNow();
+  const pill = document.getElementById("conn");
+  if (pill) {
+    pill.hidden = false;
+    if (pill.dataset.status !== status) pill.dataset.status = status;
+    const place = pill.querySelector("[data-conn-text]");
+    if (place && place.textContent !== text) place.textContent = text;
+  }
+  for (const button of document.querySelectorAll("[data-conn-retry]")) button.hidden = status !== "reconnecting";
+  showBanner(status);
+  if (away() > 10000 && !toldLost && !stopped) {
+    toldLost = true;
+    announce("Connection lost.");
+  }
+}
+
+function showBanner(status) {
+  const banner = document.getElementById("conn-banner");
+  if (!banner) return;
+  const offline = status === "offline" ? "You are offline. This page shows what was known last."
+    : "The connection is lost. Trying again; this page shows what was known last.";
+  banner.hidden = !(stopped || away() > 3000);
+  const place = banner.querySelector("[data-conn-banner-text]");
+  if (place && !banner.hidden && place.textContent !== (stopped || offline)) place.textContent = stopped || offline;
+  const link = banner.querySelector("[data-conn-signin]");
+  if (!link) return;
+  link.hidden = stopped !== SIGNED_OUT;
+  if (!link.hidden) {
+    const to = new URL(link.href, location.href);
+    to.searchParams.set("next", location.pathname + location.search);
+    link.href = to.href;
+  }
+}
+
+// ---------------------------------------------------------------- one connection, whatever carries it
+
+let started = false;
+let live = false; // the socket was welcomed, and not closed since
+let polling = false; // the last poll was answered
 let everLive = false;
 let resting = false; // hidden for so long that we let go
-let tries = 0;
+let hiddenTimer;
+let clockedAt = Date.now();
+
+function wanted() {
+  const shown = [...document.querySelectorAll("[data-live]")].map((element) => element.dataset.live);
+  return new Set([...shown, ...followers.keys()].filter(Boolean));
+}
+
+function isConnected() {
+  lostAt = undefined;
+  everLive = true;
+  if (toldLost) announce("Connected again.");
+  toldLost = false;
+}
+
+function isLost() {
+  if (!live && !polling) lostAt ??= performance.now();
+}
+
+// Why there will be no connection until the page is loaded again.
+function stop(why) {
+  stopped = why;
+  live = false;
+  hangUp();
+  stopPolling();
+  clearTimeout(retryTimer);
+  if (why === SIGNED_OUT) tabs?.postMessage({ doubt: true });
+  showConnection();
+}
+
+// Frames of the server, in their order. `asked` is the generation in which a request over HTTP was sent.
+function take(frames, asked) {
+  for (const frame of frames) {
+    if (frame.type === "beat") stale = frame.stale;
+    else if (frame.type === "drain" && asked === undefined) drained(frame.after_ms);
+  }
+  const again = asked === undefined ? frames.flatMap((frame) => reducer.take(frame)) : reducer.answer(asked, frames);
+  for (const frame of frames) if (frame.type === "end" || frame.type === "gone") watched.delete(frame.stream);
+  if (live) subscribe(again.filter((name) => watched.has(name)));
+  showMoved(true);
+}
+
+function showMoved(tell) {
+  for (const name of reducer.moved) {
+    movedAt.set(name, performance.now());
+    paintSoon(name);
+    if (tell && isShared(name) && reducer.streams.get(name).data) tabs?.postMessage(reducer.shared(name));
+  }
+  reducer.moved.clear();
+}
+
+// ---------------------------------------------------------------- other tabs of this browser
+
+const tabs = typeof BroadcastChannel === "function" ? new BroadcastChannel("live") : undefined;
+
+// Small streams that most pages show, such as counts: what one page hears of them all pages show.
+const isShared = (stream) => elementsOf(stream).some((element) => "share" in element.dataset);
+
+function heardFromTab({ data }) {
+  if (stopped || !started) return;
+  if (data.doubt) {
+    doubt();
+  } else {
+    reducer.take(data);
+    showMoved(false);
+  }
+}
+
+// ---------------------------------------------------------------- the socket
+
+let socket;
+let tries = 0; // sockets in a row that were lost, or never there
 let retryTimer;
 let openTimer;
 let answerTimer;
-let hiddenTimer;
+let ackTimer;
 let heardAt = 0;
+let ackedAt = 0;
+let unread = 0; // frames since our last acknowledgement
 let beatMs = 20000;
 const watched = new Set(); // streams this connection was asked for
+const arrived = new Map(); // stream -> the version that came last, to be acknowledged
 
-function wanted() {
-  return new Set([...document.querySelectorAll("[data-live]")].map((element) => element.dataset.live).filter(Boolean));
-}
+const spread = (longest) => Math.random() * Math.min(LONGEST_WAIT_MS, longest);
 
 function send(frame) {
   if (socket?.readyState === WebSocket.OPEN) socket.send(JSON.stringify(frame));
@@ -473,13 +600,14 @@ function subscribe(names) {
   }
 }
 
-// Bring what the socket watches to what the page shows.
+// Bring what the connection watches to what the page shows.
 function watch() {
-  if (!live || socket?.readyState !== WebSocket.OPEN) return;
   const names = wanted();
+  for (const name of reducer.streams.keys()) if (!names.has(name)) reducer.forget(name);
+  if (polling && [...names].some((name) => !reducer.streams.has(name))) poll();
+  if (!live || socket?.readyState !== WebSocket.OPEN) return;
   const leave = [...watched].filter((name) => !names.has(name));
   for (const name of leave) watched.delete(name);
-  for (const name of reducer.streams.keys()) if (!names.has(name)) reducer.forget(name);
   for (let at = 0; at < leave.length; at += CHUNK) {
     send({ type: "unsubscribe", streams: leave.slice(at, at + CHUNK) });
   }
@@ -493,29 +621,68 @@ function connect() {
   clearTimeout(retryTimer);
   retryTimer = undefined;
   if (stopped || socket || !navigator.onLine || resting) return;
-  lostAt ??= performance.now();
-  const url = new URL(document.body.dataset.liveUrl, location.href);
+  isLost();
+  const url = new URL(document.body.dataset.liveUrl ?? "/ws/live/", location.href);
   url.protocol = url.protocol.replace("http", "ws");
   const mine = new WebSocket(url);
   socket = mine;
   // Frames of an older connection are ignored: each handler knows its own.
   mine.onopen = () => {
     if (socket !== mine) return;
-    watched.clear();
     const csrf = document.querySelector('meta[name="csrf"]')?.content;
-    send({ type: "hello", v: 1, csrf, streams: [] });
+    send({ type: "hello", v: 1, csrf, ack: true, streams: [] });
   };
   mine.onmessage = (message) => {
     if (socket !== mine) return;
     heardAt = performance.now();
-    clearTimeout(answerTimer);
-    const frames = JSON.parse(message.data);
-    for (const frame of Array.isArray(frames) ? frames : [frames]) take(frame);
+    answered();
+    const content = JSON.parse(message.data);
+    const frames = Array.isArray(content) ? content : [content];
+    if (frames[0].type === "welcome") welcomed(frames.shift());
+    take(frames);
+    if (socket === mine) acknowledge(frames);
+    showConnection();
   };
   mine.onclose = (event) => {
     if (socket === mine) lost(event.code);
   };
   openTimer = setTimeout(() => giveUp(mine), OPEN_MS);
+}
+
+function welcomed(frame) {
+  clearTimeout(openTimer);
+  stopPolling();
+  clockOffset = frame.time - Date.now();
+  beatMs = frame.beat_ms;
+  tries = 0;
+  stale = false;
+  live = true;
+  watched.clear();
+  arrived.clear();
+  unread = 0;
+  isConnected();
+  watch();
+}
+
+// Say what came, so that the server goes on sending: without a timer where it can, because those of hidden pages rest.
+function acknowledge(frames) {
+  for (const { stream, version } of frames) {
+    if (stream === undefined || version === undefined) continue;
+    arrived.set(stream, version);
+    unread += 1;
+  }
+  if (!arrived.size) return;
+  const wait = ackedAt + (unread < ACK_FRAMES ? ACK_MS : ACK_BUSY_MS) - performance.now();
+  clearTimeout(ackTimer);
+  if (wait > 0) ackTimer = setTimeout(acknowledge, wait, []);
+  else sendAck();
+}
+
+function sendAck(id) {
+  ackedAt = performance.now();
+  send({ type: "ack", id, versions: Object.fromEntries(arrived) });
+  arrived.clear();
+  unread = 0;
 }
 
 // A socket that does not answer is dead, whatever the browser says of it.
@@ -525,24 +692,35 @@ function giveUp(mine) {
   mine.close();
 }
 
-function lost(code) {
+function hangUp() {
   clearTimeout(openTimer);
-  clearTimeout(answerTimer);
+  clearTimeout(ackTimer);
+  answered();
+  const leaving = socket;
   socket = undefined;
-  notLive();
+  live = false;
+  reducer.lost();
+  leaving?.close();
+}
+
+function lost(code) {
+  hangUp();
+  isLost();
   if (code >= 4400 && code < 4500 && code !== 4408) {
-    stopped = STOPPED[code] ?? "Live updates stopped. Reload the page.";
-  } else {
-    const longest = code === 4529 ? LONGEST_WAIT_MS : Math.min(LONGEST_WAIT_MS, FIRST_WAIT_MS * 2 ** tries);
-    tries += 1;
-    retryIn(Math.random() * longest);
+    stop(STOPPED[code] ?? "Live updates stopped. Reload the page.");
+    return;
   }
+  tries += 1;
+  const overrun = code === 4508 || code === 4529; // too slow for a socket, or too loud
+  if (overrun || tries >= 2 || away() >= OPEN_MS) pollSoon();
+  retryIn(polling || overrun ? SOCKET_AGAIN_MS : spread(FIRST_WAIT_MS * 2 ** (tries - 1)));
   showConnection();
 }
 
-function notLive() {
-  lostAt ??= performance.now();
-  live = false;
+function drained(ms) {
+  hangUp();
+  isLost();
+  retryIn(ms);
 }
 
 function retryIn(ms) {
@@ -552,57 +730,130 @@ function retryIn(ms) {
 
 function retryNow() {
   tries = 0;
+  if (polling) poll();
   connect();
 }
 
-function take(frame) {
-  if (frame.type === "welcome") {
-    clearTimeout(openTimer);
-    clockOffset = frame.time - Date.now();
-    beatMs = frame.beat_ms;
-    tries = 0;
-    lostAt = undefined;
-    stale = false;
-    live = everLive = true;
-    if (toldLost) announce("Connected again.");
-    toldLost = false;
-    watch();
+// ---------------------------------------------------------------- polls, while there is no socket
+
+let asking; // the request under way
+let pollTimer;
+let pollTries = 0;
+
+function pollSoon() {
+  if (!asking && !pollTimer) poll();
+}
+
+function stopPolling() {
+  clearTimeout(pollTimer);
+  pollTimer = undefined;
+  asking?.abort();
+  asking = undefined;
+  polling = false;
+}
+
+async function poll() {
+  clearTimeout(pollTimer);
+  pollTimer = undefined;
+  asking?.abort();
+  if (stopped || live || resting || !navigator.onLine) return;
+  const mine = (asking = new AbortController());
+  const begun = performance.now();
+  const done = (next) => {
+    if (asking !== mine) return;
+    asking = undefined;
+    const wait = next === undefined ? Math.max(pollFailed(), mine.after ?? 0) : next + begun - performance.now();
+    pollTimer = setTimeout(poll, wait);
     showConnection();
-  } else if (frame.type === "beat") {
-    stale = frame.stale;
-    const behind = reducer.take(frame).filter((name) => watched.has(name));
-    if (behind.length) subscribe(behind);
-    showConnection();
-  } else if (frame.type === "drain") {
-    const leaving = socket;
-    socket = undefined;
-    notLive();
-    leaving.close();
-    retryIn(frame.after_ms);
-    showConnection();
-  } else if (frame.stream !== undefined) {
-    const again = reducer.take(frame);
-    if (again.length) subscribe(again);
-    for (const name of reducer.moved) {
-      movedAt.set(name, performance.now());
-      paintSoon(name);
-    }
-    reducer.moved.clear();
-    if (frame.type === "end" || frame.type === "gone") watched.delete(frame.stream);
+  };
+  try {
+    done(await withSeat((seated) => pollOnce(mine, seated && !document.hidden)));
+  } catch {
+    done();
   }
+}
+
+// Ask once; return when to ask again, in ms after this one began, or nothing when that failed.
+async function pollOnce(mine, waits) {
+  const names = [...wanted()].filter((name) => !reducer.streams.get(name)?.over);
+  const url = new URL("/api/live", location.href);
+  // Above a request's limit they take turns.
+  const part = names.slice(pollTurn * CHUNK, (pollTurn + 1) * CHUNK);
+  pollTurn = (pollTurn + 1) % Math.max(1, Math.ceil(names.length / CHUNK));
+  if (!part.length) return POLL_SECONDS * 1000;
+  for (const name of part) url.searchParams.append("stream", name);
+  const cursor = reducer.cursor(part);
+  if (cursor) url.searchParams.set("cursor", cursor);
+  // An answer must come after what we hold was told, and before the server is heard too seldom.
+  if (waits && polling && names.length <= CHUNK) url.searchParams.set("wait", String(POLL_SECONDS));
+  reducer.want(part);
+  const asked = reducer.generation;
+  const patience = setTimeout(() => mine.abort(), POLL_SECONDS * 1000 + 2 * ANSWER_MS);
+  try {
+    const headers = { Accept: "application/json" };
+    const response = await fetch(url, { headers, cache: "no-store", signal: mine.signal });
+    const answer = response.ok ? await response.json() : undefined;
+    if (asking !== mine) return undefined;
+    if (response.status === 401) stop(SIGNED_OUT);
+    mine.after = Number(response.headers.get("Retry-After")) * 1000; // when it is too much for the server
+    if (!answer) return undefined;
+    pollAnswered();
+    take(answer.frames, asked);
+    const least = document.hidden ? POLL_HIDDEN_MS : waits ? POLL_MS : POLL_CROWDED_MS;
+    return Math.max(least, answer.poll_after_ms ?? POLL_SECONDS * 1000);
+  } finally {
+    clearTimeout(patience);
+  }
+}
+
+let pollTurn = 0;
+
+function pollAnswered() {
+  pollTries = 0;
+  if (!polling) retryIn(spread(FIRST_WAIT_MS)); // where this came through, a socket may as well
+  polling = true;
+  stale = false;
+  isConnected();
+}
+
+function pollFailed() {
+  if (polling) {
+    polling = false;
+    isLost();
+    tries = 0;
+    connect();
+  }
+  pollTries += 1;
+  return spread(FIRST_WAIT_MS * 2 ** pollTries);
+}
+
+// Let few pages of one browser wait at a time, so that its connections to the server are not all taken by that.
+async function withSeat(work) {
+  for (let seat = 0; navigator.locks && seat < SEATS; seat += 1) {
+    const options = { ifAvailable: true };
+    const found = await navigator.locks.request(`live-${seat}`, options, async (lock) => lock && [await work(true)]);
+    if (found) return found[0];
+  }
+  return work(!navigator.locks);
+}
+
+// ---------------------------------------------------------------- doubt, sleep, and rest
+
+function answered() {
+  clearTimeout(answerTimer);
+  answerTimer = undefined;
 }
 
 // Ask a silent socket whether it lives.
 function doubt() {
-  if (!live || !socket) {
+  if (!live) {
     retryNow();
     return;
   }
+  if (answerTimer) return; // it was asked already
   const mine = socket;
-  send({ type: "ack", id: ++reducer.request });
-  clearTimeout(answerTimer);
+  sendAck(++reducer.request);
   answerTimer = setTimeout(() => {
-    if (socket !== mine) return;
     giveUp(mine);
     retryNow();
   }, ANSWER_MS);
@@ -611,42 +862,70 @@ function doubt() {
 function shown() {
   clearTimeout(hiddenTimer);
   hiddenTimer = undefined;
+  if (resting) lostAt = undefined; // we let go ourselves
   resting = false;
-  if (!socket) retryNow();
-  else if (performance.now() - heardAt > Math.min(DOUBT_MS, 2 * beatMs)) doubt();
+  for (const name of reducer.streams.keys()) paintSoon(name);
+  doubt();
 }
 
 function visibilityChanged() {
-  if (document.visibilityState === "visible") {
+  if (!document.hidden) {
     shown();
     return;
   }
   hiddenTimer ??= setTimeout(() => {
     resting = true;
-    const leaving = socket;
-    socket = undefined;
-    notLive();
+    hangUp();
+    stopPolling();
     clearTimeout(retryTimer);
-    leaving?.close();
   }, HIDDEN_MS);
 }
 
-function start() {
-  setInterval(tick, 1000);
-  setInterval(repaintTimes, 15000);
-  repaintTimes();
-  if (!document.body.dataset.liveUrl) return;
-  setInterval(() => {
-    showConnection();
-    if (socket && live && performance.now() - heardAt > 2 * beatMs) doubt();
-  }, 1000);
+function eachSecond() {
+  const now = Date.now();
+  const slept = now - clockedAt > SLEPT_MS && !document.hidden;
+  clockedAt = now;
+  if (resting) return;
+  if (slept || (live && performance.now() - heardAt > 2 * beatMs)) doubt();
+  else if (away() >= OPEN_MS && navigator.onLine) pollSoon();
+  showConnection();
+}
+
+function begin() {
+  if (started) return;
+  started = true;
+  setInterval(eachSecond, 1000);
   document.addEventListener("visibilitychange", visibilityChanged);
   window.addEventListener("pageshow", (event) => event.persisted && shown());
-  window.addEventListener("online", retryNow);
+  window.addEventListener("online", doubt);
   window.addEventListener("offline", showConnection);
   document.addEventListener("click", (event) => event.target.closest?.("[data-conn-retry]") && retryNow());
   document.addEventListener("htmx:afterSettle", watch);
+  tabs?.addEventListener("message", heardFromTab);
   connect();
+}
+
+// Call `listener` with {version, data, over, gone} of a stream now and whenever it moved, 4 times a second at most.
+// Return a function that ends that.
+export function follow(stream, listener) {
+  if (!followers.has(stream)) followers.set(stream, new Set());
+  followers.get(stream).add(listener);
+  if (reducer.streams.get(stream)?.data) listener(reducer.streams.get(stream));
+  begin();
+  watch();
+  return () => {
+    followers.get(stream)?.delete(listener);
+    if (!followers.get(stream)?.size) followers.delete(stream);
+    watch();
+  };
+}
+
+function start() {
+  Object.assign(words, JSON.parse(document.getElementById("status-words")?.textContent ?? "{}"));
+  setInterval(tick, 1000);
+  setInterval(repaintTimes, 15000);
+  repaintTimes();
+  if (document.body.dataset.liveUrl) begin();
 }
 
 if (typeof document !== "undefined") start();
