@@ -98,12 +98,12 @@ class Hub:
     # --- what the transports call
 
     def add(self, viewer: Viewer) -> None:
-        """Take a viewer in. The user's oldest of this transport is closed when there are too many."""
+        """Take a viewer in. The user's oldest socket is closed when there are too many."""
         own = self.sockets[viewer.user.pk]
         own.append(viewer)
-        alike = [other for other in own if other.transport == viewer.transport]
-        if len(alike) > settings.WS_MAX_SOCKETS_PER_USER:
-            oldest = alike[0]
+        sockets = [other for other in own if other.transport == Socket.transport]
+        if len(sockets) > settings.WS_MAX_SOCKETS_PER_USER:
+            oldest = sockets[0]
             own.remove(oldest)
             self.unsubscribe(oldest, list(oldest.names))
             self._tasks.spawn(oldest.finish(Close.REPLACED))

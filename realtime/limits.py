@@ -39,6 +39,7 @@ WAIT_SECONDS = 25  # a long poll's longest; proxies give up after 30 and more
 ANSWER_SECONDS = 5.0  # in which the first answer about each stream comes, or 503
 SEAT_SECONDS = 15.0  # a poller that comes back sooner is known, and its streams are still watched
 POLL_MS = 1000  # what a client that does not wait is asked to leave between two polls
+STALE_POLL_MS = 5000  # the same while the database is away
 TURN_SECONDS = 300.0  # an event stream ends then, to be asked for anew with its last id
 RETRY_MS = 2000  # after which an event stream is asked for anew
 CURSOR = 8 * 1024  # characters of a cursor; one of 50 streams has 2,500

@@ -8,10 +8,11 @@ the right of a socket ends that of a seat too.
 import asyncio
 import time
 from collections import Counter, defaultdict
-from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any
 
+from config.problems import Problem
 from realtime import limits
 from realtime.credentials import Standing
 from realtime.frames import Ready
@@ -137,6 +138,26 @@ class Seats:
         self._hub = hub
         self._free: dict[Key, list[Seat]] = defaultdict(list)
         self.present: Counter[int] = Counter()  # requests that stay, by user
+
+    def make_room(self, user: int) -> None:
+        """Raise Problem when one more connection of a user would be too many."""
+        if self.present[user] >= limits.REQUESTS_A_USER:
+            raise Problem("rate_limited", n=5, retry_after=5)
+        if len(self._hub.everybody()) >= limits.CONNECTIONS:
+            raise Problem("unavailable", n=5, retry_after=5)
+
+    @contextmanager
+    def stay(self, user: int) -> Iterator[None]:
+        """Count a request that stays. Raises Problem when it is one too many."""
+        if self.present[user] >= limits.REQUESTS_A_USER:
+            raise Problem("rate_limited", n=5, retry_after=5)
+        self.present[user] += 1
+        try:
+            yield
+        finally:
+            self.present[user] -= 1
+            if not self.present[user]:
+                del self.present[user]
 
     def find(self, key: Key) -> Seat | None:
         """Return a kept seat, which then is no longer free."""

@@ -40,12 +40,12 @@ class Writing:
         made: dict[str, bytes] = {}
         for viewer in list(self._written):
             if viewer.may_send(now):
+                had_credit = viewer.parked_at is None
                 if not viewer.flush_at_once(made):
                     self._written.discard(viewer)
                     self._tasks.spawn(self._send(viewer))
                     continue
-                self._counts["messages"] += 1
-                self.catch_up(viewer)
+                self._wrote(viewer, had_credit)
             at = viewer.leaves_at(now)
             if at is None:
                 self._written.discard(viewer)
@@ -67,12 +67,15 @@ class Writing:
 
     async def _send(self, viewer: Viewer) -> None:
         if viewer.may_send(time.monotonic()):
-            parked = viewer.parked_at is not None
+            had_credit = viewer.parked_at is None
             await viewer.flush()
-            self._counts["messages"] += 1
-            self._counts["parked"] += not parked and viewer.parked_at is not None
             self._counts["closed_slow"] += viewer.code == Close.SLOW
-            self.catch_up(viewer)
+            self._wrote(viewer, had_credit)
         if viewer.leaves_at(time.monotonic()) is not None:
             self._written.add(viewer)
             self.flush()
+
+    def _wrote(self, viewer: Viewer, had_credit: bool) -> None:
+        self._counts["messages"] += 1
+        self._counts["parked"] += had_credit and viewer.parked_at is not None
+        self.catch_up(viewer)

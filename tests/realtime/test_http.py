@@ -11,7 +11,7 @@ from config.problems import Problem
 from ingestion import tokens
 from ingestion.models import Job
 from realtime import limits
-from realtime.http import Rates
+from realtime.rates import Rates
 from tests.realtime import rows
 from tests.realtime.client import fresh_hub, in_database
 from tests.realtime.requests import Exchange, Program, program_of

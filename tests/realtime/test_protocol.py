@@ -7,6 +7,7 @@ import realtime
 from config.problems import PROBLEMS
 from realtime import frames, limits
 
+HTTP = ("http.py", "asking.py", "events.py", "seats.py", "rates.py")
 TEXT = (Path(realtime.__file__).parent / "PROTOCOL.md").read_text()
 
 
@@ -82,7 +83,7 @@ def test_the_limits_of_http_are_documented():
 
 def test_every_problem_of_http_is_documented():
     section = TEXT.split("## The same over HTTP")[1].split("\n## ")[0]
-    code = "".join((Path(realtime.__file__).parent / name).read_text() for name in ("http.py", "asking.py"))
+    code = "".join((Path(realtime.__file__).parent / name).read_text() for name in HTTP)
     used = set(re.findall(r'Problem\(\s*"(\w+)"', code)) - {"bad_request"}
     assert used == {word for word in re.findall(r"`(\w+)`", section) if word in PROBLEMS}
 
