@@ -113,15 +113,17 @@ def _database() -> dict[str, Any]:
     """Return the connection each role needs: a request gives up soon, a worker keeps its one connection."""
     database: dict[str, Any] = dict(dj_database_url.parse(_database_url or PLACE.database_url))
     options = database.setdefault("OPTIONS", {})
+    session = {"TimeZone": "UTC"}  # said at once, Django need not say it in a statement of its own
     if ROLE == "web":
         options["pool"] = {"min_size": 1, "max_size": 8, "timeout": 2}
         options["connect_timeout"] = 2
-        options["options"] = "-c lock_timeout=3000 -c statement_timeout=5000"
+        session |= {"lock_timeout": "3000", "statement_timeout": "5000"}
         database["CONN_HEALTH_CHECKS"] = True
     else:
         options["connect_timeout"] = 5
         if ROLE in ("worker", "keeper"):
-            options["options"] = "-c idle_in_transaction_session_timeout=15000"
+            session["idle_in_transaction_session_timeout"] = "15000"
+    options["options"] = " ".join(f"-c {name}={value}" for name, value in session.items())
     return database
 
 

@@ -20,13 +20,12 @@ import structlog
 from django.db import DatabaseError, InterfaceError, OperationalError, connection, transaction
 from django.db.models import F
 
-from ingestion import claims, lifecycle, orphans, queues, retention, schedules
+from ingestion import claims, lifecycle, orphans, positions, queues, retention, schedules
 from ingestion.clock import ClockTimestamp
 from ingestion.failpoints import hit
 from ingestion.models import Job, JobAttempt, State
 from ingestion.processes import BEAT_SECONDS, Beat
 from ingestion.source import QUEUES
-from realtime.publish import publish
 
 log = structlog.get_logger(__name__)
 
@@ -113,8 +112,9 @@ class Keeper:
         for job in revoked[:PER_TICK]:
             self._take(job, lifecycle.stop)
         current = JobAttempt.objects.filter(job__in=asked, number=F("job__attempt")).exclude(rq_id="")
-        for rq_id in current.values_list("rq_id", flat=True)[:PER_TICK]:
-            queues.stop(rq_id)
+        for worker, token in current.values_list("worker", "job__lease_token")[:PER_TICK]:
+            if token is not None:
+                queues.stop(worker, token)
 
     def _take(self, job: Job, verb: Callable[[UUID, UUID], bool]) -> bool:
         """Run a verb that takes a lease away, past locks that the old attempt may still hold."""
@@ -144,12 +144,7 @@ class Keeper:
     def tell_positions(self) -> None:
         """Write each waiting job's place where it changed."""
         for queue in QUEUES:
-            for job_id, reason, words in claims.positions(queue):
-                rows = Job.objects.filter(pk=job_id, state=State.PENDING, run_after=None).exclude(
-                    pending_reason=reason, message=words
-                )
-                if rows.update(pending_reason=reason, message=words, version=F("version") + 1):
-                    publish(f"job:{job_id}", Job.objects.values_list("version", flat=True).get(pk=job_id))
+            positions.tell(queue)
 
     def wake(self) -> None:
         """Push tokens for what could run: covers lost pops, a flushed Redis, retries, freed slots."""

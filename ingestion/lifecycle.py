@@ -15,9 +15,9 @@ from uuid import UUID
 import structlog
 from django.db import IntegrityError, transaction
 from django.db.models import F, Q, QuerySet
-from django.db.models.functions import Coalesce, Now
+from django.db.models.functions import Now
 
-from ingestion import claims, queues
+from ingestion import claims, moves, queues
 from ingestion.admission import (
     MAX_PARENTS,
     Created,
@@ -39,7 +39,6 @@ from ingestion.models import (
     OPEN,
     ItemState,
     Job,
-    JobAttempt,
     JobItem,
     JobNeed,
     Level,
@@ -48,7 +47,6 @@ from ingestion.models import (
     State,
 )
 from ingestion.outcomes import LEVEL_OF, by_whom, cancelled_note, judge, sentence
-from ingestion.settings import LEASE
 from ingestion.source import Outcome, Source, SourceError, SourceParams, find
 from notifications import inbox
 from realtime.publish import publish, recheck
@@ -228,24 +226,9 @@ def claim(queue: str, *, worker: str, token: UUID, rq_id: str = "") -> Job | Non
 
 def start(job_id: UUID, *, worker: str, token: UUID, rq_id: str = "") -> Job | None:
     """Give the lease of a pending job to a worker. Called inside the claim's transaction."""
-    moved = Job.objects.filter(pk=job_id, state=State.PENDING).update(
-        state=State.RUNNING,
-        pending_reason=PendingReason.NONE,
-        run_after=None,
-        lease_token=token,
-        lease_until=ClockTimestamp() + LEASE,
-        attempt=F("attempt") + 1,
-        started_at=Coalesce("started_at", Now()),
-        progress_at=ClockTimestamp(),
-        message="",
-        version=F("version") + 1,
-    )
-    if not moved:
+    job = moves.start(job_id, token, worker, rq_id)
+    if job is None:
         return None
-    job = Job.objects.select_related("owner").get(pk=job_id)
-    JobAttempt.objects.create(job=job, number=job.attempt, worker=worker, rq_id=rq_id)
-    note = "Started" if job.attempt == 1 else f"Started again (attempt {job.attempt})"
-    record(job.pk, [Note("started", note, data={"attempt": job.attempt, "worker": worker})], job.version)
     _tell(job)
     return job
 
@@ -256,7 +239,7 @@ def _holding(verb: Callable[Concatenate[Job, P], bool]) -> Callable[Concatenate[
     @wraps(verb)
     def held(job_id: UUID, token: UUID, *args: P.args, **kwargs: P.kwargs) -> bool:
         with transaction.atomic():
-            job = _held(job_id, token)
+            job = moves.held(job_id, token)
             return job is not None and verb(job, *args, **kwargs)
 
     return held  # type: ignore[return-value]  # mypy takes the names of its parameters for required
@@ -300,7 +283,10 @@ def wait(job: Job, kind: str, text: str, figures: Figures | None = None) -> bool
     since = read_clock().isoformat()
     columns = {"waiting_for": {"kind": kind, "since": since, "text": text}, "message": text[:300]}
     note = Note("waiting", text, Level.WARNING, {"kind": kind})
-    return _leave(job, State.WAITING, note, columns, figures, outcome="waiting")
+    if _leave(job, State.WAITING, note, columns, figures, outcome="waiting") is None:
+        return False
+    _tell(job)
+    return True
 
 
 @_holding
@@ -345,9 +331,8 @@ def rescue(job_id: UUID, token: UUID, *, crashed: bool, expired: bool = True) ->
     worker's own parent saw its horse die).
     """
     with transaction.atomic():
-        guard = {"lease_until__lt": ClockTimestamp()} if expired else {}
-        job = _held(job_id, token, **guard)
-        if job is None:
+        job = moves.held(job_id, token)
+        if job is None or job.lease_until is None or (expired and job.lease_until >= read_clock()):
             return False
         if job.cancel_requested_at is not None:
             return _end(job, State.CANCELLED, cancelled_note(job), {}, None, outcome="lost")
@@ -407,7 +392,7 @@ def cancel(job: Job, by: Any) -> Job:
                 )
         else:
             note = Note("cancelled", by_whom("Cancelled by", by), Level.WARNING)
-            _end(current, State.CANCELLED, note, {"cancel_requested_by": by}, None)
+            _end(current, State.CANCELLED, note, {"cancel_requested_by_id": by and by.pk}, None)
     return Job.objects.get(pk=job.pk)
 
 
@@ -489,7 +474,7 @@ def unblock(limit: int = 1000) -> int:
 def note_stall(job_id: UUID, token: UUID, minutes: int) -> bool:
     """Say once that a running job has made no progress for some minutes."""
     with transaction.atomic():
-        job = _held(job_id, token)
+        job = moves.held(job_id, token)
         if job is None or job.events.filter(kind="stalled", at__gte=job.progress_at).exists():
             return False
         _change(job, [Note("stalled", f"No progress for {minutes} minutes", Level.WARNING)])
@@ -498,15 +483,6 @@ def note_stall(job_id: UUID, token: UUID, minutes: int) -> bool:
 
 _READY = (PendingReason.QUEUE, PendingReason.SLOT)
 _BLANK_STEP = {"state": "pending", "started_at": None, "finished_at": None, "done": 0, "total": None}
-
-
-def _held(job_id: UUID, token: UUID, **guard: Any) -> Job | None:
-    """Lock and return the running job if this token still holds it."""
-    return (
-        Job.objects.select_for_update(of=("self",))
-        .filter(pk=job_id, state=State.RUNNING, lease_token=token, **guard)
-        .first()
-    )
 
 
 def _leave(
@@ -518,32 +494,25 @@ def _leave(
     *,
     outcome: str,
     traceback: str = "",
-) -> bool:
+) -> moves.Moved | None:
     """Make the move, guarded by the state and token that were read under the row's lock."""
-    guard: dict[str, Any] = {"pk": job.pk, "state": job.state}
-    if job.state == State.RUNNING:
-        guard["lease_token"] = job.lease_token
-        _close_attempt(job, outcome, traceback)
     figures = figures or Figures()
-    notes = [*figures.notes, note]
     values = {
-        "pending_reason": PendingReason.NONE,
+        "pending_reason": PendingReason.NONE.value,
         "lease_token": None,
         "lease_until": None,
         "waiting_for": None,
         "eta_seconds": None,
         **figures.columns,
         **columns,
-        "state": to,
-        "version": F("version") + len(notes),
     }
-    first = job.version + 1
-    if not Job.objects.filter(**guard).update(**values):
-        return False
-    job.refresh_from_db(fields=["state", "pending_reason", "run_after", "version"])
-    record(job.pk, notes, first)
+    moved = moves.leave(job, to, [*figures.notes, note], values, outcome, traceback)
+    if moved is None:
+        return None
+    job.state, job.pending_reason = to, values["pending_reason"]
+    job.version, job.run_after = moved.version, moved.run_after
     hit(f"job.{outcome}.before_commit")
-    return True
+    return moved
 
 
 def _end(
@@ -565,8 +534,9 @@ def _finalise(
     traceback: str = "",
 ) -> list[Job]:
     """End a job and what that means for its dependants; return the jobs that moved, for `_tell`."""
-    final = {"finished_at": ClockTimestamp(), "run_after": None, "rate": None}
-    if not _leave(job, to, note, {**columns, **final}, figures, outcome=outcome or to, traceback=traceback):
+    final = {"finished_at": moves.NOW, "run_after": None, "rate": None}
+    moved = _leave(job, to, note, {**columns, **final}, figures, outcome=outcome or to, traceback=traceback)
+    if moved is None:
         return []
     if job.attempt > 1:  # an item that was written down as running, after a crash, runs no more
         job.items.filter(state=ItemState.RUNNING).update(state=ItemState.PENDING, version=job.version)
@@ -579,7 +549,8 @@ def _finalise(
         except Exception:
             log.exception("source_ended_failed", job=str(job.pk), source=job.source)
     _wake_after_commit(job.queue)
-    return [job, *_unblock(JobNeed.objects.filter(parent=job).values_list("job", flat=True))]
+    needing = JobNeed.objects.filter(parent=job).values_list("job", flat=True) if moved.needed else ()
+    return [job, *_unblock(needing)]
 
 
 def _fail(job: Job, error: Mapping[str, str], figures: Figures | None, **attempt: str) -> bool:
@@ -603,10 +574,10 @@ def _requeue(
         return _end(job, State.CANCELLED, cancelled_note(job), {}, figures, outcome=outcome)
     later = {
         "pending_reason": reason if not after or reason != PendingReason.QUEUE else PendingReason.RETRY,
-        "run_after": ClockTimestamp() + after if after else None,
+        "run_after": moves.Later(after) if after else None,
         **(columns or {}),
     }
-    if not _leave(job, State.PENDING, note, later, figures, outcome=outcome, traceback=traceback):
+    if _leave(job, State.PENDING, note, later, figures, outcome=outcome, traceback=traceback) is None:
         return False
     _tell(job)
     return True
@@ -663,12 +634,6 @@ def _unmet(state: str, strict: bool) -> bool:
     return state in (State.FAILED, State.CANCELLED) or (strict and state == State.PARTIAL)
 
 
-def _close_attempt(job: Job, outcome: str, traceback: str) -> None:
-    JobAttempt.objects.filter(job=job, number=job.attempt).update(
-        ended_at=ClockTimestamp(), outcome=outcome[:20], traceback=traceback[-20_000:]
-    )
-
-
 def _tell(*jobs: Job) -> None:
     """Move the streams of jobs and of their people: last in a transaction, inbox rows ascending."""
     inbox.touch([job.owner_id for job in jobs if job.owner_id], [job.stream for job in jobs])
@@ -679,6 +644,9 @@ def _tell(*jobs: Job) -> None:
 
 
 def _wake_after_commit(queue: str) -> None:
+    if queues.looks_itself(queue):
+        return
+
     def wake() -> None:
         # Only whether something waits: a token that finds no slot ends quietly.
         if Job.objects.filter(queue=queue, state=State.PENDING, pending_reason__in=_READY).exists():

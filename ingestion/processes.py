@@ -69,6 +69,5 @@ def settle() -> None:
     lifecycle.claim("", worker="", token=nobody)
     lifecycle.start(nobody, worker="", token=nobody)
     lifecycle.finish(nobody, nobody, Outcome())
-    connection.close()
     gc.collect()
     gc.freeze()

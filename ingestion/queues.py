@@ -1,31 +1,34 @@
 """The only file that knows RQ: wake-up tokens, our worker classes, the stop command.
 
-An RQ job is a token and nothing more: one allow-listed callable with the name of its queue. Redis may lose,
-double or forge tokens without effect on what runs; the database decides.
+An RQ job is a token and nothing more: one allow-listed name and its queue's. It is never performed: whoever
+pops it asks the database what to do. Redis may lose, double or forge tokens without effect on what runs.
 """
 
 import contextlib
 import ctypes
 import os
+import random
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 from uuid import UUID, uuid4
 
 import redis
 import structlog
 from django.conf import settings
-from django.db import connections
+from django.db import DatabaseError, InterfaceError, connections
 from django_rq.queues import get_queue
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 from rq import Queue
-from rq.command import send_stop_job_command
-from rq.exceptions import InvalidJobOperation, NoSuchJobError, StopRequested
+from rq.command import send_command
+from rq.exceptions import StopRequested
 from rq.job import Job as RqJob
 from rq.serializers import JSONSerializer
+from rq.timeouts import HorseMonitorTimeoutException
 from rq.worker import SimpleWorker, Worker
 from rq.worker.base import BaseWorker
 
@@ -34,7 +37,7 @@ from ingestion.models import Process
 
 log = structlog.get_logger(__name__)
 
-TOKEN = "ingestion.worker.run_next"
+TOKEN = "ingestion.look_for_work"
 JOB_TIMEOUT = 24 * 3600  # RQ's own limit; a source's `time_limit` is the one that matters
 REDIS_SECONDS = 0.3  # what a wake-up may cost its caller
 SKIP_SECONDS = 2.0  # after a failure Redis is left alone; the keeper carries what was skipped
@@ -100,12 +103,12 @@ def live_workers(queue: str) -> int:
     return Process.objects.alive(LIVE_WITHIN).filter(role="worker", queue=queue).count()
 
 
-def stop(rq_id: str) -> bool:
-    """Tell RQ to end the work-horse of this token. Return False when that was not possible."""
+def stop(worker: str, token: UUID) -> bool:
+    """Tell a worker to end the work-horse of this attempt. Return False when that was not possible."""
     try:
-        send_stop_job_command(_client(), rq_id, serializer=JSONSerializer)
-    except (redis.RedisError, NoSuchJobError, InvalidJobOperation) as error:
-        log.info("stop_not_sent", rq_id=rq_id, error=type(error).__name__)
+        send_command(_client(), worker, "stop-job", job_id=str(token))
+    except redis.RedisError as error:
+        log.info("stop_not_sent", worker=worker, error=type(error).__name__)
         return False
     return True
 
@@ -120,6 +123,8 @@ def die_with_parent(parent: int) -> None:
 class Hooks(NamedTuple):
     """What a worker's process does around an attempt; `worker.py` knows how."""
 
+    claim: Callable[[str, UUID, str, str], Any]  # (queue, lease token, worker, RQ id): a job, or None
+    drive: Callable[[Any, UUID], None]  # run one attempt of it to its outcome
     release: Callable[[], None]  # in the work-horse: give the job back at the next checkpoint
     horse_ended: Callable[[UUID, int | None, bool], None]  # in its parent: (token, wait status, told to stop)
 
@@ -132,6 +137,34 @@ class _Tolerant(BaseWorker):
     hooks: Hooks
     token: UUID | None = None  # the lease token of the attempt in hand
 
+    def execute_job(self, job: RqJob, queue: Queue) -> None:
+        """Take one woken turn: run what the queue's table holds until there is nothing to claim."""
+        hit("token.popped")
+        ours = self.is_ours(job)
+        self._consume(job, queue)
+        while ours and not self._stop_requested:
+            self.token = uuid4()
+            claimed = self.hooks.claim(queue.name, self.token, self.name, job.id)
+            if claimed is None:
+                break
+            self.run_attempt(claimed, self.token)
+            self.heartbeat()
+        self.token = None
+
+    def run_attempt(self, claimed: Any, token: UUID) -> None:
+        """Drive a claimed job to its outcome."""
+        raise NotImplementedError
+
+    def _consume(self, job: RqJob, queue: Queue) -> None:
+        with contextlib.suppress(redis.RedisError), self.connection.pipeline(transaction=False) as pipeline:
+            pipeline.lrem(queue.intermediate_queue_key, 1, job.id)
+            pipeline.delete(job.key)
+            pipeline.execute()
+
+    def get_current_job_id(self) -> str | None:
+        """Return what the stop command must name: the attempt in hand."""
+        return str(self.token) if self.token else None
+
     def is_ours(self, job: RqJob) -> bool:
         """Refuse everything but a token for our own queue, before anything else is imported."""
         try:
@@ -143,18 +176,9 @@ class _Tolerant(BaseWorker):
             log.warning("forged_job", rq_id=job.id)
         return not forged
 
-    def drop(self, job: RqJob) -> None:
-        """Put a refused RQ job aside."""
-        with contextlib.suppress(redis.RedisError):
-            job.delete()
-
     def heartbeat(self, *args: Any, **kwargs: Any) -> None:
         with contextlib.suppress(redis.RedisError):
             super().heartbeat(*args, **kwargs)
-
-    def maintain_heartbeats(self, *args: Any, **kwargs: Any) -> None:
-        with contextlib.suppress(redis.RedisError):
-            super().maintain_heartbeats(*args, **kwargs)
 
     def set_state(self, state: str, *args: Any, **kwargs: Any) -> None:
         with contextlib.suppress(redis.RedisError):
@@ -174,35 +198,52 @@ class HeadwayWorker(_Tolerant, Worker):
 
     _horse_status: int | None = None
 
-    def execute_job(self, job: RqJob, queue: Queue) -> None:
-        hit("token.popped")
-        if not self.is_ours(job):
-            return self.drop(job)
-        self.token = uuid4()
-        with contextlib.suppress(redis.RedisError):
-            super().execute_job(job, queue)
-        while self.horse_pid:  # Redis failed while the horse ran: it goes on, and we wait for it
-            _, self._horse_status, _ = self.wait_for_horse()
-            self._horse_pid = 0
-        self.hooks.horse_ended(self.token, self._horse_status, self._stop_requested)
-        self.token = None
+    def run_attempt(self, claimed: Any, token: UUID) -> None:
+        self._horse_status = None
+        if not self._stop_requested:
+            self._fork(claimed, token)
+        while self.horse_pid:
+            try:
+                with self.death_penalty_class(self.job_monitoring_interval, HorseMonitorTimeoutException):
+                    self.wait_for_horse()
+            except HorseMonitorTimeoutException:
+                self.heartbeat()
+        self.hooks.horse_ended(token, self._horse_status, self._stop_requested)
 
-    def fork_work_horse(self, job: RqJob, queue: Queue) -> None:
-        connections.close_all()
+    def _fork(self, claimed: Any, token: UUID) -> None:
         parent = os.getpid()
-        os.environ["PGAPPNAME"] = f"hw:{self.token}"
         child = os.fork()
         if child == 0:
+            self._be_the_horse(claimed, token, parent)
+        self._horse_pid = child
+        if self._stop_requested:  # asked for while there was no horse to tell
+            self._end_horse()
+
+    def _be_the_horse(self, claimed: Any, token: UUID, parent: int) -> NoReturn:
+        status = 1
+        try:
             os.setpgrp()
             die_with_parent(parent)
-            self.main_work_horse(job, queue)
-            os._exit(0)
-        os.environ.pop("PGAPPNAME", None)
-        self._horse_pid = child
+            random.seed()
+            self.setup_work_horse_signals()
+            _leave_sessions_to_parent()
+            os.environ["PGAPPNAME"] = f"hw:{token}"  # every session of every thread carries it
+            self.hooks.drive(claimed, token)
+            status = 0
+        except (DatabaseError, InterfaceError) as error:
+            log.error("outcome_not_written", token=str(token), error=type(error).__name__)
+            status = FENCED_EXIT  # whether that was a crash is for the keeper to judge
+        except BaseException:
+            log.exception("attempt_broke", token=str(token))
+        finally:
+            sys.stdout.flush()
+            os._exit(status)
 
     def wait_for_horse(self) -> Any:
         pid, status, usage = super().wait_for_horse()
-        self._horse_status = status
+        if pid:
+            self._horse_status = status
+        self._horse_pid = 0
         return pid, status, usage
 
     def kill_horse(self, sig: signal.Signals = signal.SIGKILL) -> None:
@@ -219,8 +260,12 @@ class HeadwayWorker(_Tolerant, Worker):
         if self._stop_requested:
             return
         self._stop_requested = True
-        if not self.horse_pid:
+        if self.token is None:
             raise StopRequested
+        if self.horse_pid:
+            self._end_horse()
+
+    def _end_horse(self) -> None:
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.horse_pid, signal.SIGTERM)
         timer = threading.Timer(RELEASE_GRACE, self.kill_horse)
@@ -231,19 +276,12 @@ class HeadwayWorker(_Tolerant, Worker):
 class LightWorker(_Tolerant, SimpleWorker):
     """Runs short sources in its own process; lease and fence protect them as well."""
 
-    def execute_job(self, job: RqJob, queue: Queue) -> None:
-        if not self.is_ours(job):
-            return self.drop(job)
-        self.token = uuid4()
-        connections.close_all()  # the sessions of a job carry its token, so that they can be ended
-        os.environ["PGAPPNAME"] = f"hw:{self.token}"
+    def run_attempt(self, claimed: Any, token: UUID) -> None:
+        os.environ["PGAPPNAME"] = f"hw:{token}"  # for the sessions of further threads
         try:
-            with contextlib.suppress(redis.RedisError):
-                super().execute_job(job, queue)
+            self.hooks.drive(claimed, token)
         finally:
             del os.environ["PGAPPNAME"]
-            connections.close_all()
-            self.token = None
 
     def request_stop(self, signum: int, frame: Any) -> None:
         self._stop_requested = True
@@ -252,13 +290,19 @@ class LightWorker(_Tolerant, SimpleWorker):
         self.hooks.release()
 
 
-def current() -> tuple[UUID, str, str]:
-    """Return (lease token, worker name, RQ id) of this process's attempt. Raises RuntimeError elsewhere."""
-    if _working is None or _working.token is None:
-        raise RuntimeError("not in a worker")
-    return _working.token, _working.name, os.environ.get("RQ_JOB_ID", "")
+def _leave_sessions_to_parent() -> None:
+    # Closing them here would say goodbye on the parent's own socket.
+    for one in connections.all(initialized_only=True):
+        _of_parent.append(one.connection)
+        one.connection = None
 
 
+def looks_itself(queue: str) -> bool:
+    """Say whether this process belongs to a worker of this queue: it claims its next job without a token."""
+    return _working is not None and _working.queues[0].name == queue
+
+
+_of_parent: list[Any] = []
 _working: HeadwayWorker | LightWorker | None = None
 
 

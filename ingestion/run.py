@@ -35,7 +35,7 @@ class Run:
 
     def __init__(self, job: Job, source: Source, token: UUID) -> None:
         self.id = job.pk
-        self.owner = job.owner
+        self._job = job
         self.source = source
         self.token = token
         self.attempt = job.attempt
@@ -51,6 +51,11 @@ class Run:
         self.interrupt: type[Interrupt] | None = None  # set by the reporter, a signal or a fence
         self.item: Item | None = None
         self._changed: dict[tuple[str, Any], models.Model] = {}
+
+    @property
+    def owner(self) -> Any:
+        """Return the user whose job it is."""
+        return self._job.owner
 
     # -- what authors call --
 

@@ -12,6 +12,7 @@ from uuid import UUID
 import structlog
 from django.db import DatabaseError, InterfaceError, connection
 
+from config.statements import execute
 from ingestion import lifecycle, queues, schema
 from ingestion.failpoints import hit
 from ingestion.history import Figures
@@ -31,12 +32,26 @@ OUTCOME_WAIT = 0.3
 _current_run: Run | None = None
 
 
-def run_next(queue: str) -> None:
-    """Claim the best due job of a queue and run one attempt of it. The only function RQ may call."""
-    token, worker, rq_id = queues.current()
-    job = None if schema.outgrown() else lifecycle.claim(queue, worker=worker, token=token, rq_id=rq_id)
-    if job is not None:
+def claim(queue: str, token: UUID, worker: str, rq_id: str) -> Job | None:
+    """Claim the best due job of a queue for this worker; None as well when that could not be tried."""
+    try:
+        if schema.outgrown():
+            return None
+        return lifecycle.claim(queue, worker=worker, token=token, rq_id=rq_id)
+    except Exception as error:  # the keeper wakes somebody again
+        log.warning("claim_failed", queue=queue, error=type(error).__name__)
+        connection.close()
+        return None
+
+
+def drive_here(job: Job, token: UUID) -> None:
+    """Run an attempt in this process, whose session carries the attempt's token while it lasts."""
+    try:
+        execute("SELECT set_config('application_name', %s, false)", [f"hw:{token}"])
         drive(job, token)
+    except (DatabaseError, InterfaceError) as error:  # the outcome as well: the lease decides
+        log.warning("attempt_lost_its_database", token=str(token), error=type(error).__name__)
+        connection.close()
 
 
 def drive(job: Job, token: UUID) -> None:
@@ -135,8 +150,12 @@ def horse_ended(token: UUID, status: int | None, released: bool) -> None:
             lifecycle.rescue(job.pk, token, crashed=True, expired=False)
     except (DatabaseError, InterfaceError) as error:
         log.warning("horse_end_not_written", token=str(token), error=type(error).__name__)  # the keeper will
-    finally:
         connection.close()
+
+
+def hooks(queue: str) -> queues.Hooks:
+    """Return what a worker of this queue does around an attempt."""
+    return queues.Hooks(claim, drive_here if queue == "light" else drive, ask_to_release, horse_ended)
 
 
 def serve(queue: str) -> bool:
@@ -148,6 +167,6 @@ def serve(queue: str) -> bool:
     beat.start()
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
-        return queues.work(queue, name, queues.Hooks(ask_to_release, horse_ended))
+        return queues.work(queue, name, hooks(queue))
     finally:
         beat.stop()

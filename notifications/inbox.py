@@ -4,10 +4,19 @@ from collections.abc import Iterable
 from typing import Any
 
 from django.contrib.auth import get_user_model
-from django.db import connection
 
+from config.statements import execute
 from notifications.models import Follow, Inbox
 from realtime.publish import publish, recheck
+
+_TOUCH = f"""
+    INSERT INTO {Inbox._meta.db_table} AS inbox (user_id, version)
+    SELECT id, 1 FROM {get_user_model()._meta.db_table}
+    WHERE id = ANY(%s) OR id IN (SELECT user_id FROM {Follow._meta.db_table} WHERE about = ANY(%s::text[]))
+    ORDER BY id FOR KEY SHARE
+    ON CONFLICT (user_id) DO UPDATE SET version = inbox.version + 1
+    RETURNING user_id, version
+"""  # table names of our own models  # nosec B608
 
 
 def touch(user_ids: Iterable[int], abouts: Iterable[str] = ()) -> None:
@@ -19,19 +28,7 @@ def touch(user_ids: Iterable[int], abouts: Iterable[str] = ()) -> None:
     wanted, followed = sorted(set(user_ids)), sorted(set(abouts))
     if not wanted and not followed:
         return
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"""
-            INSERT INTO {Inbox._meta.db_table} AS inbox (user_id, version)
-            SELECT id, 1 FROM {get_user_model()._meta.db_table}
-            WHERE id = ANY(%s) OR id IN (SELECT user_id FROM {Follow._meta.db_table} WHERE about = ANY(%s))
-            ORDER BY id FOR KEY SHARE
-            ON CONFLICT (user_id) DO UPDATE SET version = inbox.version + 1
-            RETURNING user_id, version
-            """,  # table names of our own models  # nosec B608
-            [wanted, followed],
-        )
-        moved = cursor.fetchall()
+    moved = execute(_TOUCH, [wanted, followed])
     for user_id, version in moved:
         publish(f"user:{user_id}", version, urgent=True)
 

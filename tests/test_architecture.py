@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 ROOMS = ("config", "ingestion", "notifications", "realtime")
-LEAVES = ("config.env", "config.problems", "config.paging", "config.strictjson")
+LEAVES = ("config.env", "config.problems", "config.paging", "config.statements", "config.strictjson")
 ROOTS = ("config.urls", "config.asgi", "config.api", "config.serve")
 # What each room may import of the others; a source may import all three.
 ALLOWED = {

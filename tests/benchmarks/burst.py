@@ -32,7 +32,7 @@ def main(whose: str, queue: str) -> None:
 
     from ingestion import queues
     from ingestion.processes import settle
-    from ingestion.worker import ask_to_release, horse_ended
+    from ingestion.worker import hooks
 
     client = redis.Redis.from_url(settings.REDIS_URL)
     name = queue if whose == "ours" else f"bare-{queue}"
@@ -51,7 +51,7 @@ def main(whose: str, queue: str) -> None:
     worker.log_job_description = False
     worker.log_result_lifespan = False
     queues._working = worker if whose == "ours" else None
-    worker.hooks = queues.Hooks(ask_to_release, horse_ended)
+    worker.hooks = hooks(queue)
     settle()
     began, spent = time.monotonic(), cpu()
     worker.work(burst=True, logging_level="WARNING")

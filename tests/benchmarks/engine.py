@@ -44,7 +44,7 @@ def burst(whose: str, queue: str) -> dict[str, float]:
 
 
 def fill(owner: Any, kind: str, queue: str, n: int) -> None:
-    """Make n jobs and as many tokens, and the same number of bare RQ jobs."""
+    """Make n jobs with the one token that `wake` gives a single worker, and as many bare RQ jobs."""
     from ingestion import lifecycle, queues
     from ingestion.source import get
 
@@ -55,8 +55,7 @@ def fill(owner: Any, kind: str, queue: str, n: int) -> None:
         lifecycle.create(kind, {}, owner=owner)
         bare.enqueue_call("tests.benchmarks.burst.noop", result_ttl=0)
     ours.empty()
-    for _ in range(n):
-        ours.enqueue_call(queues.TOKEN, args=(queue,), result_ttl=0, failure_ttl=60)
+    ours.enqueue_call(queues.TOKEN, args=(queue,), result_ttl=0, failure_ttl=60)
 
 
 def overhead(owner: Any) -> Iterator[Figure]:
