@@ -35,9 +35,7 @@ def main() -> int:
         execute_from_command_line([sys.argv[0], *arguments])
     except (DatabaseError, InterfaceError) as error:
         text = (
-            unreachable(error)
-            if isinstance(error, OperationalError | InterfaceError)
-            else not_allowed(error)
+            unreachable(error) if isinstance(error, OperationalError | InterfaceError) else not_allowed(error)
         )
         if text is None:
             raise

@@ -10,6 +10,11 @@ import psycopg
 from django.db import connection
 
 
+class _Prepared(psycopg.Cursor[Any]):
+    def execute(self, query: Any, params: Any = None, **_: Any) -> "_Prepared":
+        return super().execute(query, params, prepare=True)
+
+
 def execute(sql: str, params: Sequence[Any] | Mapping[str, Any] = ()) -> list[tuple[Any, ...]]:
     """Run a prepared statement on Django's connection and return its rows, JSON columns as text.
 
@@ -17,6 +22,9 @@ def execute(sql: str, params: Sequence[Any] | Mapping[str, Any] = ()) -> list[tu
     each. Raises Django's database errors.
     """
     connection.ensure_connection()
-    with connection.wrap_database_errors, psycopg.Cursor(connection.connection) as cursor:
-        cursor.execute(sql, params, prepare=True)
+    raw: Any = _Prepared(connection.connection)
+    # Django's own wrapper: its errors, its wrappers, its log of queries.
+    wrapped = connection.make_debug_cursor(raw) if connection.queries_logged else connection.make_cursor(raw)
+    with wrapped as cursor:
+        cursor.execute(sql, params)
         return cursor.fetchall() if cursor.description else []

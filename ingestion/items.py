@@ -12,11 +12,11 @@ from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-import psycopg
 from django.db import DatabaseError, InterfaceError, OperationalError, connection, connections, transaction
 from django.db.models import F
 from django.utils import timezone
 
+from config.statements import execute
 from ingestion.failpoints import hit
 from ingestion.history import Note
 from ingestion.interrupts import Fenced
@@ -265,10 +265,8 @@ class Item:
         run.raise_versions()
         hit("item.before_fence")
         count = "items_skipped" if self.skipped else "items_done"
-        # Prepared: planning two UPDATEs anew would cost every item more than making them.
-        with connection.wrap_database_errors, psycopg.Cursor(connection.connection) as cursor:
-            cursor.execute(
-                f"""
+        rows = execute(
+            f"""
                 WITH fence AS (
                     UPDATE ingestion_job SET version = version + 1, {count} = {count} + 1, crashes = 0,
                         progress_at = clock_timestamp(),
@@ -281,24 +279,22 @@ class Item:
                         finished_at = clock_timestamp(), version = fence.version
                     FROM fence WHERE i.id = %s AND i.state IN ('pending', 'running') RETURNING 1
                 ) SELECT fence.version, fence.cancel_requested_at, (SELECT count(*) FROM done) FROM fence
-                """,  # nosec B608  # our own words
-                [
-                    LEASE_SECONDS,
-                    run.id,
-                    run.token,
-                    ItemState.SKIPPED if self.skipped else ItemState.DONE,
-                    self.skipped[:500],
-                    self.tries + 1,
-                    None if self.result is None else json.dumps(self.result),
-                    self.url[:500],
-                    self.started_at,
-                    self.row,
-                ],
-                prepare=True,
-            )
-            row = cursor.fetchone()
-        run.held(row)
-        if row is None or row[2] != 1:
+            """,  # nosec B608  # our own words
+            [
+                LEASE_SECONDS,
+                run.id,
+                run.token,
+                ItemState.SKIPPED if self.skipped else ItemState.DONE,
+                self.skipped[:500],
+                self.tries + 1,
+                None if self.result is None else json.dumps(self.result),
+                self.url[:500],
+                self.started_at,
+                self.row,
+            ],
+        )
+        run.held(rows[0] if rows else None)
+        if rows[0][2] != 1:
             raise Fenced  # it was done by somebody else: our effects must not stand beside theirs
 
     def _was_done(self) -> bool:

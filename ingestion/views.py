@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from http import HTTPStatus
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 from django.contrib import messages
@@ -185,7 +185,7 @@ def follow(request: HttpRequest, pk: UUID) -> HttpResponseBase:
     if request.POST.get("follow") == "1":
         inbox.follow(request.user, found.stream)
     else:
-        inbox.unfollow(request.user, found.stream)
+        inbox.unfollow(cast(int, request.user.pk), found.stream)
     # A follower who leaves somebody else's job cannot see it any more.
     return redirect(found if visible_jobs(request.user).filter(pk=pk).exists() else "ingestion:jobs")
 

@@ -38,10 +38,10 @@ def follow(user: Any, about: str) -> None:
     Follow.objects.bulk_create([Follow(user=user, about=about)], ignore_conflicts=True)
 
 
-def unfollow(user: Any, about: str) -> None:
-    """Let `user` hear no more about `about`, nor see what they saw as a follower alone."""
-    Follow.objects.filter(user=user, about=about).delete()
-    recheck([user.pk])
+def unfollow(user_id: int, about: str) -> None:
+    """Let a user hear no more about `about`, nor see what they saw as a follower alone."""
+    Follow.objects.filter(user=user_id, about=about).delete()
+    recheck([user_id])
 
 
 def forget(abouts: Iterable[str]) -> None:

@@ -84,7 +84,7 @@ def test_a_follower_sees_and_does_not_act(bob: Any, as_bob: ApiClient, job: Job)
     assert [one["id"] for one in as_bob.read("/jobs").json()["jobs"]] == [str(job.pk)]
     for act in ACTS:
         assert_problem(ASKS[act](as_bob, job.pk), 403, "permission_denied")
-    inbox.unfollow(bob, job.stream)
+    inbox.unfollow(bob.pk, job.stream)
     assert_problem(as_bob.read(f"/jobs/{job.pk}"), 404, "not_found")
 
 

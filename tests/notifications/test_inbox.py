@@ -60,8 +60,8 @@ def test_following_twice_is_one_follow(alice, bob):
 
 def test_unfollowing_ends_it_and_is_harmless_without_a_follow(alice):
     inbox.follow(alice, "company:12")
-    inbox.unfollow(alice, "company:12")
-    inbox.unfollow(alice, "company:12")
+    inbox.unfollow(alice.pk, "company:12")
+    inbox.unfollow(alice.pk, "company:12")
 
     assert inbox.followers("company:12") == set()
 
