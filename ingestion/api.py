@@ -7,13 +7,13 @@ from uuid import UUID
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
-from ninja import Router
+from ninja import Query, Router
 from pydantic import ValidationError
 
 from config import paging
 from config.http import JsonBody, RowId, StrictQuery, answer, json_object
 from config.problems import Problem, field_errors, from_errors, invalid
-from ingestion import access, idempotency, lifecycle, serializers, uploads, waiting
+from ingestion import access, idempotency, lifecycle, serializers, streams, uploads, waiting
 from ingestion.admission import Refused
 from ingestion.models import FINAL, OPEN, Job, JobEvent, JobItem, State
 from ingestion.schemas import (
@@ -28,6 +28,7 @@ from ingestion.schemas import (
     ReadyFilter,
     ReadyOut,
     RetryIn,
+    SinceFilter,
     SourcesOut,
     StartIn,
     WaitFilter,
@@ -122,9 +123,12 @@ def list_sources(request: HttpRequest) -> HttpResponse:
 
 
 @router.api_operation(READ, "/jobs/{job_id}", response={200: JobOut, 304: None}, operation_id="get_job")
-def get_job(request: HttpRequest, job_id: RowId) -> HttpResponse:
+def get_job(request: HttpRequest, job_id: RowId, place: Annotated[SinceFilter, Query(...)]) -> HttpResponse:
     """Return a job. `ETag` is its place in its stream: 304 when it stands where you know it."""
     job = _visible(request, job_id)
+    if place.since is not None or place.epoch is not None:
+        behind = streams.events_after(job, place.since, place.epoch)
+        return answer(_job_json(request, job) | behind)
     now = timezone.now()
     if serializers.display(job, now) == "stale":
         # The clock says it, not the row: the version stays, so an ETag would hide it.
@@ -157,9 +161,12 @@ def _start(request: HttpRequest, body: dict[str, Any]) -> tuple[int, dict[str, A
             priority=given.priority_value,
             run_after=given.run_after,
             depends_on=parents,
+            strict=given.strict,
         )
     except Refused as refused:
         raise _of_params(refused) from refused
+    if not made.created and made.job in parents:
+        raise Problem("dependency_cycle")
     return (201 if made.created else 200), _job_json(request, made.job, created=made.created)
 
 

@@ -79,6 +79,15 @@ class JobFilter(Schema):
     cursor: Annotated[str | None, Field(max_length=5_000, description="`next` of the last answer")] = None
 
 
+class SinceFilter(Schema):
+    """Where the caller stands in the job's stream; a place that does not exist is no error."""
+
+    since: Annotated[
+        str | None, Field(max_length=100, description="A version you know: `events` after it are added")
+    ] = None
+    epoch: Annotated[str | None, Field(max_length=100, description="The epoch of that version")] = None
+
+
 class ItemFilter(Schema):
     """Which items to list."""
 
@@ -143,8 +152,12 @@ class StartIn(StrictModel):
     priority: Literal["high", "normal", "low"] = "normal"
     run_after: Annotated[Moment | None, Field(description="Not before this time, with its zone")] = None
     depends_on: Annotated[
-        list[RowId], Field(max_length=MAX_DEPENDS_ON, description="Jobs that must have ended well")
+        list[RowId],
+        Field(max_length=MAX_DEPENDS_ON, description="Jobs you may see that must have ended well before"),
     ] = []
+    strict: Annotated[
+        bool, Field(description="Whether these must have completed; else `partial` is well enough")
+    ] = False
 
     @property
     def priority_value(self) -> int:
@@ -265,6 +278,8 @@ class JobOut(Schema):
     worker_seen_at: datetime | None
     can: list[Literal["cancel", "retry", "answer"]]
     params: dict[str, Any] | None = None
+    why: Literal["behind", "gap", "epoch", "too_old"] | None = None
+    events: list["EventOut"] | None = None
 
 
 class JobsOut(Schema):

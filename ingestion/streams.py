@@ -1,5 +1,6 @@
 """The stream `job:<uuid>`, and the jobs in `user:<pk>`."""
 
+import re
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
@@ -14,6 +15,7 @@ from ingestion.models import ACTIVE_REASONS, FINAL, OPEN, Job, JobEvent, State
 from notifications import streams as user_streams
 from notifications.models import Follow
 from realtime import streams
+from realtime.epoch import current
 from realtime.streams import JsonObject, Reading
 
 LAST_EVENTS = 50  # what a newcomer is told of a job's history
@@ -83,6 +85,20 @@ def _events(since: Mapping[UUID, int | None]) -> dict[UUID, list[JobEvent]]:
     for event in rows:
         found[event.job_id].append(event)
     return found
+
+
+def events_after(job: Job, since: str | None, epoch: str | None) -> JsonObject:
+    """Return the events after a version that a caller names, and `why`: `behind`, or why they are the last.
+
+    since, epoch: as they came; what is no place in this stream costs the caller nothing but a fuller answer.
+    """
+    known = re.fullmatch("[0-9]{1,19}", since or "", re.ASCII) is not None and int(since or 0) <= job.version
+    why = "epoch" if epoch not in (None, current()) else "behind" if known else "gap"
+    after = int(since or 0) if why == "behind" else None
+    found = [one for one in _events({job.pk: after}).get(job.pk, []) if one.version <= job.version]
+    if after is not None and len(found) > MOST_EVENTS:
+        why, found = "too_old", found[-LAST_EVENTS:]
+    return {"why": why, "events": [serializers.event_data(event) for event in found]}
 
 
 def jobs_of_users(users: Collection[int]) -> dict[int, JsonObject]:

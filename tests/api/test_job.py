@@ -8,7 +8,7 @@ import pytest
 from django.utils import timezone
 
 from ingestion import lifecycle
-from ingestion.models import Job, JobItem
+from ingestion.models import Job, JobEvent, JobItem
 from ingestion.testing import run_inline
 from tests.api.clients import ApiClient, assert_problem, without_id
 
@@ -48,6 +48,47 @@ def test_an_etag_saves_the_body(as_alice: ApiClient, alice: Any, job: Job) -> No
 def test_a_garbled_etag_is_no_etag(as_alice: ApiClient, job: Job, value: str) -> None:
     """API73."""
     assert as_alice.read(f"/jobs/{job.pk}", headers={"If-None-Match": value}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("query", "why"),
+    [
+        ("since=abc", "gap"),
+        ("since=-1", "gap"),
+        (f"since={10**30}", "gap"),
+        ("since=999999", "gap"),
+        ("since=\uff11", "gap"),
+        ("since=", "gap"),
+        ("epoch=zzz", "epoch"),
+        ("since=0&epoch=zzz", "epoch"),
+    ],
+)
+def test_a_place_that_does_not_exist_gets_all_and_why(
+    as_alice: ApiClient, job: Job, query: str, why: str
+) -> None:
+    """API72."""
+    answer = as_alice.read(f"/jobs/{job.pk}?{query}")
+    assert answer.status_code == 200
+    told = answer.json()
+    assert (told["id"], told["why"]) == (str(job.pk), why)
+    assert [event["kind"] for event in told["events"]] == ["created"]
+
+
+def test_who_says_where_they_stand_gets_the_events_since(as_alice: ApiClient, alice: Any, job: Job) -> None:
+    epoch, _, version = as_alice.read(f"/jobs/{job.pk}")["ETag"].strip('"').partition(":")
+    lifecycle.cancel(job, alice)
+    told = as_alice.read(f"/jobs/{job.pk}?since={version}&epoch={epoch}").json()
+    assert (told["why"], [event["kind"] for event in told["events"]]) == ("behind", ["cancelled"])
+    again = as_alice.read(f"/jobs/{job.pk}?since={told['version']}").json()
+    assert (again["why"], again["events"]) == ("behind", [])
+
+
+def test_somebody_away_for_very_long_gets_the_last_events(as_alice: ApiClient, job: Job) -> None:
+    rows = [JobEvent(job=job, version=n, kind="note", message="x") for n in range(2, 602)]
+    JobEvent.objects.bulk_create(rows)
+    Job.objects.filter(pk=job.pk).update(version=601)
+    told = as_alice.read(f"/jobs/{job.pk}?since=1").json()
+    assert (told["why"], len(told["events"]), told["events"][-1]["version"]) == ("too_old", 50, 601)
 
 
 def test_a_lost_worker_shows_and_no_etag_hides_it(as_alice: ApiClient, job: Job) -> None:

@@ -9,6 +9,7 @@ from django.test import override_settings
 
 from ingestion import admission, lifecycle
 from ingestion.models import IdempotencyKey, Job
+from ingestion.testing import run_inline
 from tests.api.clients import ApiClient, assert_problem
 from tests.demo.source import Shelves
 
@@ -176,6 +177,32 @@ def test_a_job_may_need_another(as_alice: ApiClient, job: Job) -> None:
 
     assert (told["display"], told["pending_reason"]) == ("blocked", "dependency")
     assert list(Job.objects.get(pk=told["id"]).needs.all()) == [job]
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(("strict", "state"), [(False, "pending"), (True, "cancelled")])
+def test_a_partial_job_is_well_enough_unless_strict(
+    as_alice: ApiClient, alice: Any, strict: bool, state: str
+) -> None:
+    parent = run_inline("shelves", alice, name="half", n=4, fail=["k0001"])
+    assert parent.state == "partial"
+    body = {"source": "ping", "depends_on": [str(parent.pk)], "strict": strict}
+    assert as_alice.send("/jobs", body).json()["state"] == state
+
+
+def test_a_job_cannot_need_itself(as_alice: ApiClient, job: Job) -> None:
+    """Asking for the work of an open job joins it; waiting for that job would never end."""
+    body = {"source": "shelves", "params": {"name": "hers"}, "depends_on": [str(job.pk)]}
+    assert_problem(as_alice.send("/jobs", body), 400, "dependency_cycle")
+
+
+def test_jobs_that_wait_for_each_other_are_so_deep_at_most(as_alice: ApiClient, job: Job) -> None:
+    last = str(job.pk)
+    for _ in range(10):
+        last = as_alice.send("/jobs", {"source": "ping", "depends_on": [last]}).json()["id"]
+    refused = as_alice.send("/jobs", {"source": "ping", "depends_on": [last]})
+    problem = assert_problem(refused, 400, "validation_failed", field="depends_on")
+    assert problem["errors"][0]["message"] == "At most 10 jobs deep."
 
 
 def test_somebody_elses_job_cannot_be_needed(as_bob: ApiClient, job: Job) -> None:
