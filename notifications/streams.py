@@ -1,15 +1,11 @@
 """The stream `user:<pk>`: what concerns one user, put together from parts that other apps contribute."""
 
-import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 from notifications.models import Inbox
 from realtime import streams
 from realtime.streams import JsonObject, Reading
-
-# One form for a key, so that a user has one stream: "7", not "07" or "7 ".
-_KEY = re.compile(r"[1-9][0-9]{0,17}", re.ASCII)
 
 Part = Callable[[Collection[int]], Mapping[int, JsonObject]]
 _parts: dict[str, Part] = {}
@@ -36,14 +32,14 @@ def _visible(user: Any, keys: Iterable[str]) -> set[str]:
 
 
 def _versions(keys: Iterable[str]) -> dict[str, int]:
-    users = _ids(keys)
+    users = streams.numbers(keys)
     # A user without a row stands at 0: nothing of theirs has moved yet.
     found = dict(Inbox.objects.filter(pk__in=users).values_list("pk", "version"))
     return {str(user): found.get(user, 0) for user in users}
 
 
 def _read(since: Mapping[str, int | None]) -> dict[str, Reading]:
-    users = _ids(since)
+    users = streams.numbers(since)
     with streams.snapshot():
         versions = _versions(since)
         parts = {name: read(users) for name, read in _parts.items()}
@@ -55,7 +51,3 @@ def _read(since: Mapping[str, int | None]) -> dict[str, Reading]:
         )
         for user in users
     }
-
-
-def _ids(keys: Iterable[str]) -> list[int]:
-    return [int(key) for key in keys if _KEY.fullmatch(key)]

@@ -4,6 +4,7 @@ A stream is a row with a version; its name is `<kind>:<key>`. An app registers a
 batch functions, so that a tick costs a fixed number of queries whatever the number of viewers.
 """
 
+import re
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -13,6 +14,8 @@ from typing import Any, NamedTuple
 from django.db import connection, models, transaction
 
 JsonObject = dict[str, Any]
+
+_NUMBER = re.compile(r"[1-9][0-9]{0,17}", re.ASCII)
 
 
 class Reading(NamedTuple):
@@ -76,6 +79,11 @@ def visible(user: Any, names: Collection[str]) -> set[str]:
     return {
         name for name in names if (known := kind_of(name)) is not None and known[1] in seen[known[0].name]
     }
+
+
+def numbers(keys: Iterable[str]) -> list[int]:
+    """Return the keys that are primary keys in their one form: "7", not "07" or "7 ". Others are nobody's."""
+    return [int(key) for key in keys if _NUMBER.fullmatch(key)]
 
 
 @contextmanager

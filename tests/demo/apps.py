@@ -7,7 +7,8 @@ class DemoConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Switch off the protections that a negative control names."""
-        from tests.demo import sabotage
+        """Make the shelves' streams known, and switch off the protections that a negative control names."""
+        from tests.demo import sabotage, streams
 
+        streams.register()
         sabotage.apply()
