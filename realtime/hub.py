@@ -230,12 +230,14 @@ class Hub:
 
     async def _checks(self) -> None:
         """Look every second: at all positions, at quiet viewers, and at those who do not read."""
+        check = self._tasks.spawn(self._check())
         while True:
             await asyncio.sleep(limits.CHECK_SECONDS)
-            try:
-                await self.watching.check()
-            except DatabaseAway as error:
-                self.database.away(error)
+            if check.done():
+                check = self._tasks.spawn(self._check())
+            # A database that hangs raises nothing; whoever waited for it here would fall silent with it.
+            if not (await asyncio.wait([check], timeout=limits.STALE_SECONDS))[0]:
+                self.database.away(TimeoutError("no answer"))
             now = time.monotonic()
             for viewer in self.everybody():
                 if viewer.parked_at is not None and now >= viewer.parked_at + limits.PARKED_SECONDS:
@@ -243,6 +245,12 @@ class Hub:
                     self._tasks.spawn(viewer.close(Close.SLOW))
                 elif viewer.is_quiet(now, settings.WS_HEARTBEAT_SECONDS):
                     self.beat(viewer)
+
+    async def _check(self) -> None:
+        try:
+            await self.watching.check()
+        except DatabaseAway as error:
+            self.database.away(error)
 
     # --- who may
 

@@ -47,6 +47,7 @@ ENDED = 1000  # the code of a connection that ended because all was said
 
 TICK = 0.05  # seconds hints are collected for, so that one query reads all that moved
 CHECK_SECONDS = 1.0  # the position check: how long a lost hint can hide a change
+STALE_SECONDS = 1.5  # a check that takes longer says that the database is away
 STREAM_SECONDS = 0.2  # a stream is read and sent this often at most, unless its hint is urgent
 SOCKET_SECONDS = 0.1  # a socket gets this many messages at most; frames wait for each other in one array
 RETRY_SECONDS = 1.0  # pause after a failure of database or Redis
