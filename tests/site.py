@@ -14,7 +14,7 @@ from tests.engine import Engine, environment
 from tests.proxy import Address, Proxy
 from tests.waiting import until
 
-BEAT_SECONDS = 5  # the least that the setting takes
+BEAT_SECONDS = SWEEP_SECONDS = 5  # the least that the settings take
 # Every read of job streams runs one statement with this in it, however many streams and viewers it is for.
 READ = b"CROSS JOIN LATERAL"
 
@@ -54,6 +54,7 @@ class Site:
             DATABASE_URL=f"postgres://{database.username}@{self.database.address}{database.path}",
             REDIS_URL=f"redis://{self.redis.address}/{number}",
             HEADWAY_WS_HEARTBEAT_SECONDS=str(BEAT_SECONDS),
+            HEADWAY_SESSION_SWEEP_SECONDS=str(SWEEP_SECONDS),
             HEADWAY_TEST_SWITCHES=str(self.switches),
             **env,
         )

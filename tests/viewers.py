@@ -59,6 +59,8 @@ class SignedOut(Exception):
 class Viewer(ABC):
     """One client of one user. What it knows may be read from any thread."""
 
+    transport = ""
+
     def __init__(
         self,
         address: str,
@@ -150,6 +152,8 @@ class Viewer(ABC):
 class SocketViewer(Viewer):
     """A page with a WebSocket."""
 
+    transport = "websocket"
+
     async def converse(self) -> None:
         """Say hello, then listen."""
         try:
@@ -217,6 +221,8 @@ class AskingViewer(Viewer):
 class EventViewer(AskingViewer):
     """A program that reads the event stream."""
 
+    transport = "sse"
+
     async def converse(self) -> None:
         """Read one answer to its end."""
         headers = {**self.headers, "Accept": "text/event-stream"}
@@ -244,6 +250,8 @@ class EventViewer(AskingViewer):
 class PollViewer(AskingViewer):
     """A page without a socket: long polls."""
 
+    transport = "poll"
+
     async def converse(self) -> None:
         """Ask until nothing is left to ask for."""
         async with httpx.AsyncClient(timeout=httpx.Timeout(5, read=POLL_SECONDS + 5)) as client:
@@ -261,4 +269,4 @@ class PollViewer(AskingViewer):
                 await asyncio.sleep(content["poll_after_ms"] / 1000)
 
 
-TRANSPORTS: dict[str, type[Viewer]] = {"websocket": SocketViewer, "sse": EventViewer, "poll": PollViewer}
+TRANSPORTS = {viewer.transport: viewer for viewer in (SocketViewer, EventViewer, PollViewer)}

@@ -20,6 +20,9 @@ def apply(off: Off) -> None:
     _fast_reads(off)
     _one_copy(off)
     _events_in_changes(off)
+    _push(off)
+    _sweep(off)
+    _epoch(off)
 
 
 def _hints(off: Off) -> None:
@@ -140,3 +143,47 @@ def _events_in_changes(off: Off) -> None:
             self.known = known
 
     Watched.change = without  # type: ignore[method-assign]
+
+
+def _push(off: Off) -> None:
+    """`push`: nobody is told whom to look at."""
+    from realtime.guard import Guard
+
+    recheck = Guard.recheck
+
+    def unheard(self: Guard, users: Any) -> None:
+        if not off("push"):
+            recheck(self, users)
+
+    Guard.recheck = unheard  # type: ignore[method-assign]
+
+
+def _sweep(off: Off) -> None:
+    """`sweep`: nobody is looked at without a reason."""
+    from realtime.guard import Guard
+
+    viewers = Guard._viewers
+
+    def nobody(self: Guard, users: Any) -> Any:
+        return [] if users is None and off("sweep") else viewers(self, users)
+
+    Guard._viewers = nobody  # type: ignore[method-assign]
+
+
+def _epoch(off: Off) -> None:
+    """`epoch`: a lower version is an old one, and one epoch lasts for ever."""
+    from realtime import watching
+
+    apply, new_epoch = watching.Watching._apply, watching.Watching._new_epoch
+
+    async def forward(self: Any, watched: Any, reading: Any, *rest: Any) -> None:
+        if off("epoch") and reading is not None and watched.copy and reading.version < watched.copy.version:
+            return
+        await apply(self, watched, reading, *rest)
+
+    def same(self: Any, value: str) -> None:
+        if not off("epoch"):
+            new_epoch(self, value)
+
+    watching.Watching._apply = forward  # type: ignore[method-assign]
+    watching.Watching._new_epoch = same  # type: ignore[method-assign]

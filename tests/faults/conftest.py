@@ -1,6 +1,7 @@
 """Processes for the fault tests, and how many rounds each fault gets."""
 
 import os
+import threading
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,11 @@ ROUNDS = int(os.environ.get("HEADWAY_FAULT_ROUNDS", "30" if FULL else "1"))
 def within(seconds: float) -> float:
     """Return a promised time where times are asserted, four times it where it only guards against hanging."""
     return seconds if FULL else 4 * seconds
+
+
+def pass_time(seconds: float) -> None:
+    """Let a fault last."""
+    threading.Event().wait(seconds)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -15,7 +15,7 @@ from ingestion import queues
 from ingestion.models import Job
 from notifications import inbox
 from tests.crowd import Crowd, all_right, connected, everywhere, percentile
-from tests.faults.conftest import FULL, within
+from tests.faults.conftest import FULL, pass_time, within
 from tests.realtime.rows import finish, make_job, move
 from tests.site import Site
 from tests.viewers import TRANSPORTS, Viewer
@@ -142,11 +142,6 @@ def test_hints_lost_doubled_late_and_out_of_order_show_nobody_anything_wrong(
         all_right(viewers, within(2))
         pass_time(6 if FULL else 0)  # hints of long ago arrive
         all_right(viewers, within(2))  # X17
-
-
-def pass_time(seconds: float) -> None:
-    """Let a fault last."""
-    threading.Event().wait(seconds)
 
 
 def test_the_subscription_to_hints_is_killed_again_and_again(site: Site, crowd: Crowd, owner: User) -> None:

@@ -1,0 +1,85 @@
+"""Redis and PostgreSQL refuse, hang, break off: no page loses its connection, and each is told what is so."""
+
+import time
+from urllib.error import HTTPError
+from urllib.request import urlopen
+
+import pytest
+from django.contrib.auth.models import User
+
+from tests.crowd import Crowd, all_right, everywhere
+from tests.faults.conftest import pass_time, within
+from tests.proxy import Proxy
+from tests.realtime.rows import make_job, move
+from tests.site import Site
+from tests.viewers import Viewer
+from tests.waiting import until
+
+FAULTS = {"refuses": Proxy.refuse, "hangs": Proxy.silence, "breaks off": Proxy.half_close}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_without_redis_every_page_is_right_within_two_seconds(
+    site: Site, crowd: Crowd, owner: User, fault: str
+) -> None:
+    """F4: a channel layer that loses Redis closes its sockets or leaves them stale, and refuses new ones."""
+    job = make_job(owner)
+    viewers = everywhere(crowd, owner, job.stream)
+    before = [viewer for viewer in viewers if len(viewer.connections) == 1]
+    FAULTS[fault](site.redis)
+    move(job, event="log", message="Without Redis")
+    all_right(viewers, within(2))
+    newcomers = everywhere(crowd, owner, job.stream)
+    move(job, event="log", message="Still without")
+    all_right(viewers + newcomers, within(2))
+    site.redis.heal()
+    site.redis.allow()
+    until(lambda: heard_soon(viewers[0], job), 40, "hints again")
+    assert [len(viewer.connections) for viewer in before if viewer.transport == "websocket"] == [1]
+
+
+def heard_soon(viewer: Viewer, job: object) -> bool:
+    """Say whether hints bring three moves of a job in a row: a position check may be quick by chance."""
+    for _ in range(3):
+        began = time.monotonic()
+        version = move(job, event="log")  # type: ignore[arg-type]
+        until(lambda version=version: viewer.at(job.stream, version), 10, "the news")  # type: ignore[attr-defined]
+        if (viewer.at(job.stream, version) or 0) - began > 0.4:  # type: ignore[attr-defined]
+            return False
+    return True
+
+
+def stale(viewer: Viewer, since: float) -> bool:
+    """Say whether a viewer was told that what it sees may be late."""
+    return any(one.frame["stale"] for one in viewer.frames("beat") if one.at >= since)
+
+
+@pytest.mark.parametrize("fault", ["refuses", "hangs"])
+def test_without_the_database_pages_stay_and_are_told(
+    site: Site, crowd: Crowd, owner: User, fault: str
+) -> None:
+    job = make_job(owner)
+    viewers = crowd.add(owner, job.stream) + crowd.add(owner, job.stream, transport="sse")
+    began = time.monotonic()
+    FAULTS[fault](site.database)
+    for viewer in viewers:
+        left = max(0.05, began + within(3) - time.monotonic())
+        until(lambda viewer=viewer: stale(viewer, began), left, f"the warning of {viewer}")  # X19
+    version = move(job, event="log", message="Nobody can read this now")
+    pass_time(1)
+    assert not any(viewer.at(job.stream, version) for viewer in viewers)
+    site.database.heal()
+    site.database.allow()
+    all_right(viewers, within(5))
+    assert {len(viewer.connections) for viewer in viewers} == {1}
+    last = viewers[0].frames("beat")[-1].frame
+    assert last["stale"] is False
+
+
+def test_without_the_database_a_page_is_answered_503_within_two_seconds(site: Site) -> None:
+    site.database.refuse()
+    began = time.monotonic()
+    with pytest.raises(HTTPError) as refused:
+        urlopen(f"http://{site.front.address}/readyz", timeout=20)
+    assert refused.value.code == 503
+    assert time.monotonic() - began <= within(2) + 0.5  # X19; the pool waits 2 s
