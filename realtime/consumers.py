@@ -17,7 +17,7 @@ from django.middleware.csrf import CsrfViewMiddleware
 
 from realtime import hub as hubs
 from realtime import limits
-from realtime.admission import NotAdmitted, admit
+from realtime.admission import NotAdmitted, admit_socket
 from realtime.credentials import Standing
 from realtime.credit import Credit
 from realtime.frames import Ack, Frame, Hello, Subscribe, Unsubscribe, Wrong, parse, ready
@@ -53,9 +53,9 @@ class LiveConsumer:
         await send({"type": "websocket.accept"})
         hub = hubs.current()
         try:
-            standing = await admit(hub, scope)
+            standing = await admit_socket(hub, scope)
         except NotAdmitted as refused:
-            await send({"type": "websocket.close", "code": refused.code})
+            await send(_close(refused.code, refused.retry_after_ms))
             return
         connection = Connection(hub, scope, receive, send, standing)
         await connection.run()
@@ -73,7 +73,7 @@ class Connection:
         self.socket = Socket(
             standing,
             lambda text: send({"type": "websocket.send", "text": text}),
-            lambda code: send({"type": "websocket.close", "code": code}),
+            lambda code: send(_close(code, self.socket.retry_after_ms)),
             scope.get("extensions", {}).get(EXTENSION),
         )
         self.greeted = False
@@ -190,6 +190,13 @@ class Connection:
             return await self.hub.in_database(_csrf_holds, cookies(self.scope), token)
         except DatabaseAway:
             raise Over(Close.DRAINING) from None
+
+
+def _close(code: int, retry_after_ms: int | None) -> dict[str, Any]:
+    message: dict[str, Any] = {"type": "websocket.close", "code": code}
+    if retry_after_ms is not None:  # a page reads the reason; who is turned away is told nothing else
+        message["reason"] = f'{{"retry_after_ms":{retry_after_ms}}}'
+    return message
 
 
 def _csrf_holds(named: dict[str, str], token: str) -> bool:

@@ -6,7 +6,7 @@ the way out cannot disagree.
 
 import re
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Hashable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -86,6 +86,14 @@ def identify(scope: Scope) -> Standing | None:
         return None
     key, user = found
     return Standing(user, Credential("token", key), at)
+
+
+def claimed(scope: Scope) -> Hashable | None:
+    """Return what tells the credential that a request shows from others, judged or not; None for none."""
+    if has_session_cookie(scope):
+        return "session", cookies(scope)[settings.SESSION_COOKIE_NAME]
+    token = bearer(scope)
+    return None if token is None else ("token", token)
 
 
 def standings(credentials: Collection[Credential]) -> dict[Credential, Standing]:

@@ -59,6 +59,7 @@ class Guard:
             self._everybody, self._users = False, set()
             try:
                 await self._look(self._viewers(None if everybody else users))
+                await self.hub.arrivals.look(users)
             except DatabaseAway:
                 await asyncio.sleep(limits.RETRY_SECONDS)
                 self.recheck(None if everybody else users)

@@ -17,6 +17,7 @@ from django.conf import settings
 from django.db import Error as DatabaseAway
 
 from realtime import limits
+from realtime.arrivals import Arrivals
 from realtime.database import Database
 from realtime.frames import Cursor, Ready, ready
 from realtime.guard import Guard
@@ -74,6 +75,7 @@ class Hub:
         self.watching = Watching(self.database, self.writing, self._tasks, self.counts, self._wake.set)
         self.seats = Seats(self)
         self.guard = Guard(self)
+        self.arrivals = Arrivals(self, self._tasks)
         self.watching.hints.on_recheck(self.guard.recheck)
 
     @property
@@ -86,11 +88,12 @@ class Hub:
         hints = self.watching.hints
         for loop in (self._ticks, self._checks, self.seats.clear_away, hints.listen, hints.join_groups):
             self._tasks.keep(loop)
-        for loop in (self.guard.watch, self.guard.sweep):
+        for loop in (self.guard.watch, self.guard.sweep, self.arrivals.speak_up):
             self._tasks.keep(loop)
 
     async def stop(self) -> None:
         """End the loops and forget everybody."""
+        await self.arrivals.stop()
         await self._tasks.stop()
         self.database.close()
         _hubs.pop(asyncio.get_running_loop(), None)
@@ -103,11 +106,20 @@ class Hub:
         own.append(viewer)
         sockets = [other for other in own if other.transport == Socket.transport]
         if len(sockets) > settings.WS_MAX_SOCKETS_PER_USER:
-            oldest = sockets[0]
-            own.remove(oldest)
-            self.unsubscribe(oldest, list(oldest.names))
-            self._tasks.spawn(oldest.finish(Close.REPLACED))
+            self.replace(sockets[0])
         self.guard.admitted(viewer)
+        if viewer.transport == Socket.transport:
+            self.arrivals.opened(viewer)
+
+    def replace(self, viewer: Viewer) -> None:
+        """Close a user's oldest connection for a newer one."""
+        self._forget(viewer)
+        self._tasks.spawn(viewer.finish(Close.REPLACED))
+
+    def turn_away(self, viewer: Viewer, wait_ms: int) -> None:
+        """Close a connection that came too soon after others."""
+        viewer.retry_after_ms = wait_ms
+        self.expel(viewer, Close.TOO_MANY)
 
     def expel(self, viewer: Viewer, code: Close) -> None:
         """Close the connection of who has no right to be here any more. What waits is not written."""
@@ -130,14 +142,18 @@ class Hub:
     def remove(self, viewer: Viewer) -> None:
         """Forget a viewer who is no more, and what they watched."""
         viewer.closed = True
+        self._forget(viewer)
+        self._asking.discard(viewer)
+        self.writing.forget(viewer)
+
+    def _forget(self, viewer: Viewer) -> None:
+        self.arrivals.closed(viewer)
         own = self.sockets.get(viewer.user.pk, [])
         if viewer in own:
             own.remove(viewer)
         if not own:
             self.sockets.pop(viewer.user.pk, None)
         self.unsubscribe(viewer, list(viewer.names))
-        self._asking.discard(viewer)
-        self.writing.forget(viewer)
 
     def subscribe(self, viewer: Viewer, streams: Mapping[str, Cursor | None], request: int | None) -> bool:
         """Let a viewer watch streams, once it is known that they may. False: that would be too many."""

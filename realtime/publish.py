@@ -52,6 +52,11 @@ def recheck(users: Iterable[int] | None) -> None:
     transaction.on_commit(partial(_tell, ACCESS, {"type": RECHECK, "users": named}))
 
 
+def look_at(users: Iterable[int]) -> None:
+    """Have every hub look now at these users' sockets. For callers without a transaction."""
+    _tell(ACCESS, {"type": RECHECK, "users": sorted(set(users))})
+
+
 def group_of(stream: str) -> str:
     """Return the channel-layer group of a stream; Channels refuses a colon in a group's name."""
     return stream.replace(":", ".")

@@ -38,6 +38,7 @@ class Viewer:
 
     def __init__(self, standing: Standing) -> None:
         self.standing = standing
+        self.retry_after_ms: int | None = None  # told with the close to who came too soon
         self.opened_at = time.monotonic()
         self.asked: dict[str, tuple[Cursor | None, int | None]] = {}  # to authorise: cursor, request id
         self.judging: set[str] = set()

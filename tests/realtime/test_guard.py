@@ -263,7 +263,7 @@ async def test_a_stream_that_may_not_be_seen_any_more_is_gone_and_silent(alice, 
         await wire.hello(shared.stream, own.stream)
         for _ in range(2):
             await wire.next("state")
-        await in_database(inbox.unfollow, bob, shared.stream)
+        await in_database(inbox.unfollow, bob.pk, shared.stream)
 
         async with asyncio.timeout(PUSH_SECONDS):
             gone = await wire.next("gone")

@@ -36,7 +36,7 @@ def test_every_error_is_documented_with_its_strike():
     assert used == set(table("Errors"))
 
 
-def test_every_limit_is_documented():
+def test_every_limit_is_documented(settings):
     section = " ".join(TEXT.split("## Limits")[1].split("\n## ")[0].split())
     for said in (
         f"{limits.MAX_FRAME // 1024} KB a client frame",
@@ -44,6 +44,9 @@ def test_every_limit_is_documented():
         f"{limits.STREAMS_A_FRAME} streams a frame",
         f"{limits.STREAMS_A_SOCKET} a socket",
         f"{limits.FRAMES} frames in {limits.FRAMES_SECONDS:.0f} s",
+        f"{settings.WS_MAX_SOCKETS_PER_USER} sockets a user",
+        f"{settings.WS_CONNECTS_PER_SESSION} connects in {limits.CONNECTS_SECONDS:.0f} s a session",
+        f"{limits.CONNECTIONS:,} connections a process",
         f"within {limits.HELLO_SECONDS:.0f} s",
         f"every {limits.STREAM_SECONDS * 1000:.0f} ms",
         f"at most {1 / limits.SOCKET_SECONDS:.0f} messages a second",

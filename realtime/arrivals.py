@@ -1,0 +1,190 @@
+"""How many sockets a session opens in a while, and how many of a user are open, in all web processes.
+
+Nobody waits for Redis to come in: this process counts for itself before it lets anybody in. What all count
+together is asked beside that, and closes what was too many. While Redis is away each process counts alone.
+"""
+
+import asyncio
+import hashlib
+import logging
+import time
+from collections import deque
+from collections.abc import Hashable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+from weakref import WeakKeyDictionary
+
+from django.conf import settings
+from redis import RedisError
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+
+from realtime import limits
+from realtime.publish import look_at
+from realtime.sockets import Viewer
+from realtime.tasks import Tasks
+
+if TYPE_CHECKING:
+    from realtime.hub import Hub
+
+logger = logging.getLogger(__name__)
+
+TIMEOUT = 0.3  # seconds until a Redis that does not answer is left alone ...
+PAUSE = 2.0  # ... for so long
+
+# KEYS: connects of this session. ARGV: most, window in ms, id. Returns the ms to wait, 0 for none.
+_CONNECT = """
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now - ARGV[2])
+if redis.call('ZCARD', KEYS[1]) >= tonumber(ARGV[1]) then
+  local oldest = redis.call('ZRANGE', KEYS[1], 0, 0, 'WITHSCORES')
+  return math.max(1, tonumber(oldest[2]) + ARGV[2] - now)
+end
+redis.call('ZADD', KEYS[1], now, ARGV[3])
+redis.call('PEXPIRE', KEYS[1], ARGV[2])
+return 0
+"""
+
+# KEYS: when the user's sockets opened, when they were last said to be open. ARGV: most, ms after which one is
+# forgotten that nobody speaks for, then id and age in ms of each of ours. Returns the ids that are too many.
+_SOCKETS = """
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', now - ARGV[2])) do
+  redis.call('ZREM', KEYS[1], id)
+  redis.call('ZREM', KEYS[2], id)
+end
+for i = 3, #ARGV, 2 do
+  redis.call('ZADD', KEYS[1], 'NX', now - ARGV[i + 1], ARGV[i])
+  redis.call('ZADD', KEYS[2], now, ARGV[i])
+end
+redis.call('PEXPIRE', KEYS[1], ARGV[2])
+redis.call('PEXPIRE', KEYS[2], ARGV[2])
+local surplus = redis.call('ZCARD', KEYS[1]) - ARGV[1]
+if surplus <= 0 then return {} end
+return redis.call('ZRANGE', KEYS[1], 0, surplus - 1)
+"""
+
+
+class Window:
+    """At most so many in so many seconds, by who they are, in this process."""
+
+    def __init__(self) -> None:
+        self._times: dict[Hashable, deque[float]] = {}
+        self._cleared_at = 0.0
+
+    def wait_ms(self, who: Hashable, now: float) -> int:
+        """Return the milliseconds to wait, 0 for none. Counts nothing."""
+        times = self._times.get(who)
+        if times is None:
+            return 0
+        while times and times[0] <= now - limits.CONNECTS_SECONDS:
+            times.popleft()
+        if len(times) < settings.WS_CONNECTS_PER_SESSION:
+            return 0
+        return max(1, round((times[0] + limits.CONNECTS_SECONDS - now) * 1000))
+
+    def count(self, who: Hashable, now: float) -> None:
+        """Count one."""
+        if now >= self._cleared_at + limits.CONNECTS_SECONDS:
+            self._cleared_at = now
+            old = now - limits.CONNECTS_SECONDS
+            self._times = {key: times for key, times in self._times.items() if times and times[-1] > old}
+        self._times.setdefault(who, deque(maxlen=settings.WS_CONNECTS_PER_SESSION)).append(now)
+
+
+class Arrivals:
+    """The sockets of one hub among those of all processes."""
+
+    def __init__(self, hub: "Hub", tasks: Tasks) -> None:
+        self._hub = hub
+        self._tasks = tasks
+        self.window = Window()
+        self._ids: WeakKeyDictionary[Viewer, str] = WeakKeyDictionary()
+        self._skip_until = 0.0
+        self._redis: Redis | None = None
+
+    def opened(self, socket: Viewer) -> None:
+        """Tell the other processes of a new socket, and hear whether it is one too many."""
+        self._ids[socket] = uuid4().hex
+        self._tasks.spawn(self._enter(socket))
+
+    def closed(self, socket: Viewer) -> None:
+        """Tell them that it is gone."""
+        name = self._ids.pop(socket, None)
+        if name is not None:
+            self._tasks.spawn(self._leave(socket.user.pk, [name]))
+
+    async def look(self, users: Iterable[int]) -> None:
+        """Tell of these users' sockets, and close those of ours that are too many: the oldest of all."""
+        here = {socket.user.pk for socket in self._ids}
+        for user in here & set(users):
+            ours = {name: socket for socket, name in self._ids.items() if socket.user.pk == user}
+            forget = round(limits.SPEAK_UP_SECONDS * 3000)
+            values: list[str | int] = [settings.WS_MAX_SOCKETS_PER_USER, forget]
+            for name, socket in ours.items():
+                values += [name, round((time.monotonic() - socket.opened_at) * 1000)]
+            surplus = [name.decode() for name in await self._ask(_SOCKETS, _keys(user), values) or []]
+            for name in surplus:
+                if name in ours and not ours[name].closed:
+                    self._hub.replace(ours[name])
+            if any(name not in ours for name in surplus):
+                self._tasks.spawn(asyncio.to_thread(look_at, [user]))
+
+    async def speak_up(self) -> None:
+        """Say again and again which sockets are still open, for ever."""
+        while True:
+            await asyncio.sleep(limits.SPEAK_UP_SECONDS)
+            await self.look({socket.user.pk for socket in self._ids})
+
+    async def stop(self) -> None:
+        """Take all of ours away."""
+        ours: dict[int, list[str]] = {}
+        for socket, name in self._ids.items():
+            ours.setdefault(socket.user.pk, []).append(name)
+        self._ids.clear()
+        for user, names in ours.items():
+            await self._leave(user, names)
+        if self._redis is not None:
+            await self._redis.aclose()
+
+    async def _enter(self, socket: Viewer) -> None:
+        credential, name = socket.standing.credential, self._ids.get(socket)
+        if credential is None or name is None:
+            return
+        who = hashlib.sha256(f"{credential.kind}:{credential.key}".encode()).hexdigest()[:32]
+        window = round(limits.CONNECTS_SECONDS * 1000)
+        values: list[str | int] = [settings.WS_CONNECTS_PER_SESSION, window, name]
+        wait = await self._ask(_CONNECT, [f"live:connects:{who}"], values)
+        if wait:
+            self._hub.turn_away(socket, int(wait))
+        else:
+            await self.look([socket.user.pk])
+
+    async def _leave(self, user: int, names: list[str]) -> None:
+        for key in _keys(user):
+            await self._ask("return redis.call('ZREM', KEYS[1], unpack(ARGV))", [key], names)
+
+    async def _ask(self, script: str, keys: list[str], values: Sequence[str | int]) -> Any:
+        """Run a script; None while Redis is away."""
+        if time.monotonic() < self._skip_until:
+            return None
+        if self._redis is None:
+            self._redis = Redis.from_url(
+                settings.REDIS_URL,
+                socket_timeout=TIMEOUT,
+                socket_connect_timeout=TIMEOUT,
+                retry=Retry(NoBackoff(), 0),
+            )
+        try:
+            return await self._redis.eval(script, len(keys), *keys, *values)
+        except (RedisError, OSError) as error:
+            self._skip_until = time.monotonic() + PAUSE
+            logger.warning("sockets are counted in this process alone: %s", error)
+            return None
+
+
+def _keys(user: int) -> list[str]:
+    return [f"live:sockets:{user}", f"live:sockets:{user}:seen"]
