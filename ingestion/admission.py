@@ -8,6 +8,7 @@ from django.db import IntegrityError
 from django.db.models import Q, QuerySet
 from pydantic import ValidationError
 
+from config.statements import execute
 from ingestion.clock import ClockTimestamp
 from ingestion.models import ItemState, Job, JobItem, JobNeed, PendingReason, State, Upload
 from ingestion.settings import MAX_QUEUED, MAX_QUEUED_PER_USER
@@ -15,6 +16,7 @@ from ingestion.source import Source, SourceParams, find, upload_fields
 
 MAX_PARENTS = 50
 MAX_DEPTH = 10
+CAPACITY_LOCK = 3  # first key of the advisory lock; 1 is the claim's, 2 the idempotency keys'
 
 
 @dataclass(frozen=True)
@@ -72,17 +74,25 @@ def invalid(name: str, message: str) -> Refused:
 
 
 def take_uploads(job: Job, p: SourceParams) -> None:
+    if job.retry_of_id is not None:  # its parent's: those of its params, and those it was answered with
+        Upload.objects.filter(job=job.retry_of_id).update(job=job)
     for name in upload_fields(type(p)):
         given = getattr(p, name)
         if given is None:
             continue
-        free = Q(job=None, expires_at__gt=ClockTimestamp()) | Q(job=job.retry_of_id, job__isnull=False)
+        free = Q(job=None, expires_at__gt=ClockTimestamp()) | Q(job=job)
         taken = Upload.objects.filter(free, pk=given, owner=job.owner).update(job=job, expires_at=None)
         if not taken:
             raise invalid(name, "This file is no longer available.")
 
 
 def check_capacity(job: Job) -> None:
+    # Counted alone: two that count at once would both find the last place. Held until the job is committed,
+    # and taken before any row's lock, as the claim's is.
+    execute(
+        "SELECT pg_advisory_xact_lock(%s, hashtext(%s))",
+        [CAPACITY_LOCK, f"{job.owner_id or '-'}:{job.source}"],
+    )
     waiting = Job.objects.filter(
         state=State.PENDING, pending_reason__in=(PendingReason.QUEUE, PendingReason.SLOT)
     )

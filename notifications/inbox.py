@@ -50,5 +50,5 @@ def forget(abouts: Iterable[str]) -> None:
 
 
 def followers(about: str) -> set[int]:
-    """Return the ids of the users who follow `about`."""
-    return set(Follow.objects.filter(about=about).values_list("user_id", flat=True))
+    """Return the ids of the users who follow `about` and may still sign in."""
+    return set(Follow.objects.filter(about=about, user__is_active=True).values_list("user_id", flat=True))

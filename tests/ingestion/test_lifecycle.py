@@ -115,6 +115,20 @@ def test_an_owner_whose_job_others_joined_only_leaves_it(
     assert inbox.followers(job.stream) == set()
 
 
+def test_a_job_is_left_to_nobody_who_is_gone(
+    alice: User, bob: User, staff: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(get("ping"), "shared", True)
+    User.objects.filter(pk=bob.pk).update(is_active=False)
+    jobs = [lifecycle.create("ping", {}, owner=alice).job for _ in range(2)]
+    for job in jobs:
+        inbox.follow(bob, job.stream)
+    inbox.follow(staff, jobs[0].stream)
+
+    assert lifecycle.cancel(jobs[0], alice).owner == staff
+    assert lifecycle.cancel(jobs[1], alice).state == State.CANCELLED
+
+
 def test_three_crashes_without_progress_fail_the_job_in_plain_words(alice: User) -> None:
     job = lifecycle.create("ping", {}, owner=alice).job
     for _ in range(3):
