@@ -17,7 +17,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import F, Q, QuerySet
 from django.db.models.functions import Now
 
-from ingestion import claims, moves, queues
+from ingestion import answers, claims, moves, queues
 from ingestion.admission import (
     MAX_PARENTS,
     Created,
@@ -402,14 +402,7 @@ def answer(job: Job, answer: str, data: Mapping[str, Any], by: Any) -> Job:
         current = Job.objects.select_for_update().get(pk=job.pk)
         if current.state != State.WAITING or current.waiting_for is None:
             raise _answered(current)
-        kind = current.waiting_for["kind"]
-        given = {
-            "kind": kind,
-            "answer": answer,
-            "data": dict(data),
-            "by": by.get_username(),
-            "at": read_clock().isoformat(),
-        }
+        given, memo = answers.accept(current, answer, data, by)
         columns: dict[str, Any] = {"answer": given, "waiting_for": None}
         if answer == "reject":
             reason = str(data.get("reason") or "").strip()[:300]
@@ -417,7 +410,7 @@ def answer(job: Job, answer: str, data: Mapping[str, Any], by: Any) -> Job:
             columns |= {"error": {"code": "rejected", "text": text}, "message": text[:300]}
             _end(current, State.CANCELLED, Note("rejected", text, Level.WARNING), columns, None)
         else:
-            columns["memo"] = {**current.memo, f"answer:{kind}": given}
+            columns["memo"] = memo
             note = Note("answered", f"{answer.capitalize()} by {by.get_username()}", data={"answer": answer})
             _requeue(current, note, None, columns)
     return Job.objects.get(pk=job.pk)

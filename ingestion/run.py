@@ -6,7 +6,7 @@ The author's thread changes memory only; `reporter.py` writes figures, `items.py
 
 import json
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -15,6 +15,7 @@ from uuid import UUID
 from django.db import InterfaceError, OperationalError, connection, models, transaction
 from django.db.models import F
 
+from ingestion.answers import fits, name_of
 from ingestion.failpoints import hit
 from ingestion.history import Note
 from ingestion.interrupts import Cancelled, Fenced, Interrupt, Waiting
@@ -26,8 +27,6 @@ from ingestion.steps import StepHandle
 from realtime.publish import publish
 
 T = TypeVar("T")
-
-MEMO_BYTES = 64 * 1024
 
 
 class Run:
@@ -51,6 +50,7 @@ class Run:
         self.interrupt: type[Interrupt] | None = None  # set by the reporter, a signal or a fence
         self.item: Item | None = None
         self._changed: dict[tuple[str, Any], models.Model] = {}
+        self._asked: Counter[str] = Counter()  # questions of each kind so far
 
     @property
     def owner(self) -> Any:
@@ -87,7 +87,7 @@ class Run:
         self.checkpoint()
         value = make()
         memo = {**self.memo, name: value}
-        if len(json.dumps(memo).encode()) > MEMO_BYTES:
+        if not fits(memo):
             raise ValueError(f"once({name!r}): a job may remember at most 64 KB")
         hit("once.before_write")
         self._write({"memo": memo}, ["memo"])
@@ -120,10 +120,12 @@ class Run:
     def wait_for(self, kind: str, text: str) -> dict[str, Any]:
         """End the attempt until a person has answered; then return {answer, data, by, at}.
 
-        kind: "review" or "upload". text: what is asked, one sentence.
+        kind: "review" or "upload". text: what is asked, one sentence. The n-th question of a kind gets the
+        n-th answer of that kind, in every attempt.
         """
         self._outside_item("wait_for")
-        answer = self.memo.get(f"answer:{kind}")
+        self._asked[kind] += 1
+        answer = self.memo.get(name_of(kind, self._asked[kind]))
         if answer is None:
             raise Waiting(kind, text)
         return dict(answer)
