@@ -95,7 +95,7 @@ def _wait(text: str) -> float:
     most = limits.WAIT_SECONDS
     if not (text.isascii() and text.isdigit() and len(text) <= 3 and int(text) <= most):
         raise Problem("bad_parameter", name="wait", reason=f"a whole number of seconds, 0 to {most}")
-    return float(text)
+    return min(float(text), settings.MAX_WAIT_SECONDS)
 
 
 def _wants_events(scope: Scope) -> bool:

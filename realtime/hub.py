@@ -255,7 +255,7 @@ class Hub:
             if not (await asyncio.wait([check], timeout=limits.STALE_SECONDS))[0]:
                 self.database.away(TimeoutError("no answer"))
             now = time.monotonic()
-            for viewer in self.everybody():
+            for viewer in [viewer for viewer in self.everybody() if not viewer.closed]:
                 if viewer.parked_at is not None and now >= viewer.parked_at + limits.PARKED_SECONDS:
                     self.counts["closed_slow"] += 1
                     self._tasks.spawn(viewer.close(Close.SLOW))

@@ -3,9 +3,13 @@
 import re
 from pathlib import Path
 
+import pytest
+
 import realtime
 from config.problems import PROBLEMS
 from realtime import frames, limits
+from tests.realtime.client import fresh_hub, wire_of
+from tests.realtime.noise import noise
 
 HTTP = ("http.py", "asking.py", "events.py", "seats.py", "rates.py")
 TEXT = (Path(realtime.__file__).parent / "PROTOCOL.md").read_text()
@@ -36,6 +40,22 @@ def test_every_error_is_documented_with_its_strike():
     assert used == set(table("Errors"))
 
 
+# What a client cannot see or need not know: how the server goes about it.
+INTERNAL = {
+    "TICK": "part of the latency",
+    "CHECK_SECONDS": "half of the two seconds that are promised",
+    "RETRY_SECONDS": "how often we try again ourselves",
+    "RECHECK_SECONDS": "part of the second that is promised",
+    "RENEWAL_SECONDS": "part of the second that is promised",
+    "STALE_SECONDS": "when `stale` is said",
+    "FULL_MS": "said in the error, as `retry_after_ms`",
+    "SPEAK_UP_SECONDS": "how processes tell each other which sockets are open",
+    "READERS": "a bound on database connections",
+    "PENDING_BYTES": "when a slow client is told states instead of changes",
+    "ENDED": "never sent",
+}
+
+
 def test_every_limit_is_documented(settings):
     section = " ".join(TEXT.split("## Limits")[1].split("\n## ")[0].split())
     for said in (
@@ -43,6 +63,7 @@ def test_every_limit_is_documented(settings):
         f"{limits.MAX_DEPTH} levels deep",
         f"{limits.STREAMS_A_FRAME} streams a frame",
         f"{limits.STREAMS_A_SOCKET} a socket",
+        f"names of {limits.STREAM_NAME} characters",
         f"{limits.FRAMES} frames in {limits.FRAMES_SECONDS:.0f} s",
         f"{settings.WS_MAX_SOCKETS_PER_USER} sockets a user",
         f"{settings.WS_CONNECTS_PER_SESSION} connects in {limits.CONNECTS_SECONDS:.0f} s a session",
@@ -50,8 +71,20 @@ def test_every_limit_is_documented(settings):
         f"within {limits.HELLO_SECONDS:.0f} s",
         f"every {limits.STREAM_SECONDS * 1000:.0f} ms",
         f"at most {1 / limits.SOCKET_SECONDS:.0f} messages a second",
+        f"{limits.MESSAGE_BYTES // 1024} KB of frames a message",
+        f"last {limits.LAST_EVENTS} events",
+        f"spread over {limits.DRAIN_MS / 1000:.0f} s",
     ):
         assert said in section, said
+    assert f"`v` ({limits.PROTOCOL}; missing = {limits.PROTOCOL})" in TEXT
+    assert f"an integer from 0 to {limits.MAX_ID};" in TEXT
+    assert f"{limits.STRIKES} strikes within {limits.STRIKES_SECONDS:.0f} s close with 4400" in TEXT
+
+
+def test_no_limit_is_left_out():
+    constants = {name for name in vars(limits) if name.isupper()}
+    asserted = set(re.findall(r"limits\.([A-Z_]+)\b", Path(__file__).read_text()))
+    assert constants - asserted == set(INTERNAL)
 
 
 def test_the_credit_is_documented():
@@ -76,6 +109,10 @@ def test_the_limits_of_http_are_documented():
         f"1 to {limits.STREAMS_A_FRAME} times",
         f"at most {limits.WAIT_SECONDS})",
         f"within {limits.SEAT_SECONDS:.0f} s",
+        f"{limits.POLL_MS} without `wait`",
+        f"{limits.STALE_POLL_MS} while the database is away",
+        f"within {limits.ANSWER_SECONDS:.0f} s is 503",
+        f"at most {limits.CURSOR // 1024} KB",
         f"after {limits.TURN_SECONDS / 60:.0f} minutes",
         f"`retry` ({limits.RETRY_MS / 1000:.0f} s)",
         f"more than {limits.REQUESTS_A_USER} event streams and long polls of a user",
@@ -115,3 +152,39 @@ def test_the_pages_script_is_small():
 
     script = (Path(realtime.__file__).parent / "static/realtime/live.js").read_bytes()
     assert len(gzip.compress(script)) < 12 * 1024
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_every_message_of_the_server_has_the_documented_fields(alice):
+    with noise() as streams:
+        name = streams.make("a", n=1)
+        async with fresh_hub() as hub, wire_of(alice) as wire:
+            await wire.hello(name, "job:x", id=1)
+            await wire.next("state")
+            streams.move(hub, "a", n=2)
+            await wire.next("change")
+            await wire.say({"type": "ack", "id": 2})
+            await wire.next("beat")
+            await wire.say({"type": "nonsense", "id": 3})
+            await wire.next("error")
+            streams.move(hub, "a", n=3, final=True)
+            await wire.next("end")
+            await hub.drain()
+            await wire.closed()
+    rows = re.findall(
+        r"^\| `(\w+)` \| (.*?) \|", TEXT.split("## Server to client")[1].split("\n## ")[0], re.M
+    )
+    documented = {
+        kind: set(re.findall(r"`(\w+)`", fields)) | {"type"}
+        for kind, fields in ((kind, re.sub(r"`\w+\?`", "", fields)) for kind, fields in rows)
+    }
+    optional = {kind: set(re.findall(r"`(\w+)\?`", fields)) for kind, fields in rows}
+    assert {frame["type"] for frame in wire.frames} == set(documented)
+    for frame in wire.frames:
+        said = set(frame) - optional[frame["type"]]
+        assert said == documented[frame["type"]] - {"not_found"}, frame
+        assert set(frame) - said <= optional[frame["type"]]
+    welcome = wire.frames[0]
+    section = " ".join(TEXT.split("## Server to client")[1].split())
+    for limit in welcome["limits"]:
+        assert f"`{limit}`" in section, limit
