@@ -168,6 +168,7 @@ BROKEN_PROMISES = [
     ("UP31b", "a.csv", b"\x7fELF\x02\x01\x01", "file_type"),
     ("UP31c", "a.csv", b"\x89PNG\r\n\x1a\n", "file_type"),
     ("SEC46", "a.csv", b"<svg onload='x'/>", "file_type"),
+    ("UP36", "a.pdf", b"", "file_empty"),
     ("UP37", "a.pdf", b"not a pdf, text", "file_type"),
     ("UP38", "a.pdf", b" " * 2000 + b"%PDF-1.7", "file_type"),
 ]

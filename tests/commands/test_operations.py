@@ -1,6 +1,7 @@
 """`sources`, `pause`, `resume`, `prune`, `keeper`, `worker`."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
@@ -122,6 +123,22 @@ def test_nothing_starts_on_a_database_that_is_behind(argv: list[str]) -> None:  
 @pytest.mark.django_db(transaction=True)
 def test_the_keeper_does_every_duty_once(alice: User) -> None:
     assert process("keeper", "--once").code == 0
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_keepers_at_once_do_no_harm(alice: User) -> None:
+    """CMD38, CMD49: none stands by, see docs/decisions.md."""
+    with ThreadPoolExecutor(2) as both:
+        said = list(both.map(lambda _: process("keeper", "--once"), range(2)))
+    assert [one.code for one in said] == [0, 0]
+
+
+@pytest.mark.django_db
+def test_a_name_with_a_zero_byte_makes_no_user() -> None:
+    """CMD68. No command line can hold one; a caller can."""
+    said = run("user", "create", "a\0b")
+    assert said.code == 1 and said.err.startswith("Enter a valid username.")
+    assert not User.objects.exists()
 
 
 @pytest.mark.django_db

@@ -184,6 +184,7 @@ def test_nothing_set_runs(settings_with):
 
 @pytest.mark.parametrize("value", ["True ", " true", "1", "YES"])
 def test_a_boolean_is_trimmed(value, settings_with):
+    """ENV7."""
     assert settings_with({"HEADWAY_DEBUG": value})["DEBUG"] is True
 
 
@@ -218,6 +219,20 @@ def test_a_command_with_broken_settings_ends_with_the_lines_alone():
         cwd=ROOT, env=env, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (1, "HEADWAY_DEBUG must be true or false, not 'maybe'.\n")
+
+
+def test_a_failpoint_that_does_not_exist_is_named():
+    """ENV72."""
+    env = {**os.environ, "HEADWAY_DEBUG_FAILPOINTS": "1", "HEADWAY_FAILPOINTS": "nosuch=exit"}
+    done = subprocess.run(
+        [sys.executable, "manage.py", "sources"],
+        cwd=ROOT,
+        env=env,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (1, "HEADWAY_FAILPOINTS: no failpoint nosuch\n")
 
 
 def test_a_secret_never_shows_in_a_problem():

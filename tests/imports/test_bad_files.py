@@ -129,6 +129,7 @@ def test_bytes_of_another_encoding_far_in_fail_the_job(run: Run) -> None:
 
 @pytest.mark.django_db(transaction=True)
 def test_rows_that_cannot_be_read_are_errors_of_their_own(run: Run) -> None:
+    """UP10, UP13, UP14."""
     long = "x" * (csv_limit() + 1)
     imported = run(f'tax_ident,name,employees\n1,a,1\n2,b\n3,c,3,4\n4,"d"d,4\n5,{long},5\n6,f,6\n7,g,7,,\n')
     assert errors_of(imported) == {
@@ -156,6 +157,7 @@ def test_a_quoted_cell_beyond_the_limit_does_not_swallow_the_next_rows(run: Run)
 
 
 def test_a_line_of_50_mb_takes_no_memory() -> None:
+    """UP15."""
     line = b"x" * (50 << 20)
     data = io.BytesIO(b"tax_ident,name\n1,a\n" + line + b"\n2,b\n")
     layout = records.Layout(",")

@@ -49,6 +49,7 @@ def read(data: bytes, name: str = "register.csv") -> tuple[list[str], list[list[
 def test_what_is_written_is_read_back(
     rows: list[list[str]], separator: str, quoting: int, ends: str, encoding: str, packed: bool
 ) -> None:
+    """UP17, UP23."""
     out = io.StringIO(newline="")
     writer = csv.writer(out, delimiter=separator, quoting=quoting, lineterminator=ends)
     header = ["tax_ident", "name", "note"]

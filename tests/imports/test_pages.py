@@ -42,6 +42,7 @@ def test_the_review_page_shows_what_is_wrong_and_what_will_happen(run: Run, sign
 
 @pytest.mark.seed("SEC34")
 def test_cells_headers_and_names_are_shown_literally(run: Run, signed_in: Client) -> None:
+    """UP27."""
     imported = run(BAD, name="<b>register</b>.csv")
     for url in (
         imported.get_absolute_url(),
@@ -101,6 +102,7 @@ def test_odd_addresses_are_not_errors(run: Run, signed_in: Client) -> None:
 
 @pytest.mark.seed("SEC52")
 def test_rows_with_errors_are_given_as_a_file_that_no_spreadsheet_runs(run: Run, signed_in: Client) -> None:
+    """UP26."""
     imported = run(
         "tax_ident,name,turnover,note\n"
         "1,=cmd|' /C calc'!A0,-5,@x\n"
