@@ -8,6 +8,7 @@ import asyncio
 import json
 import time
 
+import structlog
 from django.conf import settings
 
 from config.problems import Problem
@@ -20,9 +21,11 @@ from realtime.credentials import Standing, bearer
 from realtime.events import EventAnswer
 from realtime.frames import Ready
 from realtime.limits import Close
-from realtime.origin import Scope, cookies, has_session_cookie
+from realtime.origin import Scope, cookies, has_session_cookie, headers, is_foreign
 from realtime.rates import Rates
 from realtime.seats import Seat
+
+log = structlog.get_logger(__name__)
 
 PATH = "/api/live"
 
@@ -40,6 +43,9 @@ class LiveHttp:
             await refuse(scope, send, problem)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if is_foreign(scope):
+            log.warning("live_origin_refused", origin=headers(scope, b"origin")[:2])
+            raise Problem("permission_denied")
         asked = read(scope)
         if scope["method"] == "HEAD":
             await respond(send, 200, EVENTS if asked.events else JSON, b"")

@@ -46,6 +46,14 @@ def is_ours(scope: Scope) -> bool:
     return origin is not None and origin in _allowed(scope)
 
 
+def is_foreign(scope: Scope) -> bool:
+    """Say whether a request over HTTP brings a session cookie from another site's page.
+
+    A browser sends no Origin with a plain GET from a page of ours, so that none is fine here.
+    """
+    return has_session_cookie(scope) and bool(headers(scope, b"origin")) and not is_ours(scope)
+
+
 def normal(origin: str) -> str | None:
     """Return an origin in one spelling, scheme, host and port, or None for what is no http origin."""
     match = _ORIGIN.fullmatch(origin)

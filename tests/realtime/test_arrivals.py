@@ -1,4 +1,4 @@
-"""How many sockets come and how many are open: in one process at once, soon in all together (SEC63, SEC66)."""
+"""How many sockets come, how many are open: in one process at once, soon in all together (SEC63, SEC66)."""
 
 import asyncio
 import json
