@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from config.statements import execute
 from ingestion.clock import ClockTimestamp
-from ingestion.models import ItemState, Job, JobItem, JobNeed, PendingReason, State, Upload
+from ingestion.models import ItemState, Job, JobItem, JobNeed, Upload
 from ingestion.settings import MAX_QUEUED, MAX_QUEUED_PER_USER
 from ingestion.source import Source, SourceParams, find, upload_fields
 
@@ -86,6 +86,17 @@ def take_uploads(job: Job, p: SourceParams) -> None:
             raise invalid(name, "This file is no longer available.")
 
 
+_WAITING = """
+    WITH waiting AS NOT MATERIALIZED (
+        SELECT owner_id, source FROM ingestion_job
+        WHERE state = 'pending' AND pending_reason IN ('queue', 'slot')
+    ) SELECT
+        (SELECT count(*) FROM (SELECT 1 FROM waiting
+            WHERE owner_id IS NOT DISTINCT FROM %s AND source = %s LIMIT %s) mine),
+        (SELECT count(*) FROM (SELECT 1 FROM waiting LIMIT %s) everybodys)
+"""
+
+
 def check_capacity(job: Job) -> None:
     # Counted alone: two that count at once would both find the last place. Held until the job is committed,
     # and taken before any row's lock, as the claim's is.
@@ -93,17 +104,14 @@ def check_capacity(job: Job) -> None:
         "SELECT pg_advisory_xact_lock(%s, hashtext(%s))",
         [CAPACITY_LOCK, f"{job.owner_id or '-'}:{job.source}"],
     )
-    waiting = Job.objects.filter(
-        state=State.PENDING, pending_reason__in=(PendingReason.QUEUE, PendingReason.SLOT)
-    )
-    mine = waiting.filter(owner=job.owner, source=job.source)[:MAX_QUEUED_PER_USER].count()
+    mine, everybodys = execute(_WAITING, [job.owner_id, job.source, MAX_QUEUED_PER_USER, MAX_QUEUED])[0]
     if mine >= MAX_QUEUED_PER_USER:
         raise Refused(
             "quota_exceeded",
             f"You already have {MAX_QUEUED_PER_USER} queued jobs, which is the limit.",
             retry_after=60,
         )
-    if waiting[:MAX_QUEUED].count() >= MAX_QUEUED:
+    if everybodys >= MAX_QUEUED:
         raise Refused(
             "queue_full", "The service is busy. Nothing was created. Try again in 60 seconds.", retry_after=60
         )
@@ -151,3 +159,11 @@ def inherit(job: Job, rows: QuerySet[JobItem]) -> None:
 def constraint_of(error: IntegrityError) -> str:
     """Return the name of the constraint that was violated, or an empty text."""
     return getattr(getattr(error.__cause__, "diag", None), "constraint_name", None) or ""
+
+
+def not_waiting(job: Job) -> Refused:
+    """Return why a job takes no answer: who gave it first, and when."""
+    if job.answer:
+        who, when = job.answer["by"], job.answer["at"]
+        return Refused("already_answered", f"Already answered ({job.answer['answer']}) by {who} at {when}.")
+    return Refused("not_waiting", "This job does not wait for an answer.")

@@ -319,9 +319,13 @@ def _acting(request: HttpRequest, job_id: UUID) -> Job:
 
 
 def _job_json(request: HttpRequest, job: Job, *, created: bool = False) -> dict[str, Any]:
-    # Read again: a verb's row has no `retried_by`, and joining an open job is what makes it visible.
-    fresh = serializers.for_json(Job.objects.filter(pk=job.pk)).first() or job
-    items = serializers.items_of([fresh]).get(fresh.pk)
+    if created:
+        fresh, items = job, serializers.items_of([job]).get(job.pk, []) if job.items_total else []
+        fresh.retried_by_id = None  # type: ignore[attr-defined]  # as `for_json` would find
+    else:
+        # Read again: a verb's row has no `retried_by`, and joining an open job is what makes it visible.
+        fresh = serializers.for_json(Job.objects.filter(pk=job.pk)).first() or job
+        items = serializers.items_of([fresh]).get(fresh.pk, [])
     return serializers.api_job(fresh, request.user, items=items, created=created, now=timezone.now())
 
 

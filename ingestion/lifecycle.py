@@ -27,6 +27,7 @@ from ingestion.admission import (
     constraint_of,
     inherit,
     invalid,
+    not_waiting,
     take_uploads,
     validated,
 )
@@ -159,8 +160,7 @@ def _insert(
                 if parents:
                     check_depth(parents)
                     job.pending_reason = PendingReason.DEPENDENCY
-                with transaction.atomic():
-                    job.save(force_insert=True)
+                job.save(force_insert=True)
                 take_uploads(job, p)
                 if inherited is not None:
                     inherit(job, inherited)
@@ -179,7 +179,9 @@ def _insert(
                 return Created(joined, created=False)
             continue
         hit("job.create.after_commit")
-        return Created(Job.objects.get(pk=job.pk), created=True)
+        made = Job.objects.get(pk=job.pk)
+        made.owner = job.owner
+        return Created(made, created=True)
     raise Refused(
         "queue_full", "The service is busy. Nothing was created. Try again in 5 seconds.", retry_after=5
     )
@@ -401,7 +403,7 @@ def answer(job: Job, answer: str, data: Mapping[str, Any], by: Any) -> Job:
     with transaction.atomic():
         current = Job.objects.select_for_update().get(pk=job.pk)
         if current.state != State.WAITING or current.waiting_for is None:
-            raise _answered(current)
+            raise not_waiting(current)
         given, memo = answers.accept(current, answer, data, by)
         columns: dict[str, Any] = {"answer": given, "waiting_for": None}
         if answer == "reject":
@@ -646,10 +648,3 @@ def _wake_after_commit(queue: str) -> None:
             queues.wake(queue)
 
     transaction.on_commit(wake, robust=True)
-
-
-def _answered(job: Job) -> Refused:
-    if job.answer:
-        who, when = job.answer["by"], job.answer["at"]
-        return Refused("already_answered", f"Already answered ({job.answer['answer']}) by {who} at {when}.")
-    return Refused("not_waiting", "This job does not wait for an answer.")

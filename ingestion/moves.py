@@ -13,7 +13,7 @@ from uuid import UUID
 from django.db import connection, models
 
 from config.statements import execute
-from ingestion.history import Note
+from ingestion.history import EVENTS, Note, arrays
 from ingestion.models import Job, State
 from ingestion.settings import LEASE
 
@@ -93,7 +93,7 @@ def leave(
         ), attempt AS (
             UPDATE ingestion_jobattempt a SET ended_at = clock_timestamp(), outcome = %s, traceback = %s
             FROM moved WHERE a.job_id = moved.id AND a.number = moved.attempt AND a.ended_at IS NULL
-        ), {_EVENTS} SELECT version, run_after,
+        ), events AS ({EVENTS}) SELECT version, run_after,
             EXISTS (SELECT 1 FROM ingestion_jobneed WHERE parent_id = moved.id) FROM moved
         """,  # nosec B608  # names of our own columns
         [
@@ -105,28 +105,10 @@ def leave(
             job.lease_token,
             outcome[:20],
             traceback[-20_000:],
-            *_events(notes),
+            *arrays(notes),
         ],
     )
     return Moved(*rows[0]) if rows else None
-
-
-_EVENTS = """events AS (
-            INSERT INTO ingestion_jobevent (job_id, version, level, kind, message, data)
-            SELECT moved.id, moved.version - %s + note.n, note.level, note.kind, note.message, note.data
-            FROM moved, unnest(%s::text[], %s::text[], %s::text[], %s::jsonb[])
-                WITH ORDINALITY AS note(level, kind, message, data, n)
-        )"""
-
-
-def _events(notes: Sequence[Note]) -> list[Any]:
-    return [
-        len(notes),
-        [str(note.level) for note in notes],
-        [note.kind for note in notes],
-        [note.message[:500] for note in notes],
-        [json.dumps(note.data) for note in notes],
-    ]
 
 
 def _assigned(name: str, value: Any) -> tuple[str, Any]:

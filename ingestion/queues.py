@@ -32,8 +32,8 @@ from rq.timeouts import HorseMonitorTimeoutException
 from rq.worker import SimpleWorker, Worker
 from rq.worker.base import BaseWorker
 
+from config.statements import execute
 from ingestion.failpoints import hit
-from ingestion.models import Process
 
 log = structlog.get_logger(__name__)
 
@@ -46,6 +46,10 @@ RELEASE_GRACE = 5.0  # seconds a work-horse has to give its job back on SIGTERM
 FENCED_EXIT = 70  # the work-horse ended itself because it could not write
 TIME_LIMIT_EXIT = 71  # ... because its source's time limit was over
 _PR_SET_PDEATHSIG = 1
+_LIVE = """
+    SELECT count(*) FROM ingestion_process
+    WHERE role = 'worker' AND queue = %s AND beat_at > statement_timestamp() - make_interval(secs => %s)
+"""
 
 _quick: redis.Redis | None = None
 _skip_until = 0.0
@@ -100,7 +104,7 @@ def trouble() -> str:
 
 def live_workers(queue: str) -> int:
     """Count the workers of a queue that have beaten lately."""
-    return Process.objects.alive(LIVE_WITHIN).filter(role="worker", queue=queue).count()
+    return int(execute(_LIVE, [queue, LIVE_WITHIN])[0][0])
 
 
 def stop(worker: str, token: UUID) -> bool:

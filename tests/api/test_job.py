@@ -153,6 +153,11 @@ def test_only_chosen_items_are_retried(as_alice: ApiClient, alice: Any) -> None:
     made = as_alice.send(f"/jobs/{done.pk}/retry", {"keys": ["k0001"]})
 
     assert made.status_code == 201, made.content
+    assert (
+        made.json()["items_by_key"]
+        == as_alice.read(f"/jobs/{made.json()['id']}").json()["items_by_key"]
+        != {}
+    )
     assert_problem(
         as_alice.send(f"/jobs/{done.pk}/retry", {"keys": []}), 400, "validation_failed", field="keys"
     )
