@@ -39,6 +39,11 @@ class Site:
         assert isinstance(self.front.target, tuple)
         return self.processes[self.front.target[1]]
 
+    @property
+    def direct(self) -> str:
+        """Return the address of that process itself."""
+        return "{}:{}".format(*self.front.target)
+
     def web(self, **env: str) -> int:
         """Start a web process and return its port when it serves."""
         with socket.socket() as free:

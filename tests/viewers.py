@@ -3,6 +3,7 @@
 import asyncio
 import json
 import random
+import socket
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
@@ -70,6 +71,7 @@ class Viewer(ABC):
         *,
         quiet: float = QUIET,
         ack: bool = False,
+        receive_bytes: int | None = None,
     ) -> None:
         self.address = address
         self.headers = headers
@@ -77,6 +79,7 @@ class Viewer(ABC):
         self.streams = streams
         self.quiet = quiet
         self.ack = ack
+        self.receive_bytes = receive_bytes
         self.reducer = Reducer()
         self.told: list[Told] = []
         self.steps: list[Step] = []
@@ -165,6 +168,7 @@ class SocketViewer(Viewer):
                 close_timeout=1,
                 ping_interval=None,
                 compression=None,
+                sock=self._small_socket(),
             ) as link:
                 await self._listen(link)
         except ConnectionClosed as closed:
@@ -172,6 +176,17 @@ class SocketViewer(Viewer):
             if 4400 <= code < 4500:
                 raise SignedOut(code) from None
             self.closes.append(code)
+
+    def _small_socket(self) -> socket.socket | None:
+        """Return a connected socket that the kernel buffers little for, if that was asked for."""
+        if self.receive_bytes is None:
+            return None
+        small = socket.socket()
+        small.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self.receive_bytes)
+        host, port = self.address.split(":")
+        small.connect((host, int(port)))
+        small.setblocking(False)
+        return small
 
     async def _listen(self, link: ClientConnection) -> None:
         hello = {"type": "hello", "csrf": self.csrf, "ack": self.ack, **self.reducer.ask(self.open)}

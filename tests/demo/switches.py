@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -23,6 +24,12 @@ def apply(off: Off) -> None:
     _push(off)
     _sweep(off)
     _epoch(off)
+    _patience(off)
+    _own_time(off)
+    _credit(off)
+    _pace(off)
+    _drain(off)
+    _one_read(off)
 
 
 def _hints(off: Off) -> None:
@@ -187,3 +194,86 @@ def _epoch(off: Off) -> None:
 
     watching.Watching._apply = forward  # type: ignore[method-assign]
     watching.Watching._new_epoch = same  # type: ignore[method-assign]
+
+
+def _patience(off: Off) -> None:
+    """`patience`: who is parked counts as parked for 13 s already, so that no test need wait for it."""
+    from realtime.sockets import Socket
+
+    parked_at = Socket.parked_at
+
+    def earlier(self: Socket) -> float | None:
+        at = parked_at.__get__(self)
+        return at - 13 if at is not None and off("patience") else at
+
+    Socket.parked_at = property(earlier)  # type: ignore[assignment, method-assign]
+
+
+def _own_time(off: Off) -> None:
+    """`own_time`: everybody waits for a client that may be told nothing now."""
+    from realtime.sockets import Socket
+
+    put = Socket.put
+
+    def wait_for_it(self: Socket, *args: Any) -> None:
+        put(self, *args)
+        if off("own_time") and self.parked_at is not None:
+            time.sleep(0.5)
+
+    Socket.put = wait_for_it  # type: ignore[method-assign]
+
+
+def _credit(off: Off) -> None:
+    """`credit`: nothing is counted that a client has not acknowledged."""
+    from realtime.credit import Credit
+    from realtime.frames import Ready
+
+    spend = Credit.spend
+
+    def free(self: Credit, frame: Ready) -> None:
+        if not off("credit"):
+            spend(self, frame)
+
+    Credit.spend = free  # type: ignore[method-assign]
+
+
+def _pace(off: Off) -> None:
+    """`pace`: a stream is read and told as often as it moves."""
+    from realtime.watched import Watched
+
+    due = Watched.due
+
+    def always(self: Watched, now: float) -> bool:
+        return (self.moved and off("pace")) or due(self, now)
+
+    Watched.due = always  # type: ignore[method-assign]
+
+
+def _drain(off: Off) -> None:
+    """`drain`: the server stops without a word."""
+    from realtime.hub import Hub
+
+    drain = Hub.drain
+
+    async def silent(self: Hub) -> None:
+        if not off("drain"):
+            await drain(self)
+
+    Hub.drain = silent  # type: ignore[method-assign]
+
+
+def _one_read(off: Off) -> None:
+    """`one_read`: each newcomer is answered by a read of its own."""
+    from realtime.watching import Watching
+
+    apply = Watching._apply
+
+    async def one_by_one(self: Any, watched: Any, reading: Any, since: Any, newcomers: Any) -> None:
+        if off("one_read") and len(newcomers) > 1:
+            (first, *_) = newcomers
+            rest = {viewer: newcomer for viewer, newcomer in newcomers.items() if viewer is not first}
+            watched.newcomers = rest | watched.newcomers
+            newcomers = {first: newcomers[first]}
+        await apply(self, watched, reading, since, newcomers)
+
+    Watching._apply = one_by_one  # type: ignore[method-assign]

@@ -1,21 +1,15 @@
 """What happens reaches every page, in order, whatever happens to hints and connections on the way."""
 
 import json
-import random
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import pytest
 from django.contrib.auth.models import User
-from django.db import connection
 
 from ingestion import queues
-from ingestion.models import Job
-from notifications import inbox
 from tests.crowd import Crowd, all_right, connected, everywhere, percentile
 from tests.faults.conftest import FULL, pass_time, within
+from tests.faults.movement import moving
 from tests.realtime.rows import finish, make_job, move
 from tests.site import Site
 from tests.viewers import TRANSPORTS, Viewer
@@ -59,31 +53,6 @@ def test_the_end_reaches_every_page_within_two_seconds_when_every_hint_is_lost(
 def test_without_the_position_check_a_lost_hint_hides_the_end(site: Site, crowd: Crowd, owner: User) -> None:
     with site.without("hints", "position_check"), pytest.raises(AssertionError, match="the end of"):
         ends(owner, crowd, 3)
-
-
-@contextmanager
-def moving(*jobs: Job, pause: float = 0.05) -> Iterator[None]:
-    """Let jobs move all the time, with and without events and hints."""
-    over = threading.Event()
-
-    def move_on() -> None:
-        number = 0
-        while not over.wait(pause):
-            number += 1
-            for job in jobs:
-                event = random.choice(["", "", "log", "item_failed", "warning", "retry"])
-                move(job, event=event, message=f"No. {number}", progress=random.random(), items_done=number)
-                if event:
-                    inbox.touch([job.owner_id])
-        connection.close()
-
-    thread = threading.Thread(target=move_on, name="mover")
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join(10)
 
 
 def reconnecting(site: Site, crowd: Crowd, owner: User, *, seconds: float) -> None:
