@@ -13,7 +13,7 @@ from ninja.schema import NinjaGenerateJsonSchema
 from ninja.security.base import AuthBase
 from ninja.utils import check_csrf
 
-from config import rates
+from config import live_api, rates
 from config.http import StrictParser
 from config.middleware import exception_response
 from config.problems import Problem, field_errors, from_errors, problem_response
@@ -156,6 +156,7 @@ api = HeadwayAPI(
 api.add_router("", jobs_api.router)
 api.add_router("", uploads_api.router)
 api.add_router("", imports_api.router)
+api.add_router("", live_api.router)
 
 
 @api.exception_handler(Problem)

@@ -268,6 +268,22 @@ async def test_head_is_the_answer_without_its_body(alice):
         assert (exchange.status, exchange.body) == (200, b"")
 
 
+@pytest.mark.seed("SEC75")
+async def test_other_methods_and_other_sites_are_refused(alice):
+    async with fresh_hub():
+        program = await program_of(alice)
+        for method, more, status, code in (
+            ("DELETE", {}, 405, "method_not_allowed"),
+            ("OPTIONS", {"Origin": "https://evil.test", "Access-Control-Request-Method": "GET"}, 403, None),
+        ):
+            exchange = await Exchange("stream=a", program.headers | more, method).done()
+            assert exchange.status == status
+            assert code in (None, json.loads(exchange.body)["code"])
+            assert "access-control-allow-origin" not in exchange.headers
+        evil = await Exchange("stream=a", program.headers | {"Origin": "https://evil.test"}).done()
+        assert "access-control-allow-origin" not in evil.headers
+
+
 async def test_the_21st_request_that_stays_is_one_too_many(alice, monkeypatch):
     monkeypatch.setattr(limits, "REQUESTS_A_USER", 2)
     job = await in_database(make_job, alice)
