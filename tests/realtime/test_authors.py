@@ -8,12 +8,14 @@ import pytest
 
 from ingestion import lifecycle
 from ingestion.source import SourceError
+from realtime import limits
 from realtime.patch import apply
 from tests.demo import streams as demo
 from tests.demo.models import Shelf
 from tests.ingestion.test_run import running
 from tests.realtime.client import fresh_hub, in_database, wire_of
 from tests.realtime.requests import program_of
+from tests.realtime.test_hub import joined
 from tests.waiting import until_async
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -32,7 +34,8 @@ def put_on(shelf, alice, *, fails=False):
                     raise SourceError("no", "No.")
 
 
-async def test_a_kind_of_three_functions_is_on_all_transports(alice, bob):
+async def test_a_kind_of_three_functions_is_on_all_transports(alice, bob, monkeypatch):
+    monkeypatch.setattr(limits, "CHECK_SECONDS", 60)  # so that only the hint of `changed` can bring it
     shelf = await in_database(Shelf.objects.create, name="empty")
     async with fresh_hub() as hub, wire_of(bob) as wire:
         program = await program_of(bob)
@@ -43,6 +46,7 @@ async def test_a_kind_of_three_functions_is_on_all_transports(alice, bob):
         async with program.follow(shelf.stream) as stream:
             await stream.event("state")
             await until_async(viewers(hub, shelf.stream, 3), what="all three")
+            await until_async(joined(hub, shelf.stream), what="the group")
             await in_database(put_on, shelf, alice)
             changes = [
                 await wire.next("change"),

@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import threading
+from dataclasses import replace
 
 import pytest
 from django.db import connection
@@ -14,7 +16,9 @@ from realtime import epoch, limits
 from realtime import publish as door
 from realtime.limits import Close
 from realtime.models import Epoch
+from realtime.streams import kind_of, register
 from tests.realtime.client import connect, fresh_hub, in_database, session, wire_of
+from tests.realtime.noise import noise
 from tests.realtime.rows import make_job
 from tests.waiting import until_async
 
@@ -98,6 +102,38 @@ async def test_without_hints_the_position_check_brings_every_change(alice, no_hi
         await in_database(move, job, message="Found")
         assert (await wire.next("change"))["data"]["message"] == "Found"
         assert hub.counts["hints_lost"] == 1
+
+
+async def test_a_stream_that_is_being_read_does_not_count_as_lost(alice, monkeypatch):
+    monkeypatch.setattr(limits, "CHECK_SECONDS", 0.05)
+    going, checks = threading.Event(), []
+    with noise() as streams:
+        name = streams.make("a", n=1)
+        kind = kind_of(name)[0]
+        read, versions = kind.read, kind.versions
+
+        def slow(since):
+            going.wait(8)
+            return read(since)
+
+        def counted(keys):
+            checks.append(1)
+            return versions(keys)
+
+        async with fresh_hub() as hub, wire_of(alice) as wire:
+            await wire.hello(name)
+            await wire.next("state")
+            register(replace(kind, read=slow, versions=counted))
+            hub.watched[name].kind = kind_of(name)[0]
+            streams.move(hub, "a", n=2)
+
+            async def looked():
+                return len(checks) >= 4
+
+            await until_async(looked, what="checks during the read")
+            going.set()
+            assert (await wire.next("change"))["version"] == 2
+            assert (hub.counts["hints_lost"], hub.counts["position_repairs"]) == (0, 0)
 
 
 async def test_the_end_is_said_with_its_state_and_then_nothing_is_watched(alice):
