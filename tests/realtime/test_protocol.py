@@ -1,5 +1,6 @@
 """PROTOCOL.md says what is so."""
 
+import gzip
 import re
 from pathlib import Path
 
@@ -147,11 +148,17 @@ def test_the_pages_script_builds_no_html():
     )
 
 
-def test_the_pages_script_is_small():
-    import gzip
+@pytest.mark.parametrize(("name", "limit"), [("live.js", 12), ("elements.js", 3)])
+def test_the_scripts_are_small(name, limit):
+    script = (Path(realtime.__file__).parent / "static/realtime" / name).read_bytes()
+    assert len(gzip.compress(script)) < limit * 1024
 
-    script = (Path(realtime.__file__).parent / "static/realtime/live.js").read_bytes()
-    assert len(gzip.compress(script)) < 12 * 1024
+
+@pytest.mark.parametrize("name", ["live.js", "elements.js"])
+def test_the_scripts_depend_on_nothing_but_each_other(name):
+    script = (Path(realtime.__file__).parent / "static/realtime" / name).read_text()
+    assert re.findall(r"^import .*|https?://", script, re.M) == []
+    assert len(re.findall(r"await import\(", script)) == (name == "elements.js")
 
 
 @pytest.mark.django_db(transaction=True)

@@ -1,0 +1,128 @@
+"""The custom elements, in a page that knows nothing of Headway's own looks and markup."""
+
+import re
+from typing import Any
+
+import pytest
+from django.db import transaction
+from django.db.models import F
+from playwright.sync_api import expect
+
+from ingestion import lifecycle
+from ingestion.models import Job
+from realtime import publish
+from tests.pages import rows
+
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+
+PAGE = """<!doctype html><html lang="en"><head><title>Somebody's page</title>
+<meta name="csrf" content="{csrf}">{live}
+<script type="module" src="/static/realtime/elements.js"></script></head>
+<body><main><h1>Somebody's page</h1>{body}</main></body></html>"""
+LIVE = '<script type="module" src="/static/realtime/live.js"></script>'
+
+
+def change(job: Job, **values: Any) -> None:
+    with transaction.atomic():
+        Job.objects.filter(pk=job.pk).update(version=F("version") + 1, **values)
+        version = Job.objects.values_list("version", flat=True).get(pk=job.pk)
+    publish.publish(job.stream, version)
+
+
+@pytest.fixture
+def somewhere(page, signed_in, alice, site):
+    """Return a function that opens a page of the site with this body, under the site's own CSP."""
+
+    def show(body: str, live: str = LIVE) -> Any:
+        signed_in(alice, "/")
+        page.wait_for_load_state("load")
+        csrf = page.locator("meta[name=csrf]").get_attribute("content")
+        policy = page.request.get(site + "/").headers["content-security-policy"]
+        page.route(
+            "**/somewhere/",
+            lambda route: route.fulfill(
+                body=PAGE.format(csrf=csrf, live=live, body=body),
+                headers={"content-type": "text/html", "content-security-policy": policy},
+            ),
+        )
+        page.goto("about:blank")
+        sockets: list[Any] = []
+        page.on("websocket", lambda socket: sockets.append(socket))
+        page.goto(site + "/somewhere/")
+        page.sockets = sockets
+        return page
+
+    return show
+
+
+@pytest.mark.parametrize("live", ["", LIVE], ids=["alone", "beside live.js"])
+def test_a_job_is_followed_to_its_end(somewhere, page, alice, violations, live):
+    job = rows.job(alice, "running", title="Ingest", subject="MSFT", progress=0.25)
+    rows.items(job, {"done": 10, "pending": 30})
+    somewhere(f'<job-progress job="{job.pk}"></job-progress>', live)
+    element = page.locator("job-progress")
+    bar = element.get_by_role("progressbar", name="Ingest MSFT")
+    expect(bar).to_have_attribute("aria-valuenow", "25", timeout=10_000)
+    expect(bar).to_have_attribute("aria-valuetext", "Running, 25%, 10 of 40")
+    said = element.get_by_role("status")
+    expect(said).to_have_text("")  # it stood there when the page was opened
+    change(job, progress=0.996, items_done=39, items_failed=1)
+    expect(bar).to_have_attribute("aria-valuenow", "99")  # 100 only when it is
+    expect(element).to_contain_text("40 of 40, 1 failed")
+    expect(said).to_have_text(re.compile("99%"))
+    assert violations(page) == []
+    change(job, state="cancelled", finished_at=F("started_at"), lease_token=None, lease_until=None)
+    expect(said).to_have_text(re.compile("^Cancelled"))
+    assert len(page.sockets) == 1
+    assert page.watched.wrong == []
+
+
+def test_without_a_total_there_is_no_share(somewhere, page, alice):
+    """UX 15."""
+    job = rows.job(alice, "running", title="Ingest", progress=0)
+    somewhere(f'<job-progress job="{job.pk}" label="My job"></job-progress>')
+    bar = page.get_by_role("progressbar", name="My job")
+    expect(bar).to_have_attribute("aria-valuetext", "Running", timeout=10_000)
+    assert bar.get_attribute("aria-valuenow") is None
+
+
+def test_what_may_not_be_seen_is_not_shown(somewhere, page, bob, alice):
+    job = rows.job(bob, "running", title="Secret")
+    mine = rows.job(alice, "running", title="Mine")
+    somewhere(f'<job-progress job="{job.pk}"></job-progress><job-progress job="{mine.pk}"></job-progress>')
+    expect(page.get_by_role("progressbar", name="Mine")).to_be_visible(timeout=10_000)
+    expect(page.locator("job-progress").first).to_be_hidden()
+
+
+def test_an_element_can_be_moved_changed_and_removed(somewhere, page, alice):
+    one, two = rows.job(alice, "running", title="One"), rows.job(alice, "running", title="Two")
+    somewhere(f'<job-progress job="{one.pk}"></job-progress>')
+    expect(page.get_by_role("progressbar", name="One")).to_be_visible(timeout=10_000)
+    page.evaluate("document.querySelector('job-progress').removeAttribute('job')")
+    page.evaluate(f"document.querySelector('job-progress').setAttribute('job', '{two.pk}')")
+    expect(page.get_by_role("progressbar", name="Two")).to_be_visible()
+    sent: list[str] = []
+    page.sockets[0].on("framesent", lambda text: sent.append(str(text)))
+    page.evaluate("document.querySelector('job-progress').remove()")
+    page.wait_for_timeout(300)
+    assert any("unsubscribe" in text and str(two.pk) in text for text in sent)
+
+
+def test_a_count_is_shown_said_and_put_into_the_title(somewhere, page, alice, violations):
+    """UX 12. Until the inbox says what is unread, any number of the stream will do."""
+    user = f'user="{alice.pk}"'
+    somewhere(
+        f'<unread-count {user} field="jobs.active" label="open jobs" titled></unread-count>'
+        f"<unread-count {user}></unread-count>"
+    )
+    count = page.locator("unread-count").first
+    expect(count).to_be_hidden()
+    job = lifecycle.create("shelves", {}, owner=alice).job
+    expect(count).to_be_visible(timeout=10_000)
+    expect(count).to_contain_text("1 open jobs")
+    assert page.title() == "(1) Somebody's page"
+    expect(page.locator("unread-count").last).to_be_hidden()  # the stream says nothing of it
+    assert violations(page) == []
+    lifecycle.cancel(job, alice)
+    expect(count).to_be_hidden()
+    assert page.title() == "Somebody's page"
