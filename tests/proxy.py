@@ -65,6 +65,13 @@ class Proxy:
         """End what clients hear, while what they say still passes."""
         self._do(self._each(_Link.half_close))
 
+    def deafen(self) -> None:
+        """Let clients on the connections of now hear nothing more, not even an end; new ones are whole.
+
+        So it is after a computer slept: its old connections still say that they are open.
+        """
+        self._do(self._each(_Link.deafen))
+
     def refuse(self) -> None:
         """Reset every connection and take no other."""
         self._do(self._refuse())
@@ -146,6 +153,9 @@ class _Link:
     def reset(self) -> None:
         for end in self.ends:
             _reset(end)
+
+    def deafen(self) -> None:
+        self.mute = True
 
     def half_close(self) -> None:
         self.mute = True
