@@ -15,6 +15,7 @@ from django.core.management.base import BaseCommand
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 HISTORIES = ("tests/realtime/test_reducer.py", "tests/browser/test_reducer.py")
 FULL = {"HEADWAY_FAULTS": "full"}
+NGINX = ("nginx", "/usr/sbin/nginx")
 NO_TESTS = 5  # pytest's exit code when its arguments leave nothing to run
 APART = (
     "tests/browser",
@@ -61,8 +62,10 @@ class _Run:
             self._pytest("tests", self.arguments)
         else:
             apart = [f"--ignore={folder}" for folder in APART]
+            if os.environ.get("CI") == "true":  # elsewhere nobody wants a web server started for a test
+                _has_one_of(NGINX, "nginx-light")
             self._pytest("unit and integration", ["-n", "2", *apart, *self.arguments, "tests"])
-            if _has_chromium():
+            if _has_one_of(CHROMIUM, "chromium"):
                 self._pytest("browser", [*self.arguments, "tests/browser"])
             elif os.environ.get("CI") == "true":
                 _say("FAILED: no Chromium, so the browser tests could not run")
@@ -105,17 +108,17 @@ def _is_path(argument: str) -> bool:
     return not argument.startswith("-") and (settings.BASE_DIR / argument.partition("::")[0]).exists()
 
 
-def _has_chromium() -> bool:
-    """Find Chromium, or install it where that is possible without asking."""
-    if any(shutil.which(name) for name in CHROMIUM):
+def _has_one_of(programs: Sequence[str], package: str) -> bool:
+    """Find one of these programs, or install a package with it where that is possible without asking."""
+    if any(shutil.which(name) for name in programs):
         return True
     if os.geteuid() != 0 or shutil.which("apt-get") is None:
         return False
-    _say("installing Chromium")
-    for command in (["apt-get", "update", "-qq"], ["apt-get", "install", "-y", "-qq", "chromium"]):
+    _say(f"installing {package}")
+    for command in (["apt-get", "update", "-qq"], ["apt-get", "install", "-y", "-qq", package]):
         if subprocess.run(command, stdout=sys.stderr, check=False).returncode:
             return False
-    return shutil.which("chromium") is not None
+    return any(shutil.which(name) for name in programs)
 
 
 def _say(text: str) -> None:

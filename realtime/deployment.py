@@ -1,0 +1,135 @@
+"""A deployment seen from outside: how its addresses are asked, as a browser or a program asks them."""
+
+import http.client
+import json
+import socket
+import ssl
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import Any, Literal
+from urllib.parse import quote, urlsplit
+
+from websockets.sync.client import ClientConnection, connect
+
+from realtime.http import PATH
+from realtime.routing import LIVE
+
+ANSWER_SECONDS = 10.0  # for anything that should be there at once
+CHUNK_SECONDS = 0.02  # between two chunks of a body
+TIMED_OUT = (TimeoutError, socket.timeout)
+
+Status = Literal["ok", "warning", "problem", "skipped"]
+
+
+@dataclass(frozen=True)
+class Found:
+    """What one check found. fix: what to do about it. figures: what was measured, with units in the names."""
+
+    name: str
+    status: Status
+    text: str
+    fix: str = ""
+    figures: Mapping[str, float] | None = None
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """Who asks: a session's cookie header and CSRF token, or a bearer token; and a stream they may watch."""
+
+    cookie: str = ""
+    csrf: str = ""
+    token: str = ""
+    stream: str = ""
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Return the headers that say so."""
+        if self.cookie:
+            return {"Cookie": self.cookie}
+        return {"Authorization": f"Bearer {self.token}"} if self.token else {}
+
+    def __bool__(self) -> bool:
+        return bool(self.cookie or self.token)
+
+
+class Deployment:
+    """A site at an address of scheme, host and port. Raises ValueError for any other address."""
+
+    def __init__(self, url: str) -> None:
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.username is not None:
+            raise ValueError(f"{url} is no address of a site, such as https://headway.example.")
+        if parts.path not in ("", "/") or parts.query or parts.fragment:
+            raise ValueError(f"Name the site alone, without a path: {parts.scheme}://{parts.netloc}")
+        self.secure = parts.scheme == "https"
+        self.host, self.port = parts.hostname, parts.port or (443 if self.secure else 80)
+        self.origin = f"{parts.scheme}://{parts.netloc}"
+
+    @contextmanager
+    def ask(
+        self,
+        path: str,
+        headers: Mapping[str, str],
+        *,
+        method: str = "GET",
+        seconds: float = ANSWER_SECONDS,
+        body: Iterable[bytes] = (),
+    ) -> Iterator[http.client.HTTPResponse]:
+        """Send a request; yield the answer when its head is here.
+
+        body: chunks of what is sent of it, a moment apart; the headers may announce more. seconds: for the
+        answer's head, and then for each line. Raises OSError and http.client.HTTPException.
+        """
+        kind: Any = http.client.HTTPSConnection if self.secure else http.client.HTTPConnection
+        options = {"context": ssl.create_default_context()} if self.secure else {}
+        link = kind(self.host, self.port, timeout=seconds, **options)
+        try:
+            link.putrequest(method, path, skip_accept_encoding=True)
+            for name, value in headers.items():
+                link.putheader(name, value)
+            link.endheaders()
+            with suppress(OSError):  # who refuses need not read: the answer is here already
+                for chunk in body:
+                    link.send(chunk)
+                    time.sleep(CHUNK_SECONDS)
+            yield link.getresponse()
+        finally:
+            link.close()
+
+    @contextmanager
+    def socket(
+        self, headers: Mapping[str, str], *, origin: str | None = None, path: str = LIVE
+    ) -> Iterator[ClientConnection]:
+        """Open a WebSocket. Raises OSError and websockets' exceptions."""
+        url = ("wss" if self.secure else "ws") + self.origin.removeprefix("https").removeprefix("http") + path
+        with connect(
+            url,
+            origin=origin,  # type: ignore[arg-type]
+            additional_headers=headers,
+            compression="deflate",  # offered, as browsers do, so that a proxy which takes it is seen
+            open_timeout=ANSWER_SECONDS,
+            proxy=None,
+        ) as link:
+            yield link
+
+    def live(self, who: Credentials, **more: str) -> str:
+        """Return the path of /api/live for the asker's stream."""
+        query = "&".join(f"{name}={quote(value)}" for name, value in {"stream": who.stream, **more}.items())
+        return f"{PATH}?{query}"
+
+
+def code_of(answer: http.client.HTTPResponse) -> str:
+    """Return the code of a problem answer of ours, '' for an answer of somebody else."""
+    if answer.headers.get_content_type() != "application/problem+json":
+        return ""
+    try:
+        return str(json.loads(answer.read(65536)).get("code", ""))
+    except (ValueError, AttributeError):
+        return ""
+
+
+def milliseconds(began: float) -> float:
+    """Return the time since `began` on the monotonic clock."""
+    return round((time.monotonic() - began) * 1000, 1)
