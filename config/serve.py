@@ -15,11 +15,19 @@ from realtime.live_protocol import LiveProtocol
 log = structlog.get_logger(__name__)
 
 DRAIN_SECONDS = 3.0
+STUCK_MS = 30_000  # for which a client may take nothing of what waits for it, before the kernel drops it
 GRACEFUL_SECONDS = 5
 
 
 class Server(uvicorn.Server):
     """A server that lets the hub send `drain` and end its long answers, then stops."""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start to accept."""
+        await super().startup(sockets)
+        for server in self.servers:
+            for listening in server.sockets:
+                _drop_the_stuck(listening.fileno())
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop accepting, say goodbye, then end as uvicorn does."""
@@ -32,6 +40,17 @@ class Server(uvicorn.Server):
         except TimeoutError:
             log.warning("drain_incomplete", seconds=DRAIN_SECONDS)
         await super().shutdown(sockets)
+
+
+def _drop_the_stuck(listening: int) -> None:
+    """Have the kernel end every connection, once accepted, that takes nothing for STUCK_MS.
+
+    A client that never reads is given up by the hub after 15 s, but a transport closes only when all is
+    written: without this the connection and its buffer would stay for as long as the client likes.
+    """
+    if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux; accepted sockets inherit it
+        with socket.socket(fileno=os.dup(listening)) as copy:
+            copy.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, STUCK_MS)
 
 
 def configuration(app: Any, host: str, port: int, *, max_bytes: int) -> uvicorn.Config:

@@ -1,0 +1,56 @@
+"""The server's own doing: who takes nothing is dropped even after the application gave up on them."""
+
+import asyncio
+import socket
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from config import serve
+from tests.waiting import until_async
+
+pytestmark = pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="a socket option of Linux")
+
+
+class Server(serve.Server):
+    @contextmanager
+    def capture_signals(self) -> Any:
+        """Leave the signals to the test."""
+        yield
+
+
+async def test_a_client_that_takes_nothing_is_dropped_in_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(serve, "STUCK_MS", 1000)
+    gave_up = asyncio.Event()
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        try:
+            async with asyncio.timeout(0.5):
+                while True:
+                    await send({"type": "http.response.body", "body": b"x" * 100_000, "more_body": True})
+        except TimeoutError:
+            gave_up.set()
+
+    server = Server(serve.configuration(app, "127.0.0.1", 0, max_bytes=1000))
+    running = asyncio.ensure_future(server.serve())
+
+    async def started() -> bool:
+        return server.started
+
+    await until_async(started, what="the server")
+    with socket.socket() as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        client.setblocking(False)
+        address = server.servers[0].sockets[0].getsockname()
+        await asyncio.get_running_loop().sock_connect(client, address)
+        await asyncio.get_running_loop().sock_sendall(client, b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        await asyncio.wait_for(gave_up.wait(), 20)
+
+        async def dropped() -> bool:
+            return not server.server_state.connections
+
+        await until_async(dropped, what="the connection to be dropped")
+    server.should_exit = True
+    await running
