@@ -190,19 +190,19 @@ if PRODUCTION and (DEBUG_FAILPOINTS or FAILPOINTS):
 # --- Django -------------------------------------------------------------------------------------------------
 
 EXTRA_APPS = env.modules("HEADWAY_EXTRA_APPS")
+# Workers and keepers show no pages: what only pages and API need would be a sixth of their start.
+_pages = ROLE not in ("worker", "keeper")
 INSTALLED_APPS = [
     # Gives runserver its ASGI; first, as it asks. Nothing else waits the second that its import takes.
     *(["daphne"] if sys.argv[1:2] == ["runserver"] else []),
-    "django.contrib.admin",
+    "django.contrib.admin" if _pages else "django.contrib.admin.apps.SimpleAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
     "django.contrib.messages",
     "django.contrib.staticfiles",
     "django.contrib.postgres",
-    "csp",
-    "django_htmx",
-    "ninja",
+    *(["csp", "django_htmx", "ninja"] if _pages else []),
     "config",
     "realtime",
     "notifications",

@@ -243,3 +243,19 @@ def test_a_secret_never_shows_in_a_problem():
     with pytest.raises(SettingsError) as caught:
         env.refuse()
     assert len(caught.value.problems) == 3 and "hush" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("role", "pages"), [("web", True), ("worker", False), ("keeper", False), ("", True)])
+def test_only_who_shows_pages_loads_them(role, pages):
+    """A sixth of a worker's start would be the admin, the API and what only pages need."""
+    code = (
+        "import django; django.setup(); import sys; from django.urls import reverse;"
+        "late = {'ninja', 'openpyxl', 'ingestion.admin.jobs'} & set(sys.modules);"
+        "print(sorted(late), reverse('admin:index'))"
+    )
+    env = {**os.environ, "HEADWAY_ROLE": role, "DJANGO_SETTINGS_MODULE": "config.settings"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, env=env, capture_output=True, text=True, check=True
+    )
+    loaded = ["ingestion.admin.jobs", "ninja"] if pages else []
+    assert done.stdout == f"{loaded} /admin/\n"

@@ -3,6 +3,8 @@
 from argparse import ArgumentParser
 from typing import Any
 
+from django.conf import settings
+
 from config.plain import PlainCommand
 from config.serve import serve
 
@@ -19,4 +21,6 @@ class Command(PlainCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Serve until stopped."""
+        for name in settings.UNKNOWN_SETTINGS:
+            self.stderr.write(f"{name} is not a setting of Headway; see docs/settings.md.", str)
         serve(options["host"], options["port"])

@@ -20,6 +20,7 @@ from django.db import connection
 from config import children, embedded, links
 from config.plain import PlainCommand
 from config.supervisor import AlreadyRunning, Output, Program, Supervisor
+from ingestion import schema
 
 FIRST_USER = "admin"
 READY_TIMEOUT = 1.0  # seconds for one look at /readyz
@@ -78,7 +79,10 @@ class _Instance:
         self._start_services()
         if self.supervisor.stopping:
             return
-        call_command("migrate", verbosity=0, interactive=False)
+        for name in settings.UNKNOWN_SETTINGS:
+            self.supervisor.say(f"{name} is not a setting of Headway; see docs/settings.md.")
+        if schema.missing():  # the command itself takes a second to find that there is nothing to do
+            call_command("migrate", verbosity=0, interactive=False)
         self.first_run = _make_first_user()
         connection.close()
         (settings.DATA_DIR / "address").write_text(self.address)

@@ -7,9 +7,6 @@ from collections.abc import Callable
 from datetime import date, datetime, time
 from typing import IO, Any
 
-import openpyxl
-from openpyxl.utils.exceptions import InvalidFileException
-
 from ingestion.source import SourceError
 
 MAX_SHARED_STRINGS = 64 << 20  # openpyxl holds them all in memory
@@ -19,6 +16,10 @@ CHECK_EVERY = 1000  # rows
 
 def write_csv(stored: IO[bytes], target: IO[bytes], most: int, check: Callable[[], None]) -> None:
     """Write the first sheet that has cells. Raises SourceError: file_type, file_too_large, csv_no_rows."""
+    # Here, because its import would cost every process of ours a tenth of its start, and few files need it.
+    import openpyxl
+    from openpyxl.utils.exceptions import InvalidFileException
+
     _check_parts(stored, most)
     stored.seek(0)
     try:
