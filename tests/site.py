@@ -44,7 +44,7 @@ class Site:
         """Return the address of that process itself."""
         return "{}:{}".format(*self.front.target)
 
-    def web(self, **env: str) -> int:
+    def web(self, host: str = "127.0.0.1", **env: str) -> int:
         """Start a web process and return its port when it serves."""
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
@@ -53,6 +53,8 @@ class Site:
         number = parse_qs(urlsplit(os.environ["REDIS_URL"]).query).get("db", ["0"])[0]
         self.processes[port] = process = self.engine.start(
             "serve",
+            "--host",
+            host,
             "--port",
             str(port),
             HEADWAY_ROLE="web",

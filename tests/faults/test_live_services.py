@@ -8,7 +8,7 @@ import pytest
 from django.contrib.auth.models import User
 
 from tests.crowd import Crowd, all_right, everywhere
-from tests.faults.conftest import pass_time, within
+from tests.faults.conftest import FULL, pass_time, within
 from tests.proxy import Proxy
 from tests.realtime.client import session
 from tests.realtime.rows import make_job, move
@@ -48,6 +48,16 @@ def heard_soon(viewer: Viewer, job: object) -> bool:
         if (viewer.at(job.stream, version) or 0) - began > 0.4:  # type: ignore[attr-defined]
             return False
     return True
+
+
+def test_an_idle_socket_stays_open(site: Site, crowd: Crowd, owner: User) -> None:
+    """F1: redis-py's own time-out of 5 s ended every idle socket of the usual channel layer."""
+    job = make_job(owner)
+    viewers = everywhere(crowd, owner, job.stream)
+    pass_time(30 if FULL else 7)
+    assert [len(viewer.connections) for viewer in viewers if viewer.transport != "poll"] == [1, 1]
+    assert all(viewer.frames("beat") for viewer in viewers if viewer.transport != "poll")
+    until(lambda: heard_soon(viewers[0], job), 20, "a hint after the silence")
 
 
 def stale(viewer: Viewer, since: float) -> bool:

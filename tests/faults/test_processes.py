@@ -145,6 +145,24 @@ def test_sigterm_gives_the_job_back_and_costs_nothing(engine: Engine, owner: Use
         engine.kill(second)
 
 
+def test_a_worker_that_must_be_killed_costs_one_attempt(engine: Engine, owner: User) -> None:
+    """X27: told to stop twice, it cannot, because its horse is frozen; then it is killed."""
+    engine.keeper()
+    for n in range(min(ROUNDS, 3)):
+        stuck = engine.worker()
+        job = running(shelves(owner, f"stuck-{n}"))
+        (horse,) = horses(stuck.pid)
+        engine_signal(horse, signal.SIGSTOP)
+        stuck.send_signal(signal.SIGTERM)
+        stuck.send_signal(signal.SIGTERM)
+        other = engine.worker()
+        engine.kill(stuck)
+        next_attempt(job, 2, within(15))
+        effects_once(ended(job), keys(N))
+        assert fresh(job).attempt == 2
+        engine.kill(other)
+
+
 def test_a_deaf_source_is_released_too(engine: Engine, owner: User) -> None:
     worker = engine.worker()
     job = lifecycle.create("nap", {"seconds": 500}, owner=owner).job

@@ -241,15 +241,3 @@ def test_huge_frames_are_closed_by_the_server_and_nothing_is_compressed(open_pag
     with pytest.raises(ConnectionClosed) as closed:
         page.next("nothing")
     assert closed.value.rcvd.code == 1009
-
-
-@pytest.mark.faults
-def test_an_idle_socket_is_open_after_30_seconds(alice, open_page):
-    """RELIABILITY F1: redis-py's own time-out of 5 s must not end anything."""
-    job = make_job(alice)
-    page = open_page(job.stream)
-    page.next("state")
-    end = time.monotonic() + 30
-    while time.monotonic() < end:
-        assert page.next("beat", seconds=15)["versions"] == {job.stream: 1}
-    until(lambda: heard_soon(page, job), what="a hint after the silence")
