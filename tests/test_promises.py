@@ -1,0 +1,37 @@
+"""docs/promises.md names tests that there are, each promise has its control, and nothing is left out."""
+
+import re
+from importlib.metadata import version
+
+from tests.engine import ROOT
+
+TEXT = (ROOT / "docs" / "promises.md").read_text()
+ROWS = re.findall(r"^\| ([PXF]\d+) \|(.*)\|$", TEXT, re.MULTILINE)
+PROMISES = ["P3", "P4", "P5", "P6", "P15", "P16", "P17", "P18", "P22", "P23", "P24"]
+FAULTS = ["X16", "X17", "X18", *(f"X{n}" for n in range(25, 33)), "X40"]
+FINDINGS = ["F1", "F2", "F3", "F4", "F10", "F11", "F12", "F13", "F14", "F15", "F16", "F20"]
+
+
+def test_every_promise_fault_and_finding_is_there_once():
+    assert [name for name, _ in ROWS] == PROMISES + FAULTS + FINDINGS
+
+
+def test_every_test_that_is_named_exists():
+    code = "".join(path.read_text() for path in (ROOT / "tests").rglob("test_*.py"))
+    for name, row in ROWS:
+        tests = re.findall(r"`(test_\w+)`", row)
+        assert tests, name
+        for test in tests:
+            assert f"def {test}(" in code, f"{name}: {test}"
+
+
+def test_every_promise_has_a_control():
+    for name, row in ROWS:
+        if name in PROMISES:
+            assert "`test_without" in row.rpartition("|")[2], name
+
+
+def test_daphne_is_new_enough():
+    """F15: before 4.2.2 a message was of any size (CVE-2026-44545), and headers could be smuggled."""
+    assert tuple(map(int, version("daphne").split("."))) >= (4, 2, 2)
+    assert '"daphne>=4.2.2"' in (ROOT / "pyproject.toml").read_text()
