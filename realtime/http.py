@@ -47,10 +47,11 @@ class LiveHttp:
             log.warning("live_origin_refused", origin=headers(scope, b"origin")[:2])
             raise Problem("permission_denied")
         asked = read(scope)
+        hub = hubs.current()
         if scope["method"] == "HEAD":
+            await self._standing(hub, scope)
             await respond(send, 200, EVENTS if asked.events else JSON, b"")
             return
-        hub = hubs.current()
         seat = None
         who = _credentials(scope)
         if not asked.events and who is not None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import threading
 
 import pytest
 from django.db import connection
@@ -87,19 +88,33 @@ async def test_a_long_poll_without_news_says_so_in_time(alice):
         assert hub.seats.present.total() == 0
 
 
-async def test_a_long_poll_holds_no_connection_and_ends_with_its_client(alice):
+async def test_long_polls_hold_no_connection_and_no_thread_and_end_with_their_client(alice):
     job = await in_database(make_job, alice)
     async with fresh_hub() as hub:
         program = await program_of(alice)
         first = await program.poll(job.stream)
-        asked = [program.begin(job.stream, cursor=first["cursor"], wait=25) for _ in range(8)]
-        await until_async(present(hub, 8), what="the requests")
-        before = hub.database._threads._work_queue.qsize()
+        asked = [program.begin(job.stream, cursor=first["cursor"], wait=25) for _ in range(16)]
+        await until_async(present(hub, 16), what="the requests")
+
+        async def quiet():
+            # The one that asks, and one for a position check that happens to run.
+            return await in_database(sessions) <= 2
+
+        await until_async(quiet, what="no session for those who wait")
+        assert threading.active_count() <= limits.READERS + OTHER_THREADS
         for exchange in asked:
             await exchange.leave()
         assert hub.seats.present.total() == 0
-        assert before == 0
         assert {exchange.status for exchange in asked} == {0}
+
+
+OTHER_THREADS = 8  # the test's own, and those of asgiref's pools
+
+
+def sessions():
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()")
+        return cursor.fetchone()[0]
 
 
 async def test_events_tell_the_state_the_changes_and_the_end(alice):
@@ -266,6 +281,8 @@ async def test_head_is_the_answer_without_its_body(alice):
         program = await program_of(alice)
         exchange = await Exchange("stream=a", program.headers, "HEAD").done()
         assert (exchange.status, exchange.body) == (200, b"")
+        exchange = await Exchange("stream=a", {}, "HEAD").done()
+        assert (exchange.status, exchange.body) == (401, b"")
 
 
 @pytest.mark.seed("SEC75")
