@@ -193,7 +193,8 @@ class Connection:
 
 
 def _close(code: int, retry_after_ms: int | None) -> dict[str, Any]:
-    message: dict[str, Any] = {"type": "websocket.close", "code": code}
+    # A bare int: daphne takes no subclass of it, and would close with 1011.
+    message: dict[str, Any] = {"type": "websocket.close", "code": int(code)}
     if retry_after_ms is not None:  # a page reads the reason; who is turned away is told nothing else
         message["reason"] = f'{{"retry_after_ms":{retry_after_ms}}}'
     return message

@@ -25,4 +25,4 @@ def websockets(more: dict[str, Any] | None = None) -> Any:
 async def _no_such_path(scope: Scope, receive: Any, send: Any) -> None:
     await receive()
     await send({"type": "websocket.accept"})  # a close before the accept would hide the code
-    await send({"type": "websocket.close", "code": Close.NO_SUCH_PATH})
+    await send({"type": "websocket.close", "code": int(Close.NO_SUCH_PATH)})
