@@ -312,21 +312,29 @@ def test_a_tab_whose_connection_is_dead_shows_the_count_of_another(page, context
 def test_seven_tabs_at_once_all_reach_the_end(page, context, through, no_upgrades, alice, works, sockets):
     no_upgrades.blocked = not sockets
     job = lifecycle.create("shelves", {"n": 20, "wait": 0.5}, owner=alice).job
+    waiting: set[Any] = set()
+    most = [0]
+
+    def asked(request: Any) -> None:
+        if "/api/live" in request.url and "wait=" in request.url:
+            waiting.add(request)
+            most[0] = max(most[0], len(waiting))
+
+    context.on("request", asked)
+    for event in ("requestfinished", "requestfailed"):
+        context.on(event, lambda request: waiting.discard(request))
     pages = [page, *(context.new_page() for _ in range(6))]
     for one in pages:
         through(no_upgrades.address, job.get_absolute_url(), one)
     status = "live" if sockets else "polling"
     for one in pages:
         expect(one.locator("#conn")).to_have_attribute("data-status", status, timeout=20_000)
-    if not sockets:
-        # A browser opens six connections to a server: waiting for news must leave some for reading.
-        begun = time.monotonic()
-        page.evaluate("fetch('/healthz').then((answer) => answer.text())")
-        assert time.monotonic() - begun < 2 * SLOW
     for one in pages:
         expect(one.locator(".badge.lg")).to_have_text("Complete", timeout=90_000)
         expect(one.locator("#items .chip[data-status=complete]")).to_have_count(20, timeout=10_000)
         assert one.evaluate("window.same") is True
+    # A browser opens six connections to a server: waiting for news must leave some for reading.
+    assert most[0] == 0 if sockets else 1 <= most[0] <= 3
 
 
 def test_a_server_that_stops_and_one_that_is_killed_lose_nothing(
@@ -418,3 +426,43 @@ def test_the_first_paint_without_script_says_what_the_live_page_says(browser, pa
     expect(message_of(page)).to_have_text("Reading box 18")
     live = {field: text for field, text, *_ in page.evaluate(fields)}
     assert len(first) >= 5 and live | {"message": "Reading box 17"} == first
+
+
+LOOKS = {
+    "light": {"color_scheme": "light", "width": 1280},
+    "dark": {"color_scheme": "dark", "width": 1280},
+    "phone": {"color_scheme": "light", "width": 390},
+}
+
+
+@pytest.mark.parametrize("look", LOOKS)
+def test_every_state_of_the_connection_is_legible(
+    page, context, through, no_upgrades, alice, look, violations, picture
+):
+    """UX 3.1, 44: in both themes and on a phone, without an accessibility fault."""
+    page.set_viewport_size({"width": LOOKS[look]["width"], "height": 520})
+    page.emulate_media(color_scheme=LOOKS[look]["color_scheme"], reduced_motion="reduce")
+    no_upgrades.blocked = False
+    job = rows.job(alice, "running", message="Reading box 17", progress=0.4)
+
+    def looks(status: str) -> None:
+        expect(page.locator(f"#conn[data-status={status}]")).to_be_visible(timeout=20_000)
+        if status in ("reconnecting", "offline", "signed-out"):
+            expect(page.locator("#conn-banner")).to_be_visible(timeout=20_000)
+        picture(page, f"connection-{status}-{look}")
+        assert violations(page) == []
+        assert page.evaluate("document.documentElement.scrollWidth") <= LOOKS[look]["width"]
+
+    through(no_upgrades.address, job.get_absolute_url())
+    looks("live")
+    no_upgrades.refuse()
+    looks("reconnecting")
+    context.set_offline(True)
+    looks("offline")
+    context.set_offline(False)
+    no_upgrades.blocked = True
+    no_upgrades.allow()
+    looks("polling")
+    alice.set_password("another")
+    alice.save()
+    looks("signed-out")
