@@ -6,7 +6,6 @@ from django.urls import include, path
 from config import errors, health, signin
 from config.api import api
 from config.metrics import metrics
-from realtime.answers import other_methods
 
 urlpatterns = [
     path("healthz", health.healthz, name="healthz"),
@@ -18,7 +17,6 @@ urlpatterns = [
     path("signout/", signin.signout, name="signout"),
     path("admin/login/", signin.admin_login),
     path("admin/", admin.site.urls),
-    path("api/live", other_methods),  # GET and HEAD are answered before Django, see config.asgi
     path("api/", api.urls),
     path("imports/", include("ingestion.sources.imports.urls")),
     path("", include("ingestion.urls")),

@@ -6,7 +6,6 @@ from typing import Any
 from uuid import uuid4
 
 import structlog
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed
 
 from config.problems import Problem, problem_body
 from realtime.origin import Scope
@@ -46,10 +45,3 @@ async def disconnected(receive: Receive) -> None:
     """Wait until the client has left."""
     while (await receive())["type"] != "http.disconnect":
         pass
-
-
-def other_methods(request: HttpRequest) -> HttpResponse:
-    """Refuse what is neither GET nor HEAD: Django's view of the address, which serves no frames."""
-    if request.method in ("GET", "HEAD"):
-        raise Http404  # reached only without our ASGI application
-    return HttpResponseNotAllowed(["GET", "HEAD"])
