@@ -1,6 +1,7 @@
 """GET /metrics: who may read it, and that what it says is so."""
 
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -157,3 +158,16 @@ def test_labels_are_escaped() -> None:
     sample = Sample(1, {"a": 'x"\\\n'})
 
     assert text([Family("n", "gauge", "h", [sample])]).splitlines()[2] == r'headway_n{a="x\"\\\n"} 1'
+
+
+async def test_every_metric_is_documented_and_no_other(staff: Any) -> None:
+    async with fresh_hub():
+        found = await scraped(staff)
+    names = {re.sub(r"_(bucket|count|sum)$", "", name.split("{")[0]) for name in found}
+    document = (Path(__file__).parents[2] / "docs" / "metrics.md").read_text()
+    # Families without a sample in an empty deployment: nothing is open, nothing has beaten.
+    documented = set(re.findall(r"`(headway_\w+[a-z])`", document)) - {
+        "headway_jobs_open",
+        "headway_processes",
+    }
+    assert documented == names - {"headway_jobs_open", "headway_processes"}
