@@ -16,7 +16,7 @@ from django.core.exceptions import ValidationError
 from django.utils import timezone
 from django.utils.crypto import constant_time_compare
 
-from realtime.origin import Scope, cookies, has_session_cookie, headers
+from realtime.origin import Scope, cookies, has_session_cookie, headers, session_cookies
 from realtime.sessions import MOVED_TO, SessionStore
 
 _SESSION_KEY = re.compile(r"[A-Za-z0-9]{8,64}", re.ASCII)
@@ -73,7 +73,8 @@ def identify(scope: Scope) -> Standing | None:
     """
     if has_session_cookie(scope):
         key = cookies(scope)[settings.SESSION_COOKIE_NAME]
-        if not _SESSION_KEY.fullmatch(key):
+        # Two cookies of this name: somebody else set one of them, and which one counts would be a guess.
+        if not _SESSION_KEY.fullmatch(key) or session_cookies(scope) != 1:
             return None
         credential = Credential("session", key)
         standing = standings([credential])[credential]

@@ -21,7 +21,7 @@ from realtime.credentials import Standing, bearer
 from realtime.events import EventAnswer
 from realtime.frames import Ready
 from realtime.limits import Close
-from realtime.origin import Scope, cookies, has_session_cookie, headers, is_foreign
+from realtime.origin import Scope, cookies, has_session_cookie, is_foreign, shown
 from realtime.rates import Rates
 from realtime.seats import Seat
 
@@ -44,7 +44,7 @@ class LiveHttp:
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         if is_foreign(scope):
-            log.warning("live_origin_refused", origin=headers(scope, b"origin")[:2])
+            log.warning("live_origin_refused", origin=shown(scope))
             raise Problem("permission_denied")
         asked = read(scope)
         hub = hubs.current()

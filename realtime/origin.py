@@ -30,11 +30,16 @@ class OriginCheck:
 
     async def __call__(self, scope: Scope, receive: Any, send: Any) -> None:
         if scope["type"] == "websocket" and has_session_cookie(scope) and not is_ours(scope):
-            logger.warning("ws_origin_refused", extra={"origin": headers(scope, b"origin")[:2]})
+            logger.warning("ws_origin_refused", extra={"origin": shown(scope)})
             await receive()  # websocket.connect; a close before the accept is answered with HTTP 403
             await send({"type": "websocket.close", "code": 4403})
             return
         await self.app(scope, receive, send)
+
+
+def shown(scope: Scope) -> list[str]:
+    """Return the origins of a request as a log may hold them."""
+    return [origin[:200] for origin in headers(scope, b"origin")[:2]]
 
 
 def is_ours(scope: Scope) -> bool:
@@ -94,3 +99,9 @@ def cookies(scope: Scope) -> dict[str, str]:
 def has_session_cookie(scope: Scope) -> bool:
     """Say whether the request carries a session cookie, valid or not."""
     return settings.SESSION_COOKIE_NAME in cookies(scope)
+
+
+def session_cookies(scope: Scope) -> int:
+    """Return how many session cookies the request carries."""
+    pairs = "; ".join(headers(scope, b"cookie")).split(";")
+    return sum(pair.partition("=")[0].strip() == settings.SESSION_COOKIE_NAME for pair in pairs)

@@ -8,7 +8,7 @@ import pytest
 
 import realtime
 from config.problems import PROBLEMS
-from realtime import frames, limits
+from realtime import frames, limits, live_protocol
 from tests.realtime.client import fresh_hub, wire_of
 from tests.realtime.noise import noise
 
@@ -69,6 +69,8 @@ def test_every_limit_is_documented(settings):
         f"{settings.WS_MAX_SOCKETS_PER_USER} sockets a user",
         f"{settings.WS_CONNECTS_PER_SESSION} connects in {limits.CONNECTS_SECONDS:.0f} s a session",
         f"{limits.CONNECTIONS:,} connections a process",
+        f"{live_protocol.USELESS:,} pings, pongs and empty fragments in"
+        f" {live_protocol.USELESS_SECONDS:.0f} s",
         f"within {limits.HELLO_SECONDS:.0f} s",
         f"every {limits.STREAM_SECONDS * 1000:.0f} ms",
         f"at most {1 / limits.SOCKET_SECONDS:.0f} messages a second",
