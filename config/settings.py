@@ -115,7 +115,9 @@ def _database() -> dict[str, Any]:
     options = database.setdefault("OPTIONS", {})
     session = {"TimeZone": "UTC"}  # said at once, Django need not say it in a statement of its own
     if ROLE == "web":
-        options["pool"] = {"min_size": 1, "max_size": 8, "timeout": 2}
+        # A lost connection is tried again for a second, then when somebody needs one. In the pool's own 300 s
+        # each pause is twice the last: a database back after a minute would be missed for half of another.
+        options["pool"] = {"min_size": 1, "max_size": 8, "timeout": 2, "reconnect_timeout": 1}
         options["connect_timeout"] = 2
         session |= {"lock_timeout": "3000", "statement_timeout": "5000"}
         database["CONN_HEALTH_CHECKS"] = True
