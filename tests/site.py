@@ -1,5 +1,6 @@
 """Web processes as a deployment has them, with a proxy at every joint that a test may break."""
 
+import json
 import os
 import socket
 import subprocess
@@ -7,6 +8,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.error import HTTPError
 from urllib.parse import parse_qs, unquote, urlsplit
 from urllib.request import urlopen
 
@@ -93,6 +95,7 @@ class Site:
         self.front.target = ("127.0.0.1", port)
         for other in more:
             self.engine.kill(self.processes.pop(other))
+        until(self._is_ready, 30, "the site to be well again")
 
     def close(self) -> None:
         """End all of it."""
@@ -106,6 +109,17 @@ class Site:
     def log(self) -> str:
         """Return what the processes wrote."""
         return self.engine.log.read_text()
+
+    def _is_ready(self) -> bool:
+        """Say whether database and Redis are reached (there is neither worker nor keeper)."""
+        try:
+            urlopen(f"http://{self.front.address}/readyz", timeout=5).close()
+        except HTTPError as answer:
+            checks = json.load(answer)["checks"]
+            return checks["database"] == checks["redis"] == "ok"
+        except OSError:
+            return False
+        return True
 
     def _serves(self, port: int, process: subprocess.Popen[bytes]) -> bool:
         assert process.poll() is None, self.log()

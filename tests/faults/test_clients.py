@@ -46,7 +46,7 @@ class Program:
                 ["bash", "-c", line],
                 env={**os.environ, **names, "CURSOR": "", **more},
                 stdout=output,
-                stderr=subprocess.DEVNULL,
+                stderr=(folder / "errors").open("wb"),
                 start_new_session=True,
             )
 

@@ -42,7 +42,7 @@ def change_password(user: User, job: Job) -> None:
 
 
 def unfollow(user: User, job: Job) -> None:
-    inbox.unfollow(user, job.stream)
+    inbox.unfollow(user.pk, job.stream)
 
 
 def delete(user: User, job: Job) -> None:
