@@ -30,3 +30,8 @@ class Figure:
 def p50(values: list[float]) -> float:
     """Return the median."""
     return statistics.median(values)
+
+
+def p99(values: list[float]) -> float:
+    """Return the value that one in a hundred exceeds."""
+    return sorted(values)[int(len(values) * 0.99)]
