@@ -1,7 +1,7 @@
 """Figures for people: what a job's numbers and times read like. Never more than is known."""
 
 import math
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from ingestion.models import FINAL, Job, State
 
@@ -58,17 +58,18 @@ def clock(seconds: float | timedelta | None) -> str:
 
 
 def ago(at: datetime | None, now: datetime) -> str:
-    """Return how long ago a moment was, more coarsely the older it is."""
+    """Return how long ago a moment was, more coarsely the older it is; both are in the reader's time zone."""
     if at is None:
         return ""
-    seconds = int((now - at).total_seconds())
+    # Within one zone, subtracting compares clocks on the wall: an hour off where summer time began or ended.
+    seconds = int((now.astimezone(UTC) - at.astimezone(UTC)).total_seconds())
     if seconds < 0:
         return f"in {duration(-seconds)}"
     if seconds < 60:
         return f"{seconds} s ago"
     if seconds < 3600:
         return f"{seconds // 60} min ago"
-    if seconds < 86400 and at.date() == now.date():
+    if seconds < 86400:
         return f"{seconds // 3600} h ago"
     if (now.date() - at.date()).days <= 1:
         return "Yesterday"

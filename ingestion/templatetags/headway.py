@@ -133,9 +133,7 @@ register.filter("rate", figures.rate)
 @register.filter
 def ago(at: datetime | None) -> SafeString | str:
     """Write how long ago something was, with the exact time to read and to copy."""
-    if at is None:
-        return ""
-    return moment(at, figures.ago(at, timezone.now()), relative=True)
+    return "" if at is None else _time(at, "ago", figures.ago(timezone.localtime(at), timezone.localtime()))
 
 
 @register.filter
@@ -143,19 +141,21 @@ def at_clock(at: datetime | None) -> SafeString | str:
     """Write a time of the day, with the date when it was not today."""
     if at is None:
         return ""
-    at = at.astimezone(UTC)
-    text = f"{at:%H:%M:%S}" if at.date() == timezone.now().date() else f"{at.day} {at:%b %H:%M}"
-    return moment(at, text)
+    at = timezone.localtime(at)
+    return _time(
+        at, "clock", f"{at:%H:%M:%S}" if at.date() == timezone.localdate() else f"{at.day} {at:%b %H:%M}"
+    )
 
 
-def moment(at: datetime, text: str, *, relative: bool = False) -> SafeString:
-    """Mark a time up; live.js repaints the relative ones."""
-    at = at.astimezone(UTC)
+def _time(at: datetime, says: str, text: str) -> SafeString:
+    """Mark a time up in the site's zone; times.js writes it in the reader's, and live.js leaves it alone."""
+    here = timezone.localtime(at)
+    offset = f"{here:%z}"
     return format_html(
-        '<time datetime="{}" title="{}"{}>{}</time>',
-        at.isoformat(timespec="seconds"),
-        f"{at.day} {at:%B %Y, %H:%M:%S} UTC",
-        "" if relative else SafeString(" data-absolute"),
+        '<time datetime="{}" title="{}" data-absolute data-says="{}">{}</time>',
+        f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}",
+        f"{here.day} {here:%B %Y, %H:%M:%S} UTC{f'{offset[:3]}:{offset[3:]}' if here.utcoffset() else ''}",
+        says,
         text,
     )
 
