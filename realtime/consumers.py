@@ -11,7 +11,6 @@ from typing import Any
 from uuid import uuid4
 
 from django.conf import settings
-from django.db import Error as DatabaseAway
 from django.http import HttpRequest, HttpResponse
 from django.middleware.csrf import CsrfViewMiddleware
 
@@ -125,7 +124,7 @@ class Connection:
             return
         if frame.v != limits.PROTOCOL:
             raise Over(Close.UPGRADE)
-        if has_session_cookie(self.scope) and not await self._csrf_holds(frame.csrf):
+        if has_session_cookie(self.scope) and not _csrf_holds(cookies(self.scope), frame.csrf):
             raise Over(Close.FORBIDDEN)
         if self.hub.draining:
             raise Over(Close.DRAINING)
@@ -183,14 +182,6 @@ class Connection:
             raise Over(code)
         times.append(now)
 
-    async def _csrf_holds(self, token: Any) -> bool:
-        if not isinstance(token, str):
-            return False
-        try:
-            return await self.hub.in_database(_csrf_holds, cookies(self.scope), token)
-        except DatabaseAway:
-            raise Over(Close.DRAINING) from None
-
 
 def _close(code: int, retry_after_ms: int | None) -> dict[str, Any]:
     # A bare int: daphne takes no subclass of it, and would close with 1011.
@@ -200,8 +191,10 @@ def _close(code: int, retry_after_ms: int | None) -> dict[str, Any]:
     return message
 
 
-def _csrf_holds(named: dict[str, str], token: str) -> bool:
-    """Say whether Django would take this token with these cookies."""
+def _csrf_holds(named: dict[str, str], token: Any) -> bool:
+    """Say whether Django would take this token with these cookies. It compares the two and asks nobody."""
+    if not isinstance(token, str):
+        return False
     request = HttpRequest()
     request.method = "POST"
     request.COOKIES = named
