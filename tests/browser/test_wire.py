@@ -232,9 +232,9 @@ def test_a_silent_socket_is_asked_and_replaced_when_it_does_not_answer(page, ope
 def test_after_sleep_the_socket_is_doubted_at_once(page, opened):
     page.clock.run_for(2000)
     opened.answers = False
-    page.clock.fast_forward(3_600_000)  # timers run once, as after a laptop's sleep
-    page.clock.run_for(1000)
-    until(lambda: page.clock.run_for(100) or len(opened.sockets) > 1, 5, "another socket")
+    page.clock.fast_forward(15_000)  # timers run once, as after a laptop's sleep
+    page.clock.run_for(4000)
+    until(lambda: page.wait_for_timeout(20) or len(opened.sockets) > 1, 10, "another socket")
 
 
 def test_a_page_hidden_for_five_minutes_lets_go_and_comes_back_when_shown(page, opened):
