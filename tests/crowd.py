@@ -50,7 +50,7 @@ class Crowd:
     def close(self) -> None:
         """Send everybody home. Raise what a viewer could not make sense of."""
         broken = [task for task in self._tasks if task.done() and task.exception() is not None]
-        asyncio.run_coroutine_threadsafe(self._settle(), self._loop).result(10)
+        asyncio.run_coroutine_threadsafe(self._settle(), self._loop).result(30)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(5)
         self._loop.close()

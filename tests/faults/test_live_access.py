@@ -103,7 +103,7 @@ def silenced(viewer: Viewer, stream: str, code: int | None) -> bool:
     return viewer.held(stream).gone if code is None else viewer.over == code
 
 
-@pytest.mark.parametrize("loss", TOLD, ids=lambda loss: loss.__name__)
+@pytest.mark.parametrize("loss", TOLD if FULL else [sign_out, unfollow], ids=lambda loss: loss.__name__)
 def test_a_loss_that_is_told_silences_within_a_second(
     site: Site, crowd: Crowd, owner: User, loss: Loss
 ) -> None:

@@ -16,7 +16,7 @@ from tests.viewers import TRANSPORTS, Viewer
 from tests.waiting import until
 
 JOBS = 10 if FULL else 3
-PAGES = 15 if FULL else 2  # of each of two users and each transport
+PAGES = 10 if FULL else 2  # of each of two users and each transport: 20 event streams and polls a user
 
 
 def ends(owner: User, crowd: Crowd, seconds: float) -> list[float]:
