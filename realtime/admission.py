@@ -1,6 +1,5 @@
 """The one door of the live wire: who may come in, whatever the transport."""
 
-import asyncio
 import random
 import time
 from typing import TYPE_CHECKING
@@ -48,9 +47,6 @@ async def admit(hub: "Hub", scope: Scope) -> Standing:
     """Return by what right a request is here. Raises NotAdmitted."""
     try:
         standing = await hub.in_database(identify, scope)
-        if standing is not None and not standing.settled:
-            await asyncio.sleep(limits.RENEWAL_SECONDS)
-            standing = await hub.in_database(identify, scope)
     except DatabaseAway:
         # Not signed out, only not to be found out: the client may come back.
         raise NotAdmitted(Close.DRAINING) from None
