@@ -145,39 +145,6 @@ document.addEventListener("click", (event) => {
   }
 });
 
-// ---- keys; every one has a visible button or link ----
-
-const GO = { h: 'a[href="/"]', j: 'a[href="/jobs/"]' };
-let going = 0;
-
-document.addEventListener("keydown", (event) => {
-  const typing = event.target.closest?.("input:not([type=checkbox]), textarea, select, [contenteditable]");
-  if (typing || event.ctrlKey || event.metaKey || event.altKey) return;
-  const key = event.key;
-  if (key === "F6") return focusOn($("#toasts"), event);
-  if (key === "/") return focusOn($("#search"), event);
-  if (Date.now() - going < 1000 && GO[key]) return $(`#nav ${GO[key]}`)?.click();
-  going = key === "g" ? Date.now() : 0;
-  if (key === "j" || key === "k") return moveRow(key === "j" ? 1 : -1, event);
-  if (key === "x") $('input[name="job"]', event.target.closest("tr") ?? document.createElement("tr"))?.click();
-  if (key === "r") $("#retry")?.focus();
-  if (key === "c") $("#cancel")?.focus();
-});
-
-function focusOn(element, event) {
-  if (!element) return;
-  event.preventDefault();
-  element.focus();
-}
-
-function moveRow(step, event) {
-  const links = $$("main tbody tr a[href], main .list > li a[href]").filter(
-    (link, n, all) => n === all.findIndex((one) => one.closest("tr, li") === link.closest("tr, li")),
-  );
-  const here = links.findIndex((link) => link.closest("tr, li") === event.target.closest("tr, li"));
-  focusOn(links[Math.max(0, Math.min(links.length - 1, here + step))], event);
-}
-
 // ---- after a part of the page was replaced ----
 
 let picked = new Set();

@@ -118,3 +118,108 @@ def test_the_kind_switches_without_a_reload(page, signed_in, alice):
     assert page.url.endswith("/?kind=nap")
     page.reload()
     expect(page.locator("[name=start-seconds]")).to_be_visible()
+
+
+LOOKS = {"light": ("light", 1280), "dark": ("dark", 1280), "phone": ("light", 390)}
+
+
+@pytest.mark.parametrize("look", LOOKS)
+def test_the_shortcuts_are_listed_in_a_dialog(look, page, signed_in, alice, violations, picture):
+    scheme, width = LOOKS[look]
+    page.set_viewport_size({"width": width, "height": 600})
+    page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+    signed_in(alice)
+    if look == "phone":
+        page.click(".menu-btn")
+    page.locator("[data-open-keys]").click()
+    dialog = page.get_by_role("dialog", name="Keyboard shortcuts")
+    expect(dialog).to_be_visible()
+    expect(dialog.get_by_role("button", name="Close")).to_be_focused()
+    assert violations(page) == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    picture(page, f"keys-{look}")
+    page.keyboard.press("Escape")
+    expect(dialog).to_be_hidden()
+    expect(page.locator(".menu-btn" if look == "phone" else "[data-open-keys]")).to_be_focused()
+    assert page.watched.wrong == []
+
+
+def test_the_dialog_gives_the_focus_back_and_hides_the_page_from_keys(page, signed_in, alice):
+    rows.job(alice, "pending")
+    signed_in(alice, "/jobs/")
+    page.keyboard.press("j")
+    row = page.locator("tbody a").first
+    expect(row).to_be_focused()
+    page.keyboard.press("?")
+    expect(page.locator("#keys")).to_be_visible()
+    for key in "jx/gh":
+        page.keyboard.press(key)
+    expect(page.get_by_role("button", name="Close")).to_be_focused()
+    expect(page.locator("[name=job]")).not_to_be_checked()
+    page.keyboard.press("Enter")
+    expect(page.locator("#keys")).to_be_hidden()
+    expect(row).to_be_focused()
+
+
+def test_single_keys_can_be_turned_off_for_good_and_in_every_tab(page, context, signed_in, site, alice):
+    """WCAG 2.1.4, UX 31."""
+    rows.job(alice, "pending")
+    signed_in(alice, "/jobs/")
+    other = context.new_page()
+    other.goto(f"{site}/jobs/")
+    page.keyboard.press("?")
+    page.get_by_role("switch").uncheck()
+    page.keyboard.press("Escape")
+    expect(other.locator("[data-single-keys]")).not_to_be_checked()
+    for tab in (page, other):
+        nothing_but_named_keys_work(tab)
+    page.reload()
+    nothing_but_named_keys_work(page)
+    page.click("[data-open-keys]")
+    page.get_by_role("switch").check()
+    page.keyboard.press("Escape")
+    page.keyboard.press("/")
+    expect(page.locator("#search")).to_be_focused()
+
+
+def nothing_but_named_keys_work(page):
+    for key in ["?", "/", "j", "g", "j"]:
+        page.keyboard.press(key)
+    assert (
+        page.evaluate(
+            "document.activeElement.closest('#search, td') ?? document.querySelector('dialog[open]')"
+        )
+        is None
+    )
+    page.keyboard.press("F6")
+    expect(page.locator("#toasts")).to_be_focused()
+
+
+def test_a_range_is_selected_and_cleared(page, signed_in, alice):
+    for n in range(4):
+        rows.job(alice, "pending", subject=f"n{n}")
+    signed_in(alice, "/jobs/")
+    for key in ["j", "x", "j", "j", "Shift+X"]:
+        page.keyboard.press(key)
+    expect(page.locator("[data-picked]")).to_have_text("3 selected")
+    page.keyboard.press("Escape")
+    expect(page.locator("[name=job]:checked")).to_have_count(0)
+    expect(page.locator("[data-actionbar]")).to_be_hidden()
+
+
+def test_keys_of_a_job(page, signed_in, alice):
+    job = rows.job(alice, "running")
+    for n in range(60):
+        rows.event(job, f"Box {n} stored")
+    signed_in(alice, job.get_absolute_url())
+    page.evaluate("document.querySelector('#feed').scrollTop = 0")
+    at_the_end = """() => { const feed = document.querySelector("#feed");
+                            return feed.scrollTop + feed.clientHeight >= feed.scrollHeight - 8 }"""
+    assert not page.evaluate(at_the_end)
+    page.keyboard.press("f")
+    assert page.evaluate(at_the_end)
+    page.keyboard.press("c")
+    expect(page.get_by_text("Keep it running")).to_be_focused()
+    page.keyboard.press("Escape")
+    expect(page.locator("#cancel")).to_be_focused()
+    assert Job.objects.get().cancel_requested_at is None
