@@ -147,6 +147,13 @@ def at_clock(at: datetime | None) -> SafeString | str:
     )
 
 
+@register.filter
+def at_day(at: datetime) -> SafeString:
+    """Write a day in full."""
+    at = timezone.localtime(at)
+    return _time(at, "day", f"{at:%A} {at.day} {at:%B %Y}")
+
+
 def _time(at: datetime, says: str, text: str) -> SafeString:
     """Mark a time up in the site's zone; times.js writes it in the reader's, and live.js leaves it alone."""
     here = timezone.localtime(at)

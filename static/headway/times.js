@@ -1,5 +1,5 @@
 // Times in the reader's zone and words. The server writes each in the zone of the site, for pages without script:
-// <time datetime="..Z" data-absolute data-says="ago|clock" title="..">. The words are those of ingestion/figures.py.
+// <time datetime="..Z" data-absolute data-says="ago|clock|day" title="..">. The words are those of ingestion/figures.py.
 
 const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 const REPAINT_MS = 15000;
@@ -10,6 +10,7 @@ const offset = Number.isNaN(stamp) ? 0 : stamp - Date.now();
 
 const two = (number) => String(number).padStart(2, "0");
 const clock = (at) => `${two(at.getHours())}:${two(at.getMinutes())}`;
+const long = (at, part) => at.toLocaleDateString("en-GB", { [part]: "long" });
 const day = (at) => `${at.getDate()} ${MONTHS[at.getMonth()]}`;
 const midnight = (at, days = 0) => new Date(at.getFullYear(), at.getMonth(), at.getDate() + days);
 
@@ -35,11 +36,12 @@ export function fullText(at) {
   const east = -at.getTimezoneOffset();
   const away = Math.abs(east);
   const zone = east ? `${east < 0 ? "-" : "+"}${two(Math.floor(away / 60))}:${two(away % 60)}` : "";
-  const month = at.toLocaleDateString("en-GB", { month: "long" });
-  return `${at.getDate()} ${month} ${at.getFullYear()}, ${clock(at)}:${two(at.getSeconds())} UTC${zone}`;
+  return `${at.getDate()} ${long(at, "month")} ${at.getFullYear()}, ${clock(at)}:${two(at.getSeconds())} UTC${zone}`;
 }
 
-const WORDS = { ago: agoText, clock: clockText };
+const dayText = (at) => `${long(at, "weekday")} ${at.getDate()} ${long(at, "month")} ${at.getFullYear()}`;
+
+const WORDS = { ago: agoText, clock: clockText, day: dayText };
 
 function paint(root) {
   const now = new Date(Date.now() + offset);
