@@ -1,6 +1,7 @@
 """The pages: fetch with the access check, validate, call one verb, respond."""
 
 from collections.abc import Callable
+from functools import wraps
 from http import HTTPStatus
 from typing import Any, cast
 from uuid import UUID
@@ -98,56 +99,60 @@ def start(request: HttpRequest, kind: str) -> HttpResponseBase:
     return redirect(created.job)
 
 
-@login_required
-@require_POST
-def cancel(request: HttpRequest, pk: UUID) -> HttpResponseBase:
+def acting(
+    may: Callable[[Any, Job], bool] = can_act,
+) -> Callable[[Callable[[HttpRequest, Any], HttpResponseBase]], Callable[..., HttpResponseBase]]:
+    """Make a view of a function that does one thing to a job.
+
+    The function is given a job that its user may see and act on; what it refuses is answered here.
+
+    Args:
+        may: says whether a user may do this to a job that they see.
+    """
+
+    def view_of(act: Callable[[HttpRequest, Any], HttpResponseBase]) -> Callable[..., HttpResponseBase]:
+        @login_required
+        @require_POST
+        @wraps(act)
+        def view(request: HttpRequest, pk: UUID) -> HttpResponseBase:
+            found = _visible(request, pk)
+            if not may(request.user, found):
+                return _not_yours(request, found)
+            try:
+                return act(request, found)
+            except Refused as refused:
+                return _refused(request, refused, found)
+
+        return view
+
+    return view_of
+
+
+@acting()
+def cancel(request: HttpRequest, found: Any) -> HttpResponseBase:
     """Ask for a job's end."""
-    found = _visible(request, pk)
-    if not can_act(request.user, found):
-        return _not_yours(request, found)
-    try:
-        lifecycle.cancel(found, request.user)
-    except Refused as refused:
-        return _refused(request, refused, found)
+    lifecycle.cancel(found, request.user)
     return _back(request, found)
 
 
-@login_required
-@require_POST
-def retry(request: HttpRequest, pk: UUID) -> HttpResponseBase:
+@acting()
+def retry(request: HttpRequest, found: Any) -> HttpResponseBase:
     """Make a job that does what this one left undone: all of it, some items, or those with one error."""
-    found = _visible(request, pk)
-    if not can_act(request.user, found):
-        return _not_yours(request, found)
     keys = request.POST.getlist("key")[: job_page.MAX_CHIPS] or None
-    try:
-        created = lifecycle.retry(found, request.user, keys=keys, error_code=request.POST.get("error_code"))
-    except Refused as refused:
-        return _refused(request, refused, found)
+    created = lifecycle.retry(found, request.user, keys=keys, error_code=request.POST.get("error_code"))
     return redirect(created.job)
 
 
-@login_required
-@require_POST
-def again(request: HttpRequest, pk: UUID) -> HttpResponseBase:
+@acting(lambda user, job: bool(job.owner_id == user.pk))
+def again(request: HttpRequest, found: Any) -> HttpResponseBase:
     """Start the same once more, from nothing."""
-    found = _visible(request, pk)
-    if found.owner_id != request.user.pk:
-        return _not_yours(request, found)
-    try:
-        created = lifecycle.create(found.source, found.params, owner=request.user)
-    except Refused as refused:
-        return _refused(request, refused, found)
+    created = lifecycle.create(found.source, found.params, owner=request.user)
     return redirect(created.job)
 
 
-@login_required
-@require_POST
-def answer(request: HttpRequest, pk: UUID) -> HttpResponseBase:
+@acting()
+def answer(request: HttpRequest, found: Any) -> HttpResponseBase:
     """Say yes, no with a reason, or give the file that a job waits for."""
-    found = _visible(request, pk)
-    if not can_act(request.user, found):
-        return _not_yours(request, found)
     form = AnswerForm(request.POST, request.FILES)
     if not form.is_valid() and found.state == State.WAITING:
         context = {**job_page.context(found, request.user, request.GET), "answer_form": form}
@@ -160,8 +165,6 @@ def answer(request: HttpRequest, pk: UUID) -> HttpResponseBase:
                 uploads.store(request.user, file.name, file, source=source.find(found.source)).pk
             )
         lifecycle.answer(found, form.cleaned_data.get("answer", ""), data, request.user)
-    except Refused as refused:
-        return _refused(request, refused, found)
     except Problem as problem:
         form.add_error("file", problem.detail)
         context = {**job_page.context(found, request.user, request.GET), "answer_form": form}
