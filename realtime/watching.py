@@ -159,8 +159,12 @@ class Watching:
                 watched.moved = watched.urgent = False
             since = {watched.key: watched.since(self.epoch, asked[watched]) for watched in streams}
             self._counts["reads"] += 1
+            read_in = self.epoch
             readings = await self._database.ask(kind.read, since)
             self._database.back()
+            if self.epoch != read_in:  # a backup came back meanwhile: this may be from before it
+                self._read_again(asked)
+                return
             for watched in streams:
                 newcomers = {v: n for v, n in asked[watched].items() if watched.name in v.streams}
                 # Who asked again during the read waits for the next one.
@@ -171,16 +175,22 @@ class Watching:
             self._database.failed(kind.name)
             self._database.away(error)
         finally:
-            for watched, newcomers in asked.items():  # not answered: a failure
-                watched.newcomers = newcomers | watched.newcomers
-                watched.moved = True
+            if asked:  # not answered: a failure
                 self._database.failed(kind.name)
+                self._read_again(asked)
             self._reading.discard(kind.name)
             self._in_read.difference_update(streams)
             for watched in streams:
                 self._settle(watched)
             self._writing.flush()
             self._wake()
+
+    def _read_again(self, asked: dict[Watched, dict[Viewer, Newcomer]]) -> None:
+        for watched, newcomers in asked.items():
+            watched.newcomers = newcomers | watched.newcomers
+            watched.moved = True
+            self._mark(watched)
+        asked.clear()
 
     async def _apply(
         self, watched: Watched, reading: Reading | None, since: int | None, newcomers: dict[Viewer, Newcomer]

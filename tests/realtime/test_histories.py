@@ -52,12 +52,12 @@ def fast(monkeypatch):
 class Viewer:
     """A client whose network the history decides: what arrives, how often, in which order."""
 
-    def __init__(self, hub, standing, stream):
+    def __init__(self, hub, standing, stream, said):
         self.hub = hub
         self.standing = standing
         self.stream = stream
         self.reducer = Reducer()
-        self.said = {}  # (epoch, version) -> what the server had there
+        self.said = said  # version -> what the server had there, in any epoch
         self.highest = {}
         self.connect()
 
@@ -132,7 +132,9 @@ async def play(user, steps, seed):
     luck = random.Random(seed)
     job = await in_database(make_job, user)
     async with fresh_hub() as hub:
-        viewer = Viewer(hub, await in_database(standing_of, user), job.stream)
+        first = await in_database(lambda: kinds()["job"].read({str(job.pk): None})[str(job.pk)])
+        said = {first.version: [without_nulls(first.data)]}
+        viewer = Viewer(hub, await in_database(standing_of, user), job.stream, said)
 
         async def write(what):
             # What a version says must be known before a client can see it.

@@ -286,6 +286,36 @@ async def test_an_epoch_raised_elsewhere_is_seen(alice, no_hints):
         assert (await wire.next("state"))["epoch"] != before["epoch"]
 
 
+async def test_what_was_read_before_a_restore_is_not_told_as_of_after_it(alice, monkeypatch):
+    monkeypatch.setattr(limits, "CHECK_SECONDS", 0.05)
+    reading, going = threading.Event(), threading.Event()
+    with noise() as streams:
+        name = streams.make("a", from_the="past")
+        kind = kind_of(name)[0]
+
+        def slow(since):
+            found = kind.read(since)
+            reading.set()
+            going.wait(8)
+            return found
+
+        register(replace(kind, read=slow))
+        async with fresh_hub() as hub, wire_of(alice) as wire:
+            await wire.hello(name)
+            assert await asyncio.to_thread(reading.wait, 8)
+            before = hub.watching.epoch
+            streams.data["a"] = {"from_the": "backup"}  # of the same version
+            await in_database(epoch.raise_from, before)
+
+            async def raised():
+                return hub.watching.epoch != before
+
+            await until_async(raised, what="the new epoch")
+            going.set()
+            state = await wire.next("state")
+    assert (state["data"], state["epoch"] != before) == ({"from_the": "backup"}, True)
+
+
 async def test_a_tick_costs_the_same_queries_for_one_viewer_and_for_fifteen(alice, no_hints, monkeypatch):
     monkeypatch.setattr(limits, "CHECK_SECONDS", 60)
     job = await in_database(make_job, alice)
