@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+from asgiref.testing import ApplicationCommunicator
 from channels.db import database_sync_to_async
 from channels.testing import WebsocketCommunicator
 from django.conf import settings
@@ -18,10 +19,17 @@ ORIGIN = "http://testserver"
 PATIENCE = 8.0  # seconds; a guard against hanging, not a figure
 
 
+class Communicator(WebsocketCommunicator):
+    """Channels' own keeps everybody, the hub included, from closing connections while it waits."""
+
+    send_input = ApplicationCommunicator.send_input
+    receive_output = ApplicationCommunicator.receive_output
+
+
 class Wire:
     """One socket. `frames` are those received so far, arrays taken apart."""
 
-    def __init__(self, communicator: WebsocketCommunicator, csrf: str | None) -> None:
+    def __init__(self, communicator: Communicator, csrf: str | None) -> None:
         self.communicator = communicator
         self.csrf = csrf
         self.frames: list[dict[str, Any]] = []
@@ -108,7 +116,7 @@ async def connect(
         sent.append((b"origin", origin.encode("latin-1")))
     if cookie is not None:
         sent.append((b"cookie", cookie.encode("latin-1")))
-    communicator = WebsocketCommunicator(application, path, headers=sent)
+    communicator = Communicator(application, path, headers=sent)
     await communicator.send_input({"type": "websocket.connect"})
     wire = Wire(communicator, csrf)
     first = await communicator.receive_output(timeout=PATIENCE)
