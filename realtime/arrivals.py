@@ -32,6 +32,7 @@ logger = logging.getLogger(__name__)
 
 TIMEOUT = 0.3  # seconds until a Redis that does not answer is left alone ...
 PAUSE = 2.0  # ... for so long
+CONNECTIONS = 4  # to Redis; after a restart hundreds arrive at once
 
 # KEYS: connects of this session. ARGV: most, window in ms, id. Returns the ms to wait, 0 for none.
 _CONNECT = """
@@ -105,6 +106,7 @@ class Arrivals:
         self._ids: WeakKeyDictionary[Viewer, str] = WeakKeyDictionary()
         self._skip_until = 0.0
         self._redis: Redis | None = None
+        self._turns = asyncio.Semaphore(CONNECTIONS)
 
     def opened(self, socket: Viewer) -> None:
         """Tell the other processes of a new socket, and hear whether it is one too many."""
@@ -169,21 +171,22 @@ class Arrivals:
 
     async def _ask(self, script: str, keys: list[str], values: Sequence[str | int]) -> Any:
         """Run a script; None while Redis is away."""
-        if time.monotonic() < self._skip_until:
-            return None
-        if self._redis is None:
-            self._redis = Redis.from_url(
-                settings.REDIS_URL,
-                socket_timeout=TIMEOUT,
-                socket_connect_timeout=TIMEOUT,
-                retry=Retry(NoBackoff(), 0),
-            )
-        try:
-            return await self._redis.eval(script, len(keys), *keys, *values)
-        except (RedisError, OSError) as error:
-            self._skip_until = time.monotonic() + PAUSE
-            logger.warning("sockets are counted in this process alone: %s", error)
-            return None
+        async with self._turns:
+            if time.monotonic() < self._skip_until:
+                return None
+            if self._redis is None:
+                self._redis = Redis.from_url(
+                    settings.REDIS_URL,
+                    socket_timeout=TIMEOUT,
+                    socket_connect_timeout=TIMEOUT,
+                    retry=Retry(NoBackoff(), 0),
+                )
+            try:
+                return await self._redis.eval(script, len(keys), *keys, *values)
+            except (RedisError, OSError) as error:
+                self._skip_until = time.monotonic() + PAUSE
+                logger.warning("sockets are counted in this process alone: %s", error)
+                return None
 
 
 def _keys(user: int) -> list[str]:
