@@ -6,7 +6,7 @@ the way out cannot disagree.
 
 import re
 import time
-from collections.abc import Callable, Collection, Hashable, Mapping
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -66,20 +66,32 @@ def accept_tokens(tokens: Tokens) -> None:
     _tokens = tokens
 
 
-def identify(scope: Scope) -> Standing | None:
-    """Return where a request's credential stands, or None when it has none. Reads the database.
+def identify(scopes: Sequence[Scope]) -> list[Standing | None]:
+    """Return where each request's credential stands, None where it has none. Reads the database.
 
     A session cookie counts alone, even beside a token: a browser sends it by itself.
     """
-    if has_session_cookie(scope):
-        key = cookies(scope)[settings.SESSION_COOKIE_NAME]
-        # Two cookies of this name: somebody else set one of them, and which one counts would be a guess.
-        if not _SESSION_KEY.fullmatch(key) or session_cookies(scope) != 1:
-            return None
-        credential = Credential("session", key)
-        standing = standings([credential])[credential]
-        # Who is here may stay under a new key; the way in is open to the new cookie alone.
-        return standing if standing.credential == credential else None
+    sessions = [_session_of(scope) if has_session_cookie(scope) else None for scope in scopes]
+    found = standings({one for one in sessions if one is not None})
+    judged: list[Standing | None] = []
+    for scope, credential in zip(scopes, sessions, strict=True):
+        if credential is not None:
+            standing = found[credential]
+            # Who is here may stay under a new key; the way in is open to the new cookie alone.
+            judged.append(standing if standing.credential == credential else None)
+        else:
+            judged.append(None if has_session_cookie(scope) else _by_token(scope))
+    return judged
+
+
+def _session_of(scope: Scope) -> Credential | None:
+    key = cookies(scope)[settings.SESSION_COOKIE_NAME]
+    # Two cookies of this name: somebody else set one of them, and which one counts would be a guess.
+    known = _SESSION_KEY.fullmatch(key) and session_cookies(scope) == 1
+    return Credential("session", key) if known else None
+
+
+def _by_token(scope: Scope) -> Standing | None:
     token = bearer(scope)
     at = time.monotonic()
     found = _tokens.find(token) if token is not None and _tokens is not None else None

@@ -17,6 +17,7 @@ from django.conf import settings
 from django.db import Error as DatabaseAway
 
 from realtime import limits
+from realtime.admission import Door
 from realtime.arrivals import Arrivals
 from realtime.database import Database
 from realtime.frames import Cursor, Ready, ready
@@ -73,6 +74,7 @@ class Hub:
         self.database = Database(self._beat_everybody)
         self.writing = Writing(self._tasks, self.counts, lambda viewer: self.watching.catch_up(viewer))
         self.watching = Watching(self.database, self.writing, self._tasks, self.counts, self._wake.set)
+        self.door = Door(self.database, self._tasks)
         self.seats = Seats(self)
         self.guard = Guard(self)
         self.arrivals = Arrivals(self, self._tasks)
