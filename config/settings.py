@@ -125,7 +125,8 @@ def _database() -> dict[str, Any]:
         options["connect_timeout"] = 5
         if ROLE in ("worker", "keeper"):
             session["idle_in_transaction_session_timeout"] = "15000"
-    options["options"] = " ".join(f"-c {name}={value}" for name, value in session.items())
+    given = [options["options"]] if "options" in options else []  # of the address; ours come after it
+    options["options"] = " ".join([*given, *(f"-c {name}={value}" for name, value in session.items())])
     return database
 
 

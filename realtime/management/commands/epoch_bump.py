@@ -2,12 +2,11 @@
 
 from typing import Any
 
-from django.core.management.base import BaseCommand
-
+from config.plain import PlainCommand
 from realtime import epoch
 
 
-class Command(BaseCommand):
+class Command(PlainCommand):
     """Make every version that a page or program holds worthless, so that each is told everything afresh."""
 
     help = "Tell every open page everything afresh. Needed after a database was restored from a backup."
