@@ -39,7 +39,7 @@ def status_badge(what: Job | str, css: str = "", label: str = "") -> SafeString:
     """Draw the badge of a job, or of a status given as a word."""
     job = what if isinstance(what, Job) else None
     status = str(what) if job is None else display(job, timezone.now())
-    live = SafeString("" if job is None or job.state in FINAL else ' data-field="display"')
+    live = "" if job is None or job.state in FINAL else format_html(' data-field="{}"', "display")
     return format_html(
         '<span class="badge{}" data-status="{}"{}>{}{}</span>',
         f" {css}" if css else "",
