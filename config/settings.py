@@ -119,6 +119,9 @@ def _database() -> dict[str, Any]:
         # each pause is twice the last: a database back after a minute would be missed for half of another.
         options["pool"] = {"min_size": 1, "max_size": 8, "timeout": 2, "reconnect_timeout": 1}
         options["connect_timeout"] = 2
+        # A server that is cut off answers nothing, not even that a statement took too long.
+        options |= {"keepalives_idle": 3, "keepalives_interval": 1, "keepalives_count": 3}
+        options["tcp_user_timeout"] = 6000
         session |= {"lock_timeout": "3000", "statement_timeout": "5000"}
         database["CONN_HEALTH_CHECKS"] = True
     else:

@@ -201,6 +201,7 @@ def test_only_web_has_a_pool_and_gives_up_soon(role, settings_with):
     options = settings_with({"HEADWAY_ROLE": role})["DATABASES"]["default"]["OPTIONS"]
     session = options.get("options", "")
     assert ("pool" in options and "statement_timeout=5000" in session) == (role == "web")
+    assert (options.get("tcp_user_timeout") == 6000) == (role == "web")
     assert ("idle_in_transaction_session_timeout=15000" in session) == (role in ("worker", "keeper"))
 
 
