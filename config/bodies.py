@@ -5,6 +5,7 @@ this, anybody could fill the disk by sending to an address that does not even ex
 """
 
 import asyncio
+import contextlib
 import json
 import re
 import time
@@ -15,6 +16,7 @@ from uuid import uuid4
 
 import structlog
 
+from config.heads import LINGER_SECONDS
 from config.problems import PROBLEMS
 
 log = structlog.get_logger(__name__)
@@ -64,17 +66,17 @@ class BodyLimit:
         asks = upload and (length is None or length > self.small or scope["path"].startswith("/api/"))
         user = await self.signed_in(scope) if asks else None
         if asks and user is None:
-            await self._refuse(scope, send, "auth_required", self.small)
+            await self._refuse(scope, receive, send, "auth_required", self.small)
             return
         limit = self.large if upload else self.small
         if length is not None and length > limit:
-            await self._refuse(scope, send, "body_too_large", limit)
+            await self._refuse(scope, receive, send, "body_too_large", limit)
             return
         if user is None:
             await self._read(scope, receive, send, limit, upload)
             return
         if self.uploading[user] >= UPLOADS_AT_ONCE:
-            await self._refuse(scope, send, "quota_exceeded", limit)
+            await self._refuse(scope, receive, send, "quota_exceeded", limit)
             return
         self.uploading[user] += 1
         try:
@@ -93,7 +95,8 @@ class BodyLimit:
                 return await receive()
             allowed = self.seconds + (seen / SLOWEST_UPLOAD if upload else 0)
             try:
-                message = await asyncio.wait_for(receive(), max(0.001, began + allowed - time.monotonic()))
+                async with asyncio.timeout(max(0.001, began + allowed - time.monotonic())):
+                    message = await receive()
             except TimeoutError:
                 refusal = "timeout"
                 return {"type": "http.disconnect"}
@@ -111,9 +114,9 @@ class BodyLimit:
 
         await self.app(scope, limited, watched)
         if refusal and not started:
-            await self._refuse(scope, send, refusal, limit)
+            await self._refuse(scope, receive, send, refusal, limit)
 
-    async def _refuse(self, scope: Scope, send: Any, code: str, limit: int) -> None:
+    async def _refuse(self, scope: Scope, receive: Any, send: Any, code: str, limit: int) -> None:
         status, text = PROBLEMS[code]
         reference = uuid4().hex
         if status == 413:
@@ -140,7 +143,21 @@ class BodyLimit:
         if status == 401:
             headers.append((b"www-authenticate", b'Bearer realm="headway"'))
         await send({"type": "http.response.start", "status": status, "headers": headers})
-        await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
+        body = b"" if scope["method"] == "HEAD" else body
+        await send({"type": "http.response.body", "body": body, "more_body": True})
+        await _linger(receive)
+        await send({"type": "http.response.body"})
+
+
+async def _linger(receive: Any) -> None:
+    """Drop what a refused client still sends, for a while (RFC 9112 9.6).
+
+    Closed at once, with bytes of the client unread, the kernel would reset the connection and lose the answer.
+    """
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(LINGER_SECONDS):
+            while (await receive()).get("more_body", False):
+                pass
 
 
 def _length(scope: Scope) -> int | None:

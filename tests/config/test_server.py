@@ -121,6 +121,14 @@ def test_a_header_without_end_is_cut(site: Site) -> None:
     assert site.lives()
 
 
+def test_a_refused_upload_hears_why_while_it_sends(site: Site) -> None:
+    """Closed with bytes of the client unread, a connection is reset and the answer lost."""
+    size = 4 * 1024**2
+    head = b"POST /api/uploads?name=a.csv HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % size
+    answer = site.say(head, *[b"a" * 65_536] * (size // 65_536))
+    assert status(answer) == 401 and b"auth_required" in answer
+
+
 def test_many_headers_and_a_long_address_within_the_limits_are_served(site: Site) -> None:
     headers = b"".join(b"X-%d: y\r\n" % n for n in range(90)) + b"X-Long: " + b"y" * 40_000 + b"\r\n"
     twice = GET.replace(b"Connection: close\r\n", b"") % (b"", headers) + GET % (b"", headers)

@@ -45,7 +45,10 @@ async def ask(
     body: Any = (b"",),
     client: str = "127.0.0.1",
 ) -> tuple[int, dict[str, str], bytes, int]:
-    """Send a request through an ASGI application. Return status, headers, body, and chunks that were read."""
+    """Send a request through an ASGI application.
+
+    Return status, headers, body, and how many chunks were read before the answer.
+    """
     chunks, sent, read = list(body), [], 0
     scope = {
         "type": "http", "method": method, "path": url, "raw_path": url.encode(), "query_string": b"",
@@ -59,7 +62,7 @@ async def ask(
         nonlocal read
         if not chunks:
             await asyncio.Event().wait()
-        read += 1
+        read += not sent
         chunk = chunks.pop(0)
         if chunk is None:  # a client that stops sending
             await asyncio.Event().wait()
