@@ -50,7 +50,7 @@ class Crowd:
     def close(self) -> None:
         """Send everybody home. Raise what a viewer could not make sense of."""
         broken = [task for task in self._tasks if task.done() and task.exception() is not None]
-        asyncio.run_coroutine_threadsafe(self._settle(), self._loop).result(30)
+        asyncio.run_coroutine_threadsafe(self._settle(), self._loop).result(10)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(5)
         self._loop.close()
@@ -83,10 +83,11 @@ def everywhere(crowd: Crowd, user: Any, *streams: str, number: int = 1) -> list[
 def connected(viewers: Iterable[Viewer], number: int, seconds: float = 30) -> None:
     """Return when each viewer has made so many connections."""
     for viewer in viewers:
-        began = time.monotonic()
-        while len(viewer.connections) < number:
-            assert time.monotonic() < began + seconds, f"{viewer} made no connection {number}"
-            time.sleep(PAUSE)
+        until(
+            lambda viewer=viewer: len(viewer.connections) >= number,
+            seconds,
+            f"{viewer}: {number} connections",
+        )
 
 
 def has_all(viewer: Viewer) -> bool:

@@ -195,10 +195,10 @@ class SocketViewer(Viewer):
             while self.deaf:
                 await asyncio.sleep(0.05)
             try:
-                text = await asyncio.wait_for(link.recv(), self.quiet)
+                text = await self._received(link, self.quiet)
             except TimeoutError:
                 await link.send(json.dumps({"type": "ack", "versions": {}, "id": 7}))
-                text = await asyncio.wait_for(link.recv(), DOUBT)
+                text = await self._received(link, DOUBT)
             content = json.loads(text)
             frames = content if isinstance(content, list) else [content]
             if any(frame["type"] == "welcome" for frame in frames):
@@ -207,6 +207,12 @@ class SocketViewer(Viewer):
                 await link.send(json.dumps({"type": "subscribe", **self.reducer.ask(again)}))
             if self.ack:
                 await link.send(json.dumps({"type": "ack", "versions": self._versions()}))
+
+    @staticmethod
+    async def _received(link: ClientConnection, seconds: float) -> str | bytes:
+        # wait_for of Python 3.11 loses a cancellation that comes together with a message.
+        async with asyncio.timeout(seconds):
+            return await link.recv()
 
     def _versions(self) -> dict[str, int]:
         return {name: held.version for name, held in self.reducer.streams.items() if held.version is not None}
