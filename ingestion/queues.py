@@ -38,7 +38,6 @@ from ingestion.failpoints import hit
 log = structlog.get_logger(__name__)
 
 TOKEN = "ingestion.look_for_work"
-JOB_TIMEOUT = 24 * 3600  # RQ's own limit; a source's `time_limit` is the one that matters
 REDIS_SECONDS = 0.3  # what a wake-up may cost its caller
 SKIP_SECONDS = 2.0  # after a failure Redis is left alone; the keeper carries what was skipped
 LIVE_WITHIN = 15.0  # seconds since a worker's last beat
@@ -81,9 +80,7 @@ def wake(queue: str, times: int = 1) -> bool:
     try:
         rq_queue = _queue(queue, _client())
         for _ in range(min(times, workers - rq_queue.count)):
-            rq_queue.enqueue_call(
-                TOKEN, args=(queue,), timeout=JOB_TIMEOUT, result_ttl=0, failure_ttl=60, job_id=uuid4().hex
-            )
+            rq_queue.enqueue_call(TOKEN, args=(queue,), job_id=uuid4().hex)
     except redis.RedisError as error:
         _skip_until = time.monotonic() + SKIP_SECONDS
         log.warning("wake_failed", queue=queue, error=type(error).__name__)

@@ -163,7 +163,7 @@ def serve(queue: str) -> bool:
     name = f"{queue}-{socket.gethostname()}-{os.getpid()}-{os.urandom(2).hex()}"[:100]
     beat = Beat(name, "worker", queue)
     beat.once()
-    settle()  # closes the connection: the fork must not share it
+    settle()
     beat.start()
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:

@@ -134,6 +134,11 @@ def is_self(target: ast.Attribute) -> bool:
 OTHER_STATES = re.compile(r"\b(item|items|step|row|rows|JobItem|Schedule|Upload)\b", re.IGNORECASE)
 
 
+MOVES = re.compile(
+    r"^from ingestion import .*\bmoves\b|^from ingestion\.moves import|^import ingestion\.moves", re.M
+)
+
+
 def test_only_lifecycle_writes_state():
     wrong = []
     for path in python_files("ingestion", "notifications", "config"):
@@ -144,6 +149,15 @@ def test_only_lifecycle_writes_state():
             if not OTHER_STATES.search(lines[number - 1]):
                 wrong.append(f"{module_of(path)}:{number}: {lines[number - 1].strip()}")
     assert not wrong
+
+
+def test_only_lifecycle_makes_moves():
+    makers = [
+        module_of(path)
+        for path in python_files("ingestion", "notifications", "config")
+        if MOVES.search(path.read_text())
+    ]
+    assert makers == ["ingestion.lifecycle"]
 
 
 @pytest.mark.parametrize(

@@ -55,7 +55,7 @@ def fill(owner: Any, kind: str, queue: str, n: int) -> None:
         lifecycle.create(kind, {}, owner=owner)
         bare.enqueue_call("tests.benchmarks.burst.noop", result_ttl=0)
     ours.empty()
-    ours.enqueue_call(queues.TOKEN, args=(queue,), result_ttl=0, failure_ttl=60)
+    ours.enqueue_call(queues.TOKEN, args=(queue,))
 
 
 def overhead(owner: Any) -> Iterator[Figure]:

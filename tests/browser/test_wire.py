@@ -28,6 +28,7 @@ class Played:
         self.polls: list[str] = []
         self.answers = True
         self.beat_ms = 20_000
+        self.job: Any = None  # whose page is opened
 
     def connected(self, ws: Any) -> None:
         self.sockets.append(ws)
@@ -51,7 +52,7 @@ class Played:
 def played(page, signed_in, alice):
     """A page of a running job whose socket the test answers, and the job's stream as the page holds it."""
     server = Played()
-    server.job = rows.job(alice, "running", message="as painted", progress=0.1)  # type: ignore[attr-defined]
+    server.job = rows.job(alice, "running", message="as painted", progress=0.1)
     page.route_web_socket("**/ws/live/", server.connected)
     page.route("**/api/live*", lambda route: (server.polls.append(route.request.url), route.abort()))
     page.route(

@@ -251,7 +251,6 @@ def test_an_items_end_costs_one_statement_more_than_the_authors(alice: User) -> 
         with CaptureQueriesContext(connection) as queries, item:
             pass
     assert [q["sql"].split()[0] for q in queries.captured_queries] == ["BEGIN", "WITH", "COMMIT"]
-    # The one statement between them is prepared, past Django's cursor.
     assert Job.objects.get(pk=run.id).items_done == 1
 
 
