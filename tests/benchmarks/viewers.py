@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 _AT = re.compile(rb'"(?:at|message)": ?"?([0-9]{10}\.[0-9]+)')
+TEXT, CLOSE = 1, 8  # RFC 6455 5.2
+TOO_MANY = (4529).to_bytes(2, "big")  # the code of a close whose reason says when to come again
 KEY = base64.b64encode(b"sixteen bytes ok").decode()
 
 
@@ -42,9 +44,10 @@ class Viewer(asyncio.Protocol):
         self.buffer = b""
         self.upgraded = False
         self.types: set[str] = set()
-        self.after = 0.0  # seconds to wait, said by `drain`
+        self.after: float | None = None  # seconds to wait, said by `drain` or by the reason of a close
         self.first = asyncio.Event()
         self.stated = asyncio.Event()
+        self.gone = asyncio.Event()
         self.refusal = b""
         self.transport: Any = None
 
@@ -89,7 +92,9 @@ class Viewer(asyncio.Protocol):
         self.buffer = buffer
 
     def _message(self, payload: bytes, opcode: int, now: float) -> None:
-        if opcode != 1:
+        if opcode == CLOSE and payload.startswith(TOO_MANY):
+            self.after = json.loads(payload[2:])["retry_after_ms"] / 1000
+        if opcode != TEXT:
             return
         self.tally.messages += 1
         self.first.set()
@@ -101,6 +106,8 @@ class Viewer(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         """Tell who wants to come back."""
+        self.gone.set()
+        self.first.set()
         if self.lost is not None:
             self.lost(self)
 

@@ -5,6 +5,8 @@ const PAINT_MS = 250; // a figure is painted this often at most
 const QUIET_SECONDS = 30; // a running job whose stream has not moved for so long is said to stand still
 const REFETCH_MS = 2000; // a fragment is fetched this often at most
 const FIRST_WAIT_MS = 500; // reconnect: a random time up to this, doubling ...
+const SHORT_WAIT_MS = 5000; // ... to this: a server that is replaced is back soon, ...
+const REPLACED_MS = 60000; // ... and after so long without one ...
 const LONGEST_WAIT_MS = 30000; // ... to this, for ever
 const OPEN_MS = 10000; // a socket that has not said welcome by then is given up; without one for so long, we poll
 const SOCKET_AGAIN_MS = 60000; // while polling, the socket is tried this often
@@ -588,7 +590,7 @@ let beatMs = 20000;
 const watched = new Set(); // streams this connection was asked for
 const arrived = new Map(); // stream -> the version that came last, to be acknowledged
 
-const spread = (longest) => Math.random() * Math.min(LONGEST_WAIT_MS, longest);
+const spread = (longest) => Math.random() * Math.min(away() < REPLACED_MS ? SHORT_WAIT_MS : LONGEST_WAIT_MS, longest);
 
 function send(frame) {
   if (socket?.readyState === WebSocket.OPEN) socket.send(JSON.stringify(frame));
