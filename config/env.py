@@ -7,7 +7,9 @@ Readers never raise: they note the problem and return the default, so that one s
 import ipaddress
 import re
 from collections.abc import Mapping, Sequence
+from email.utils import formataddr, parseaddr
 from pathlib import Path
+from typing import Any
 from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -194,6 +196,42 @@ class Environment:
                 self.problem(name, "crosses the network in the clear: use rediss://")
             if not parts.password:
                 self.problem(name, "needs a password")
+        return value
+
+    def email_url(self, name: str, *, production: bool) -> dict[str, Any] | None:
+        """Read where mail is handed over, as Django's settings; it may hold a password and is never shown.
+
+        `smtp+tls://` begins in the clear and goes on encrypted (STARTTLS), `smtps://` is encrypted at once.
+        """
+        value = self.raw(name)
+        if not value:
+            return None
+        parts = _split(value)
+        schemes = {"smtp": 25, "smtp+tls": 587, "smtps": 465}
+        if parts is None or parts.scheme not in schemes or not parts.hostname or parts.path not in ("", "/"):
+            self.problem(name, "cannot be read; write smtp+tls://user:password@host:587")
+            return None
+        if production and parts.scheme == "smtp" and parts.hostname not in LOOPBACK:
+            self.problem(name, "crosses the network in the clear: use smtp+tls:// or smtps://")
+        return {
+            "EMAIL_HOST": parts.hostname,
+            "EMAIL_PORT": parts.port or schemes[parts.scheme],
+            "EMAIL_HOST_USER": unquote(parts.username or ""),
+            "EMAIL_HOST_PASSWORD": unquote(parts.password or ""),
+            "EMAIL_USE_TLS": parts.scheme == "smtp+tls",
+            "EMAIL_USE_SSL": parts.scheme == "smtps",
+        }
+
+    def address(self, name: str, default: str) -> str:
+        """Read an e-mail address, with or without a name before it."""
+        value = self.text(name, default)
+        address = parseaddr(value)[1]
+        if not re.fullmatch(r"[^@\s<>,]+@[^@\s<>,]+", address) or value not in (
+            address,
+            formataddr(parseaddr(value)),
+        ):
+            self.problem(name, f"must be an e-mail address, not {value!r}")
+            return default
         return value
 
     # --- other things ------------------------------------------------------------------------------------

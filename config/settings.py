@@ -149,6 +149,30 @@ RQ_QUEUES = {
 }
 RQ = {"COMMIT_MODE": "auto"}
 
+# --- What leaves the site -----------------------------------------------------------------------------------
+
+_email = env.email_url("HEADWAY_EMAIL_URL", production=PRODUCTION)
+EMAIL_HOST: str = (_email or {}).get("EMAIL_HOST", "")
+EMAIL_PORT: int = (_email or {}).get("EMAIL_PORT", 25)
+EMAIL_HOST_USER: str = (_email or {}).get("EMAIL_HOST_USER", "")
+EMAIL_HOST_PASSWORD: str = (_email or {}).get("EMAIL_HOST_PASSWORD", "")
+EMAIL_USE_TLS: bool = (_email or {}).get("EMAIL_USE_TLS", False)
+EMAIL_USE_SSL: bool = (_email or {}).get("EMAIL_USE_SSL", False)
+EMAIL_TIMEOUT = 10
+# Without a server mail is written to the terminal, in production nowhere.
+_way = "smtp" if _email else "dummy" if PRODUCTION else "console"
+EMAIL_BACKEND = f"django.core.mail.backends.{_way}.EmailBackend"
+EMAIL_READY = bool(_email) or not PRODUCTION
+EMAIL_FROM = DEFAULT_FROM_EMAIL = env.address("HEADWAY_EMAIL_FROM", "headway@localhost")
+if PRODUCTION and _email and not env.text("HEADWAY_EMAIL_FROM"):
+    env.problem("HEADWAY_EMAIL_FROM", "must be set where HEADWAY_EMAIL_URL is")
+LINK_HOSTS = env.hosts("HEADWAY_LINK_HOSTS")  # that links in notifications may lead to, besides our own
+if "*" in LINK_HOSTS:
+    env.problem("HEADWAY_LINK_HOSTS", "may not be *")
+FETCH_ALLOW = env.hosts("HEADWAY_FETCH_ALLOW")  # that we may call although their addresses are not public
+if FETCH_ALLOW and PRODUCTION:
+    env.problem("HEADWAY_FETCH_ALLOW", "is for tests and development, not in production")
+
 # --- Limits -------------------------------------------------------------------------------------------------
 
 JOB_LEASE_SECONDS = env.whole("HEADWAY_JOB_LEASE_SECONDS", 10, 5, 300)

@@ -98,6 +98,24 @@ ROWS = [
         )
         for value in ("0.0.0.0/0", "::/0", "abc", "10.0.0.0/33")
     ],
+    *[
+        (f"ENV60 {value}", {"HEADWAY_EMAIL_URL": value}, "cannot be read", "")
+        for value in ("smtp://", "foo://x", "smtp://u:hush@mail.example.org:port", "mail.example.org")
+    ],
+    ("email clear", {"HEADWAY_EMAIL_URL": "smtp://mail.example.org"}, "in the clear", "production"),
+    (
+        "email from",
+        {"HEADWAY_EMAIL_FROM": None, "HEADWAY_EMAIL_URL": "smtps://h"},
+        "must be set",
+        "production",
+    ),
+    *[
+        (f"ENV61 {value}", {"HEADWAY_EMAIL_FROM": value}, "must be an e-mail address", "")
+        for value in ("not an address", "a@b, c@d", "@b", "a@")
+    ],
+    ("links", {"HEADWAY_LINK_HOSTS": "https://x.org"}, "host names only", ""),
+    ("all links", {"HEADWAY_LINK_HOSTS": "*"}, r"may not be \*", ""),
+    ("fetch", {"HEADWAY_FETCH_ALLOW": "127.0.0.1"}, "not in production", "production"),
     ("ENV57", {"TMPDIR": "/no/such/folder"}, "the temporary folder is not writable", ""),
     ("ENV62", {"HEADWAY_TIME_ZONE": "Mars/Base"}, "unknown time zone", ""),
     ("ENV63", {"HEADWAY_LANGUAGE_CODE": "xx"}, "one of: en-gb", ""),
@@ -222,6 +240,20 @@ def test_a_command_with_broken_settings_ends_with_the_lines_alone():
     assert (done.returncode, done.stderr) == (1, "HEADWAY_DEBUG must be true or false, not 'maybe'.\n")
 
 
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("smtp+tls://me%40x:p%2Fw@mail.example.org", ["mail.example.org", 587, "me@x", "p/w", True, False]),
+        ("smtps://mail.example.org", ["mail.example.org", 465, "", "", False, True]),
+        ("smtp://127.0.0.1:2525", ["127.0.0.1", 2525, "", "", False, False]),
+    ],
+)
+def test_a_mail_server_is_read_from_its_address(url, expected):
+    env = Environment({"A": url, "B": "Headway <h@example.org>"})
+    assert list((env.email_url("A", production=True) or {}).values()) == expected
+    assert env.address("B", "x@y") == "Headway <h@example.org>" and not env.problems
+
+
 def test_a_failpoint_that_does_not_exist_is_named():
     """ENV72."""
     env = {**os.environ, "HEADWAY_DEBUG_FAILPOINTS": "1", "HEADWAY_FAILPOINTS": "nosuch=exit"}
@@ -237,13 +269,16 @@ def test_a_failpoint_that_does_not_exist_is_named():
 
 
 def test_a_secret_never_shows_in_a_problem():
-    env = Environment({"A": "hush", "B": "postgres://u:hush@h:bad/n", "C": "http://:hush@x"})
+    env = Environment(
+        {"A": "hush", "B": "postgres://u:hush@h:bad/n", "C": "http://:hush@x", "D": "smtp://u:hush@h:x"}
+    )
     env.secret("A", 50)
     env.database_url("B")
     env.redis_url("C", production=True)
+    env.email_url("D", production=True)
     with pytest.raises(SettingsError) as caught:
         env.refuse()
-    assert len(caught.value.problems) == 3 and "hush" not in str(caught.value)
+    assert len(caught.value.problems) == 4 and "hush" not in str(caught.value)
 
 
 @pytest.mark.parametrize(("role", "pages"), [("web", True), ("worker", False), ("keeper", False), ("", True)])
