@@ -3,6 +3,7 @@
 from typing import ClassVar
 
 from django.conf import settings
+from django.contrib.postgres.functions import RandomUUID
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
@@ -47,12 +48,18 @@ class Preference(models.Model):
 
 
 class Webhook(models.Model):
-    """Where a user wants notifications POSTed. secret: the key of the signature, encrypted at rest."""
+    """Where a user wants notifications POSTed.
+
+    secret: the key of the signature, encrypted at rest. ended_at: when nothing more was sent there, with the
+    reason.
+    """
 
     user = models.OneToOneField(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="webhook")
     url = models.CharField(max_length=1000)
     secret = models.CharField(max_length=500)
     created_at = models.DateTimeField(db_default=Now())
+    ended_at = models.DateTimeField(blank=True, null=True)
+    reason = models.CharField(max_length=200, blank=True)
 
     def __str__(self) -> str:
         return f"webhook of {self.user_id}"
@@ -61,9 +68,11 @@ class Webhook(models.Model):
 class Delivery(models.Model):
     """One notification, as it stood at one version, on its way over one channel.
 
-    due_at: not before this time. tries: how often it was sent, with or without success.
+    key: what a receiver knows it by, the same with every try. due_at: not before this time; while somebody
+    sends it, the end of their lease. tries: how often it was begun, and who holds the lease.
     """
 
+    key = models.UUIDField(unique=True, db_default=RandomUUID(), editable=False)
     notification = models.ForeignKey(Notification, on_delete=models.CASCADE, related_name="deliveries")
     version = models.PositiveBigIntegerField()
     channel = models.CharField(max_length=10, choices=Channel)
