@@ -113,6 +113,7 @@ def _database() -> dict[str, Any]:
     """Return the connection each role needs: a request gives up soon, a worker keeps its one connection."""
     database: dict[str, Any] = dict(dj_database_url.parse(_database_url or PLACE.database_url))
     options = database.setdefault("OPTIONS", {})
+    options["prepare_threshold"] = 1  # of `config.statements`; Django has none by default
     session = {"TimeZone": "UTC"}  # said at once, Django need not say it in a statement of its own
     if ROLE == "web":
         # A lost connection is tried again for a second, then when somebody needs one. In the pool's own 300 s

@@ -10,20 +10,27 @@ import psycopg
 from django.db import connection
 
 
-class _Prepared(psycopg.Cursor[Any]):
-    def execute(self, query: Any, params: Any = None, **_: Any) -> "_Prepared":
-        return super().execute(query, params, prepare=True)
+class _Logged(psycopg.Cursor[Any]):
+    """Prepares nothing: of a prepared statement psycopg does not tell the text, which Django's log shows."""
+
+    def execute(self, query: Any, params: Any = None, **_: Any) -> "_Logged":
+        return super().execute(query, params, prepare=False)
 
 
 def execute(sql: str, params: Sequence[Any] | Mapping[str, Any] = ()) -> list[tuple[Any, ...]]:
-    """Run a prepared statement on Django's connection and return its rows, JSON columns as text.
+    """Run a statement on Django's connection and return its rows, JSON columns as text.
+
+    The server keeps it from its second use on a connection (`prepare_threshold` in the settings), so who
+    makes it once pays no round trip for that. A rollback drops what is kept: a plan that a new release's
+    columns have spoilt fails once.
 
     sql: with `%s` or `%(name)s` for each of `params`; a constant or one of a few variants, the server keeps
     each. Raises Django's database errors.
     """
     connection.ensure_connection()
-    raw: Any = _Prepared(connection.connection)
-    # Django's own wrapper: its errors, its wrappers, its log of queries.
+    # Django's own cursors bind on the client and never prepare; its wrappers give its errors and its log.
+    kind = _Logged if connection.queries_logged else psycopg.Cursor
+    raw: Any = kind(connection.connection)
     wrapped = connection.make_debug_cursor(raw) if connection.queries_logged else connection.make_cursor(raw)
     with wrapped as cursor:
         cursor.execute(sql, params)

@@ -62,8 +62,8 @@ class Beat(threading.Thread):
 def settle() -> None:
     """Do once in a worker what each of its work-horses would do again.
 
-    Verbs about nobody's job change nothing and leave the session with their statements prepared; frozen objects
-    are left alone by the collectors of the horses, so that their memory stays shared.
+    Verbs about nobody's job change nothing, but compile and look up what the first real one would have to;
+    frozen objects are left alone by the collectors of the horses, so that their memory stays shared.
     """
     nobody = UUID(int=0)
     lifecycle.claim("", worker="", token=nobody)
