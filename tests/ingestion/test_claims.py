@@ -81,6 +81,23 @@ def test_a_pause_of_another_source_holds_nothing(alice: User) -> None:
     assert claim() is not None
 
 
+def test_the_question_of_the_claim_is_not_planned_at_every_claim() -> None:
+    def plans() -> int:
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT sum(custom_plans) FROM pg_prepared_statements WHERE statement LIKE %s",
+                ["SELECT id FROM (%"],
+            )
+            return int(cursor.fetchone()[0])
+
+    for _ in range(2):
+        claim()
+    known = plans()
+    for _ in range(3):
+        claim()
+    assert plans() == known
+
+
 def test_the_fourth_job_is_told_its_place(alice: User) -> None:
     jobs = [ping(alice) for _ in range(6)]
     for _ in range(3):
