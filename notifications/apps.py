@@ -1,4 +1,5 @@
 from django.apps import AppConfig
+from django.utils.module_loading import autodiscover_modules
 
 
 class NotificationsConfig(AppConfig):
@@ -6,7 +7,8 @@ class NotificationsConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Register the `user:<pk>` stream."""
-        from notifications import streams  # the registry fills when apps are ready
+        """Register the streams, and load every installed app's `types.py`."""
+        from notifications import streams  # the registries fill when apps are ready
 
         streams.register()
+        autodiscover_modules("types")

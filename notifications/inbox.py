@@ -1,36 +1,72 @@
-"""The verbs of the inbox: what moves a user's stream, and who follows what."""
+"""The verbs of the inbox: telling users, following and muting. What users do with it is in `acting.py`."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from django.contrib.auth import get_user_model
+from django.db import transaction
 
-from config.statements import execute
-from notifications.models import Follow, Inbox
-from realtime.publish import publish, recheck
+from notifications.models import Follow, Mute
+from notifications.telling import News, Told, tell
+from realtime.publish import recheck
 
-_TOUCH = f"""
-    INSERT INTO {Inbox._meta.db_table} AS inbox (user_id, version)
-    SELECT id, 1 FROM {get_user_model()._meta.db_table}
-    WHERE id = ANY(%s) OR id IN (SELECT user_id FROM {Follow._meta.db_table} WHERE about = ANY(%s::text[]))
-    ORDER BY id FOR KEY SHARE
-    ON CONFLICT (user_id) DO UPDATE SET version = inbox.version + 1
-    RETURNING user_id, version
-"""  # table names of our own models  # nosec B608
+__all__ = [
+    "News",
+    "Told",
+    "follow",
+    "followers",
+    "forget",
+    "mute",
+    "notify",
+    "tell",
+    "touch",
+    "unfollow",
+    "unmute",
+]
+
+
+def notify(
+    users: Iterable[Any],
+    type: str,
+    title: str,
+    *,
+    text: str = "",
+    url: str = "",
+    about: str | None = None,
+    group_key: str | None = None,
+    version: int | None = None,
+    level: str = "",
+    data: Mapping[str, Any] | None = None,
+    by: Any = None,
+) -> list[Told]:
+    """Tell users something, now and in their inboxes; return the rows that were written.
+
+    type: a declared one. title: 1-200 characters; text: 2,000 at most. about: `job:<uuid>` or an object, for
+    who muted it. group_key: with it a user has one row of this key, updated in place; version: of what it
+    speaks of, needed then: an older or equal one changes nothing. by: the user who did it, not told.
+    Call it last in a transaction. Raises UnknownType, ValueError.
+    """
+    if group_key is not None and version is None:
+        raise ValueError("what is updated in place needs a version")
+    news = News(
+        type=type,
+        title=title,
+        text=text,
+        url=url,
+        about=about,
+        group_key=group_key,
+        version=1 if version is None else version,
+        level=level,
+        data=data or {},
+        users=[user if isinstance(user, int) else user.pk for user in users],
+        by=None if by is None else by.pk,
+    )
+    with transaction.atomic():
+        return tell([news])
 
 
 def touch(user_ids: Iterable[int], abouts: Iterable[str] = ()) -> None:
-    """Move the streams of these users, and of the followers of `abouts`, by one in the current transaction.
-
-    Rows are locked in ascending user id, everywhere, so that two transactions cannot wait for each other.
-    Users that are gone are left out.
-    """
-    wanted, followed = sorted(set(user_ids)), sorted(set(abouts))
-    if not wanted and not followed:
-        return
-    moved = execute(_TOUCH, [wanted, followed])
-    for user_id, version in moved:
-        publish(f"user:{user_id}", version, urgent=True)
+    """Move the streams of these users, and of the followers of `abouts`, in the current transaction."""
+    tell([], user_ids, abouts)
 
 
 def follow(user: Any, about: str) -> None:
@@ -44,9 +80,21 @@ def unfollow(user_id: int, about: str) -> None:
     recheck([user_id])
 
 
+def mute(user: Any, about: str) -> None:
+    """Let `user` hear nothing of `about`: a job, `source:<name>`, an object. Twice is fine."""
+    Mute.objects.bulk_create([Mute(user=user, about=about)], ignore_conflicts=True)
+
+
+def unmute(user_id: int, about: str) -> None:
+    """Let a user hear of `about` again."""
+    Mute.objects.filter(user=user_id, about=about).delete()
+
+
 def forget(abouts: Iterable[str]) -> None:
-    """Let nobody follow what is gone."""
-    Follow.objects.filter(about__in=list(abouts)).delete()
+    """Let nobody follow or mute what is gone."""
+    names = list(abouts)
+    Follow.objects.filter(about__in=names).delete()
+    Mute.objects.filter(about__in=names).delete()
 
 
 def followers(about: str) -> set[int]:

@@ -55,7 +55,7 @@ class Broadcast(models.Model):
 
 
 class BroadcastReceipt(models.Model):
-    """What one user did with a broadcast."""
+    """What one user did with a broadcast. deleted_at: they want to see it nowhere."""
 
     broadcast = models.ForeignKey(
         Broadcast, on_delete=models.CASCADE, related_name="receipts", db_index=False
@@ -64,6 +64,7 @@ class BroadcastReceipt(models.Model):
     seen_at = models.DateTimeField(blank=True, null=True)
     read_at = models.DateTimeField(blank=True, null=True)
     archived_at = models.DateTimeField(blank=True, null=True)
+    deleted_at = models.DateTimeField(blank=True, null=True)
 
     class Meta:
         constraints: ClassVar = [

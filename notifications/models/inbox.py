@@ -36,6 +36,8 @@ class Notification(models.Model):
     version: of the row it speaks of; an older or equal one changes nothing.
     updated_at: when it last said something new; what the user does with it leaves that alone.
     snoozed_until: empty for "until the job finishes".
+    was_unread: whether it was unread before it was last written. The statement that writes a row returns it,
+        and so knows by how much `Inbox.unread` changes: PostgreSQL before 18 returns no old values.
     """
 
     recipient = models.ForeignKey(
@@ -57,6 +59,7 @@ class Notification(models.Model):
     archived_at = models.DateTimeField(blank=True, null=True)
     snoozed_at = models.DateTimeField(blank=True, null=True)
     snoozed_until = models.DateTimeField(blank=True, null=True)
+    was_unread = models.BooleanField(default=False, db_default=False, editable=False)
 
     class Meta:
         constraints: ClassVar = [

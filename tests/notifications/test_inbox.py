@@ -3,7 +3,7 @@
 import pytest
 from django.db import connection, transaction
 
-from notifications import inbox
+from notifications import inbox, telling
 from notifications.models import Follow, Inbox
 from realtime import streams
 
@@ -13,7 +13,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 @pytest.fixture
 def hints(monkeypatch):
     sent = []
-    monkeypatch.setattr(inbox, "publish", lambda stream, version, urgent: sent.append((stream, version)))
+    monkeypatch.setattr(telling, "publish", lambda stream, version, urgent: sent.append((stream, version)))
     return sent
 
 

@@ -1,0 +1,109 @@
+"""Telling everybody: one row for all, whatever their number, and a receipt where somebody acts (S2.102)."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from django.contrib.auth import get_user_model
+from django.db import transaction
+from django.db.models.functions import Now
+
+from config.statements import execute
+from notifications import links, types
+from notifications.models import Broadcast, BroadcastReceipt, Broadcasts
+from notifications.telling import MAX_TEXT, MAX_TITLE
+from realtime.publish import publish
+
+MOST_LIVE = 50  # broadcasts that anybody sees; older ones are in the admin
+
+_MOVE = f"""
+    INSERT INTO {Broadcasts._meta.db_table} AS row (id, version) VALUES (1, 1)
+    ON CONFLICT (id) DO UPDATE SET version = row.version + 1 RETURNING version
+"""  # nosec B608  # the name of our own table
+
+
+def broadcast(
+    title: str, *, text: str = "", url: str = "", type: str = "system", level: str = "", by: Any = None
+) -> Broadcast:
+    """Tell everybody who has joined by now. Raises UnknownType, ValueError.
+
+    title: 1-200 characters. text: 2,000 at most. by: the user who says it.
+    """
+    kind = types.known(type)
+    if not title or len(title) > MAX_TITLE or len(text) > MAX_TEXT:
+        raise ValueError(f"a title of 1-{MAX_TITLE} characters, and a text of {MAX_TEXT} at most")
+    with transaction.atomic():
+        made = Broadcast.objects.create(
+            type=type,
+            level=level or kind.level,
+            title=title,
+            text=text,
+            url=links.check(url),
+            published_by=None if by is None else by.pk,
+        )
+        _move()
+    return Broadcast.objects.get(pk=made.pk)
+
+
+def withdraw(broadcast_id: int) -> bool:
+    """Take a broadcast out of all inboxes; False when it was not in them."""
+    with transaction.atomic():
+        gone = Broadcast.objects.filter(pk=broadcast_id, withdrawn_at=None).update(withdrawn_at=Now())
+        if gone:
+            _move()
+    return bool(gone)
+
+
+def _move() -> None:
+    ((version,),) = execute(_MOVE)
+    publish("broadcast", version, urgent=True)
+
+
+def live() -> list[Broadcast]:
+    """Return the broadcasts that are in inboxes, newest first."""
+    found = Broadcast.objects.filter(withdrawn_at=None).order_by("-published_at")
+    return list(found[:MOST_LIVE])
+
+
+_UNREAD = f"""
+    SELECT u.id, count(*) FROM {get_user_model()._meta.db_table} u CROSS JOIN (
+        SELECT id, published_at FROM {Broadcast._meta.db_table} WHERE withdrawn_at IS NULL
+        ORDER BY published_at DESC LIMIT {MOST_LIVE}
+    ) live
+    WHERE u.id = ANY(%s::int[]) AND live.published_at >= u.date_joined AND NOT EXISTS (
+        SELECT 1 FROM {BroadcastReceipt._meta.db_table} receipt
+        WHERE receipt.broadcast_id = live.id AND receipt.user_id = u.id
+            AND (read_at IS NOT NULL OR archived_at IS NOT NULL OR deleted_at IS NOT NULL)
+    ) GROUP BY u.id
+"""  # nosec B608  # names of our own tables
+
+
+def unread_of(user_ids: Iterable[int]) -> dict[int, int]:
+    """Return for each of these users how many live broadcasts they have not read; none is left out."""
+    return dict(execute(_UNREAD, [sorted(user_ids)]))
+
+
+def receipts_of(user_id: int, broadcast_ids: Iterable[int]) -> dict[int, BroadcastReceipt]:
+    """Return what a user did with these broadcasts, by the broadcast's id."""
+    rows = BroadcastReceipt.objects.filter(user=user_id, broadcast__in=list(broadcast_ids))
+    return {row.broadcast_id: row for row in rows}
+
+
+def write_receipts(user_id: int, broadcast_ids: list[int], column: str, value: Any) -> list[int]:
+    """Write one time of a user's receipts; return the broadcasts where that changed anything.
+
+    column: of the receipt, a constant of the caller.
+    """
+    table = BroadcastReceipt._meta.db_table
+    if value is None:
+        sql = f"""
+            UPDATE {table} SET {column} = NULL
+            WHERE user_id = %s AND broadcast_id = ANY(%s) AND {column} IS NOT NULL RETURNING broadcast_id
+        """  # nosec B608  # names of our own columns
+        return [pk for (pk,) in execute(sql, [user_id, broadcast_ids])]
+    sql = f"""
+        INSERT INTO {table} AS receipt (broadcast_id, user_id, {column})
+        SELECT id, %s, %s::timestamptz FROM unnest(%s::bigint[]) AS broadcast(id) ORDER BY id
+        ON CONFLICT (broadcast_id, user_id) DO UPDATE SET {column} = EXCLUDED.{column}
+        WHERE receipt.{column} IS NULL RETURNING broadcast_id
+    """  # nosec B608  # names of our own columns
+    return [pk for (pk,) in execute(sql, [user_id, value, broadcast_ids])]

@@ -1,0 +1,152 @@
+"""Lists of a user's notifications: views, type filter, search, pages by key, broadcasts among them."""
+
+import json
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from config.statements import execute
+from notifications import broadcasts, types
+from notifications.entries import COLUMNS, Entry, of_broadcast, of_row
+from notifications.models import Inbox, Notification
+from notifications.telling import unread
+
+MAX_SEARCH = 200  # characters
+
+_ROWS = Notification._meta.db_table
+# What each view shows, as a condition on the table `n`, written as the partial indexes are.
+VIEWS: Mapping[str, str] = {
+    "inbox": "n.archived_at IS NULL AND n.snoozed_at IS NULL",
+    "unread": unread("n"),
+    "snoozed": "n.snoozed_at IS NOT NULL",
+    "archived": "n.archived_at IS NOT NULL",
+    "all": "true",
+    "read": "n.read_at IS NOT NULL",
+}
+# The same for broadcasts, which are not snoozed.
+_BROADCAST_VIEWS: Mapping[str, Callable[[Entry], bool]] = {
+    "inbox": lambda entry: entry.archived_at is None,
+    "unread": lambda entry: entry.is_unread,
+    "snoozed": lambda entry: False,
+    "archived": lambda entry: entry.archived_at is not None,
+    "all": lambda entry: True,
+    "read": lambda entry: entry.read_at is not None,
+}
+
+
+@dataclass(frozen=True)
+class Filter:
+    """Which notifications: a view, a group of types, words in title or text, last changed by a time.
+
+    until: what came later is not meant; the time at which a page was made, for what is done from it.
+    """
+
+    view: str = "inbox"
+    group: str = ""
+    search: str = ""
+    until: datetime | None = None
+
+    def condition(self) -> tuple[str, dict[str, Any]]:
+        """Return the SQL condition on `n` and its parameters. Raises KeyError for no view."""
+        texts, values = [VIEWS[self.view]], dict[str, Any]()
+        if self.group:
+            texts.append("n.type = ANY(%(of_types)s)")
+            values["of_types"] = types.names_of(self.group)
+        if self.search:
+            texts.append("(n.title ILIKE %(sought)s OR n.text ILIKE %(sought)s)")
+            values["sought"] = self._pattern()
+        if self.until is not None:
+            texts.append("n.updated_at <= %(not_after)s")
+            values["not_after"] = self.until
+        return " AND ".join(texts), values
+
+    def matches(self, entry: Entry) -> bool:
+        """Say whether a broadcast is meant."""
+        sought = self.search[:MAX_SEARCH].lower()
+        return (
+            _BROADCAST_VIEWS[self.view](entry)
+            and (not self.group or entry.type in types.names_of(self.group))
+            and (not sought or sought in entry.title.lower() or sought in entry.text.lower())
+            and (self.until is None or entry.updated_at <= self.until)
+        )
+
+    def _pattern(self) -> str:
+        text = self.search[:MAX_SEARCH]
+        for special in ("\\", "%", "_"):
+            text = text.replace(special, "\\" + special)
+        return f"%{text}%"
+
+
+def entries(
+    user: Any, wanted: Filter, *, limit: int, after: tuple[datetime, int] | None = None
+) -> list[Entry]:
+    """Return the newest entries of a user that match, after a place (`Entry.key`)."""
+    condition, values = wanted.condition()
+    place = ""
+    if after is not None:
+        place = "AND (n.updated_at, n.id) < (%(after)s, %(after_id)s)"
+        values |= {"after": after[0], "after_id": after[1]}
+    rows = execute(
+        f"""
+        SELECT {COLUMNS} FROM {_ROWS} n WHERE n.recipient_id = %(user)s AND {condition} {place}
+        ORDER BY n.updated_at DESC, n.id DESC LIMIT %(limit)s
+        """,  # nosec B608  # conditions of ours, values as parameters
+        values | {"user": user.pk, "limit": limit},
+    )
+    own = [of_row(row, json.loads(row[8])) for row in rows]
+    shared = [
+        entry for entry in live(user) if wanted.matches(entry) and (after is None or entry.key < tuple(after))
+    ]
+    if not shared:
+        return own
+    return sorted(own + shared, key=lambda entry: entry.key, reverse=True)[:limit]
+
+
+def live(user: Any) -> list[Entry]:
+    """Return the broadcasts that this user has and has not deleted, newest first."""
+    found = [one for one in broadcasts.live() if one.published_at >= user.date_joined]
+    if not found:
+        return []
+    receipts = broadcasts.receipts_of(user.pk, [one.pk for one in found])
+    return [
+        of_broadcast(one, receipts.get(one.pk))
+        for one in found
+        if one.pk not in receipts or receipts[one.pk].deleted_at is None
+    ]
+
+
+def one(user: Any, entry_id: int) -> Entry | None:
+    """Return one entry of a user's; None for somebody else's as for none at all."""
+    if entry_id < 0:
+        return next((entry for entry in live(user) if entry.id == entry_id), None)
+    rows = execute(
+        f"SELECT {COLUMNS} FROM {_ROWS} n WHERE n.recipient_id = %s AND n.id = %s",  # nosec B608
+        [user.pk, entry_id],
+    )
+    return of_row(rows[0], json.loads(rows[0][8])) if rows else None
+
+
+def unread_count(user: Any) -> int:
+    """Return the number that bell, menu and title show: own rows and broadcasts."""
+    own = Inbox.objects.filter(pk=user.pk).values_list("unread", flat=True).first() or 0
+    return own + broadcasts.unread_of([user.pk]).get(user.pk, 0)
+
+
+def counts(user: Any, wanted: Filter) -> Counter[str]:
+    """Return how many entries of each group of types match, whatever group the filter names."""
+    anything = Filter(wanted.view, "", wanted.search, wanted.until)
+    condition, values = anything.condition()
+    rows = execute(
+        f"""
+        SELECT n.type, count(*) FROM {_ROWS} n WHERE n.recipient_id = %(user)s AND {condition} GROUP BY 1
+        """,  # nosec B608  # conditions of ours, values as parameters
+        values | {"user": user.pk},
+    )
+    found: Counter[str] = Counter()
+    known = types.declared()
+    for name, count in rows:
+        found[known[name].group if name in known else "Other"] += count
+    found.update(entry.group for entry in live(user) if anything.matches(entry))
+    return found
