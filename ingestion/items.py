@@ -27,9 +27,34 @@ from ingestion.source import SourceError
 if TYPE_CHECKING:
     from ingestion.steps import StepHandle
 
-CHUNK = 1000  # item rows per INSERT
 POLL_SECONDS = 0.2  # how soon a waiting attempt hears that it should stop
 OPEN_ITEM = (ItemState.PENDING, ItemState.RUNNING)
+# All rows of a step at once: made as objects, they cost more than what is done to most of them later.
+_REGISTER = """
+    INSERT INTO ingestion_jobitem (job_id, step, key, label, ordinal, state,
+                                   error_code, error, tries, crashes, url, version)
+    SELECT %s, %s, new.key, new.label, %s + new.n - 1, 'pending', '', '', 0, 0, '', 0
+    FROM unnest(%s::text[], %s::text[]) WITH ORDINALITY AS new(key, label, n)
+    ON CONFLICT DO NOTHING
+"""
+# The end of an item, by which of the job's counts it raises: the fence and the item's own row.
+_END = {
+    count: f"""
+        WITH fence AS (
+            UPDATE ingestion_job SET version = version + 1, {count} = {count} + 1, crashes = 0,
+                progress_at = clock_timestamp(),
+                lease_until = clock_timestamp() + make_interval(secs => %s)
+            WHERE id = %s AND lease_token = %s AND state = 'running'
+            RETURNING version, cancel_requested_at
+        ), done AS (
+            UPDATE ingestion_jobitem i SET state = %s, error = %s, error_code = '',
+                tries = i.tries + %s, result = %s, url = %s, started_at = %s,
+                finished_at = clock_timestamp(), version = fence.version
+            FROM fence WHERE i.id = %s AND i.state IN ('pending', 'running') RETURNING 1
+        ) SELECT fence.version, fence.cancel_requested_at, (SELECT count(*) FROM done) FROM fence
+    """  # nosec B608  # our own words
+    for count in ("items_done", "items_skipped")
+}
 
 
 class Worklist:
@@ -76,19 +101,15 @@ class Worklist:
             by_key.setdefault(str(self.key(value))[:300], value)
         rows = self.rows()
         base = max((row.ordinal for row in rows.values()), default=-1) + 1
-        new = [
-            JobItem(
-                job_id=self.run.id,
-                step=self.step.name,
-                key=one,
-                label=(self.label(value) if self.label else one)[:300],
-                ordinal=base + n,
-            )
-            for n, (one, value) in enumerate((k, v) for k, v in by_key.items() if k not in rows)
-        ]
+        new = {
+            one: (self.label(value) if self.label else one)[:300]
+            for one, value in by_key.items()
+            if one not in rows
+        }
         gone = [row.pk for one, row in rows.items() if one not in by_key and row.state in OPEN_ITEM]
         with transaction.atomic():
-            JobItem.objects.bulk_create(new, batch_size=CHUNK, ignore_conflicts=True)
+            if new:
+                execute(_REGISTER, [self.run.id, self.step.name, base, list(new), list(new.values())])
             JobItem.objects.filter(pk__in=gone).update(state=ItemState.SKIPPED, error="No longer listed.")
             self.run.fence(
                 "items_total = items_total + %s, items_skipped = items_skipped + %s,",
@@ -103,10 +124,11 @@ class Worklist:
         )
         return [Item(self.step, by_key[row.key], row.key, row.label, row.pk) for row in todo]
 
-    def rows(self) -> dict[str, JobItem]:
-        """Return the step's item rows by key."""
+    def rows(self) -> dict[str, Any]:
+        """Return the step's item rows by key: each with pk, key, label, ordinal and state."""
         rows = JobItem.objects.filter(job=self.run.id, step=self.step.name)
-        return {row.key: row for row in rows.only("key", "label", "ordinal", "state")}
+        columns = rows.values_list("pk", "key", "label", "ordinal", "state", named=True)
+        return {row.key: row for row in columns}
 
     def _ahead(self, items: "list[Item]") -> "Iterator[Item]":
         fetch, threads = self.fetch, self.threads
@@ -264,22 +286,8 @@ class Item:
         run = self.step.run
         run.raise_versions()
         hit("item.before_fence")
-        count = "items_skipped" if self.skipped else "items_done"
         rows = execute(
-            f"""
-                WITH fence AS (
-                    UPDATE ingestion_job SET version = version + 1, {count} = {count} + 1, crashes = 0,
-                        progress_at = clock_timestamp(),
-                        lease_until = clock_timestamp() + make_interval(secs => %s)
-                    WHERE id = %s AND lease_token = %s AND state = 'running'
-                    RETURNING version, cancel_requested_at
-                ), done AS (
-                    UPDATE ingestion_jobitem i SET state = %s, error = %s, error_code = '',
-                        tries = i.tries + %s, result = %s, url = %s, started_at = %s,
-                        finished_at = clock_timestamp(), version = fence.version
-                    FROM fence WHERE i.id = %s AND i.state IN ('pending', 'running') RETURNING 1
-                ) SELECT fence.version, fence.cancel_requested_at, (SELECT count(*) FROM done) FROM fence
-            """,  # nosec B608  # our own words
+            _END["items_skipped" if self.skipped else "items_done"],
             [
                 LEASE_SECONDS,
                 run.id,
