@@ -9,8 +9,8 @@ import hashlib
 import logging
 import time
 from collections import deque
-from collections.abc import Hashable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import uuid4
 from weakref import WeakKeyDictionary
 
@@ -33,6 +33,7 @@ logger = logging.getLogger(__name__)
 TIMEOUT = 0.3  # seconds until a Redis that does not answer is left alone ...
 PAUSE = 2.0  # ... for so long
 CONNECTIONS = 4  # to Redis; after a restart hundreds arrive at once
+TOGETHER = 50  # users who are asked about with one round trip
 
 # KEYS: connects of this session. ARGV: most, window in ms, id. Returns the ms to wait, 0 for none.
 _CONNECT = """
@@ -67,6 +68,17 @@ local surplus = redis.call('ZCARD', KEYS[1]) - ARGV[1]
 if surplus <= 0 then return {} end
 return redis.call('ZRANGE', KEYS[1], 0, surplus - 1)
 """
+
+
+_REMOVE = "return redis.call('ZREM', KEYS[1], unpack(ARGV))"
+
+
+class Question(NamedTuple):
+    """A script to run, its keys and its values."""
+
+    script: str
+    keys: list[str]
+    values: Sequence[str | int]
 
 
 class Window:
@@ -121,25 +133,31 @@ class Arrivals:
 
     async def look(self, users: Iterable[int]) -> None:
         """Tell of these users' sockets, and close those of ours that are too many: the oldest of all."""
-        here = {socket.user.pk for socket in self._ids}
-        for user in here & set(users):
-            ours = {name: socket for socket, name in self._ids.items() if socket.user.pk == user}
-            forget = round(limits.SPEAK_UP_SECONDS * 3000)
-            values: list[str | int] = [settings.WS_MAX_SOCKETS_PER_USER, forget]
-            for name, socket in ours.items():
-                values += [name, round((time.monotonic() - socket.opened_at) * 1000)]
-            surplus = [name.decode() for name in await self._ask(_SOCKETS, _keys(user), values) or []]
-            for name in surplus:
-                if name in ours and not ours[name].closed:
-                    self._hub.replace(ours[name])
-            if any(name not in ours for name in surplus):
-                self._tasks.spawn(asyncio.to_thread(look_at, [user]))
+        here = [
+            user for user in users if any(socket in self._ids for socket in self._hub.sockets.get(user, []))
+        ]
+        for start in range(0, len(here), TOGETHER):
+            some = here[start : start + TOGETHER]
+            ours = [
+                {self._ids[socket]: socket for socket in self._hub.sockets[user] if socket in self._ids}
+                for user in some
+            ]
+            questions = [_who_is_too_many(user, own) for user, own in zip(some, ours, strict=True)]
+            for user, own, found in zip(some, ours, await self._ask(questions), strict=True):
+                self._close_surplus(user, own, [name.decode() for name in found or []])
+
+    def _close_surplus(self, user: int, ours: Mapping[str, Viewer], surplus: Sequence[str]) -> None:
+        for name in surplus:
+            if name in ours and not ours[name].closed:
+                self._hub.replace(ours[name])
+        if any(name not in ours for name in surplus):
+            self._tasks.spawn(asyncio.to_thread(look_at, [user]))
 
     async def speak_up(self) -> None:
         """Say again and again which sockets are still open, for ever."""
         while True:
             await asyncio.sleep(limits.SPEAK_UP_SECONDS)
-            await self.look({socket.user.pk for socket in self._ids})
+            await self.look(list(self._hub.sockets))
 
     async def stop(self) -> None:
         """Take all of ours away."""
@@ -159,21 +177,21 @@ class Arrivals:
         who = hashlib.sha256(f"{credential.kind}:{credential.key}".encode()).hexdigest()[:32]
         window = round(limits.CONNECTS_SECONDS * 1000)
         values: list[str | int] = [settings.WS_CONNECTS_PER_SESSION, window, name]
-        wait = await self._ask(_CONNECT, [f"live:connects:{who}"], values)
+        (wait,) = await self._ask([Question(_CONNECT, [f"live:connects:{who}"], values)])
         if wait:
             self._hub.turn_away(socket, int(wait))
         else:
             await self.look([socket.user.pk])
 
     async def _leave(self, user: int, names: list[str]) -> None:
-        for key in _keys(user):
-            await self._ask("return redis.call('ZREM', KEYS[1], unpack(ARGV))", [key], names)
+        await self._ask([Question(_REMOVE, [key], names) for key in _keys(user)])
 
-    async def _ask(self, script: str, keys: list[str], values: Sequence[str | int]) -> Any:
-        """Run a script; None while Redis is away."""
+    async def _ask(self, questions: Sequence[Question]) -> Sequence[Any]:
+        """Run scripts with one round trip; None for each while Redis is away."""
+        nothing = [None] * len(questions)
         async with self._turns:
             if time.monotonic() < self._skip_until:
-                return None
+                return nothing
             if self._redis is None:
                 self._redis = Redis.from_url(
                     settings.REDIS_URL,
@@ -182,11 +200,22 @@ class Arrivals:
                     retry=Retry(NoBackoff(), 0),
                 )
             try:
-                return await self._redis.eval(script, len(keys), *keys, *values)
+                pipe = self._redis.pipeline(transaction=False)
+                for script, keys, values in questions:
+                    pipe.eval(script, len(keys), *keys, *values)
+                answers: list[Any] = await pipe.execute()
+                return answers
             except (RedisError, OSError) as error:
                 self._skip_until = time.monotonic() + PAUSE
                 logger.warning("sockets are counted in this process alone: %s", error)
-                return None
+                return nothing
+
+
+def _who_is_too_many(user: int, ours: Mapping[str, Viewer]) -> Question:
+    values: list[str | int] = [settings.WS_MAX_SOCKETS_PER_USER, round(limits.SPEAK_UP_SECONDS * 3000)]
+    for name, socket in ours.items():
+        values += [name, round((time.monotonic() - socket.opened_at) * 1000)]
+    return Question(_SOCKETS, _keys(user), values)
 
 
 def _keys(user: int) -> list[str]:

@@ -24,11 +24,13 @@ class Credit:
         self._bytes = 0
         self.spent_at: float | None = None  # since when nothing may be sent; until half of it is back
 
-    def spend(self, frame: Ready) -> None:
-        """Note that a frame was sent. What has no version cannot be acknowledged and costs nothing."""
+    def spend(self, frame: Ready, now: float) -> None:
+        """Note that a frame was sent. What has no version cannot be acknowledged and costs nothing.
+
+        now: on the monotonic clock.
+        """
         if frame.stream is None or frame.version is None:
             return
-        now = time.monotonic()
         self._sent.append(_Sent(frame.stream, frame.version, len(frame.text), now))
         self._bytes += len(frame.text)
         if len(self._sent) >= limits.CREDIT_FRAMES or self._bytes >= limits.CREDIT_BYTES:

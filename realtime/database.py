@@ -1,13 +1,15 @@
 """The database as a hub sees it: reached over few threads, and sometimes away."""
 
+import asyncio
 import logging
 import time
 from collections import defaultdict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import ParamSpec, TypeVar
 
-from channels.db import database_sync_to_async
+from django.db import close_old_connections
 
 from realtime import limits
 
@@ -31,9 +33,8 @@ class Database:
 
     async def ask(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run `call` on one of the threads."""
-        run = database_sync_to_async(call, thread_sensitive=False, executor=self._threads)
-        found: T = await run(*args, **kwargs)
-        return found
+        run = partial(_fresh, call, *args, **kwargs)
+        return await asyncio.get_running_loop().run_in_executor(self._threads, run)
 
     def may_ask(self, what: str, now: float) -> bool:
         """Say whether it is time to ask this again after a failure."""
@@ -60,3 +61,13 @@ class Database:
     def close(self) -> None:
         """Let the threads end."""
         self._threads.shutdown(wait=False, cancel_futures=True)
+
+
+def _fresh(call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Run `call` on connections that are neither too old nor broken, as Django does for a request."""
+    # database_sync_to_async does more (contexts, a search for its caller) that nothing here needs.
+    close_old_connections()
+    try:
+        return call(*args, **kwargs)
+    finally:
+        close_old_connections()

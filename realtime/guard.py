@@ -7,8 +7,8 @@ import asyncio
 import math
 import time
 from collections import defaultdict
-from collections.abc import Collection, Iterable
-from typing import TYPE_CHECKING
+from collections.abc import Collection, Iterable, Sequence
+from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from django.conf import settings
@@ -22,6 +22,8 @@ from realtime.streams import visible
 
 if TYPE_CHECKING:
     from realtime.hub import Hub
+
+TOGETHER = 50  # users who are asked about on one turn of a database thread: each turn has its price
 
 
 class Guard:
@@ -114,11 +116,19 @@ class Guard:
         by_user: dict[int, list[Viewer]] = defaultdict(list)
         for viewer in viewers:
             by_user[viewer.user.pk].append(viewer)
-        for pk, own in by_user.items():
-            names = set().union(*(viewer.streams for viewer in own))
-            seen = await self.hub.in_database(visible, own[0].user, names) if names else names
-            for viewer in own:
-                for name in (names & viewer.streams) - seen:
-                    self.hub.withdraw(viewer, name)
-            if any(viewer.judging for viewer in own):  # their question may be older than what changed
-                self.recheck([pk])
+        everybody = list(by_user.values())
+        for start in range(0, len(everybody), TOGETHER):
+            some = everybody[start : start + TOGETHER]
+            asked = [set().union(*(viewer.streams for viewer in own)) for own in some]
+            seen = await self.hub.in_database(_seen, [own[0].user for own in some], asked)
+            for own, names, theirs in zip(some, asked, seen, strict=True):
+                for viewer in own:
+                    for name in (names & viewer.streams) - theirs:
+                        self.hub.withdraw(viewer, name)
+                if any(viewer.judging for viewer in own):  # their question may be older than what changed
+                    self.recheck([own[0].user.pk])
+
+
+def _seen(users: Sequence[Any], asked: Sequence[set[str]]) -> list[set[str]]:
+    """Return for each of these users which of these streams they may watch."""
+    return [visible(user, names) for user, names in zip(users, asked, strict=True)]

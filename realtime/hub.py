@@ -182,8 +182,7 @@ class Hub:
 
     def put(self, viewer: Viewer, frame: Ready) -> None:
         """Let a viewer have a frame with their next message."""
-        self.writing.say(viewer, frame)
-        self.writing.flush()
+        self.writing.say_now(viewer, frame)
 
     def acknowledge(self, viewer: Socket, versions: Mapping[str, int]) -> None:
         """Note what a client says it holds, and go on where it was parked."""

@@ -21,6 +21,7 @@ EXTENSION = "headway.frames"
 # would leave the client without any answer, and the socket open.
 http11.MAX_LINE_LENGTH = 64 * 1024
 
+OPEN = State.OPEN  # looked up with every delivery
 USELESS = 1_000  # pings, pongs and empty fragments of one client ...
 USELESS_SECONDS = 10.0  # ... in this time; one more closes with 4529
 TOO_MANY = 4529
@@ -97,8 +98,7 @@ class LiveProtocol(WebSocketsSansIOProtocol):
 
     def takes_frame(self) -> bool:
         """Tell whether the client is there and reads: if not, `send` is to be awaited, or raises."""
-        here = self.conn.state is State.OPEN and not self.transport.is_closing()
-        return here and self.writable.is_set()
+        return self.conn.state is OPEN and self.writable.is_set() and not self.transport.is_closing()
 
     def write_frame(self, frame: bytes) -> None:
         """Write bytes that are a whole frame already, after `takes_frame` said yes."""

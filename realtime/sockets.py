@@ -90,12 +90,12 @@ class Viewer:
         self.streams.discard(stream)
         self.missed.pop(stream, None)
 
-    def flush_at_once(self, made: dict[str, bytes]) -> bool:
-        """Write what waits as one message, if nothing must be awaited for that. False: `flush` it.
+    def write(self, now: float, made: dict[str, bytes]) -> bool | None:
+        """Write what waits as one message. False: only `flush` can; None: nothing may leave now.
 
         made: the frames of messages that were made for others already, by text.
         """
-        return False
+        return None
 
     async def flush(self) -> None:
         """Write what waits as one message."""
@@ -154,20 +154,23 @@ class Socket(Viewer):
         """
         if self.closed:
             return
-        full = self.pending_bytes >= limits.PENDING_BYTES or self.parked_at is not None
-        if frame.version is not None and (self.missed or full):
-            self._leave_out(frame, request)
-            return
+        if frame.version is not None:
+            parked = self.credit is not None and self.parked_at is not None
+            if parked or self.missed or self.pending_bytes >= limits.PENDING_BYTES:
+                self._leave_out(frame, request)
+                return
         self.pending.append((frame, request))
         self.pending_bytes += len(frame.text)
 
     def may_send(self, now: float) -> bool:
         """Say whether a message may leave now."""
-        return bool(self.pending) and not self.busy and not self.closed and now >= self.sent_at + self.pause
+        at = self.leaves_at(now)
+        return at is not None and now >= at
 
     def leaves_at(self, now: float) -> float | None:
         """Return when a waiting message may leave, None when none waits for its time."""
-        return self.sent_at + self.pause if self.pending and not self.busy and not self.closed else None
+        waits = self.pending and not self.busy and not self.closed
+        return self.sent_at + limits.SOCKET_SECONDS if waits else None
 
     def is_quiet(self, now: float, seconds: float) -> bool:
         """Say whether it has heard nothing for so long."""
@@ -179,30 +182,29 @@ class Socket(Viewer):
         if self.credit:
             self.credit.forget(stream)
 
-    @property
-    def pause(self) -> float:
-        """Return the least time between two messages, in seconds."""
-        return limits.SOCKET_SECONDS
-
-    def flush_at_once(self, made: dict[str, bytes]) -> bool:
+    def write(self, now: float, made: dict[str, bytes]) -> bool | None:
         """Write what waits, as much of it as one message may hold, if the client takes it now."""
+        # Here goes every delivery of the process: no step that is not needed each time.
+        if not self.pending or self.busy or self.closed or now < self.sent_at + limits.SOCKET_SECONDS:
+            return None
         if self._writer is None or not self._writer.takes_frame():
             return False
-        if frames := self._take():
+        if frames := self._take(now):
             message = self.message(frames)
-            if message not in made:
-                made[message] = text_frame(message)
-            self.sent_at = time.monotonic()
-            self._writer.write_frame(made[message])
+            frame = made.get(message)
+            if frame is None:
+                frame = made[message] = text_frame(message)
+            self.sent_at = now
+            self._writer.write_frame(frame)
         return True
 
     async def flush(self) -> None:
         """Write what waits as one message, as much of it as one may hold."""
-        frames = self._take()
+        self.sent_at = time.monotonic()
+        frames = self._take(self.sent_at)
         if not frames:
             return
         self.busy = True
-        self.sent_at = time.monotonic()
         try:
             async with asyncio.timeout(limits.SEND_SECONDS):
                 await self._send(self.message(frames))
@@ -234,19 +236,23 @@ class Socket(Viewer):
         with contextlib.suppress(OSError, RuntimeError):  # the client was faster
             await self._close(code)
 
-    def _take(self) -> list[Ready]:
+    def _take(self, now: float) -> list[Ready]:
         frames: list[Ready] = []
         size = 0
-        while self.pending and not (frames and size + len(self.pending[0][0].text) > limits.MESSAGE_BYTES):
-            frame, request = self.pending.popleft()
-            self.pending_bytes -= len(frame.text)
-            if frame.version is not None and self.parked_at is not None:
-                self._leave_out(frame, request)
-                continue
+        while self.pending:
+            frame, request = self.pending[0]
+            length = len(frame.text)
+            if frames and size + length > limits.MESSAGE_BYTES:
+                break
+            self.pending.popleft()
+            self.pending_bytes -= length
+            if self.credit is not None and frame.version is not None:
+                if self.parked_at is not None:
+                    self._leave_out(frame, request)
+                    continue
+                self.credit.spend(frame, now)
             frames.append(frame)
-            size += len(frame.text)
-            if self.credit:
-                self.credit.spend(frame)
+            size += length
         return frames
 
     def _leave_out(self, frame: Ready, request: int | None) -> None:

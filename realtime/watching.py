@@ -232,8 +232,7 @@ class Watching:
         if watched.viewers and old is not None and old.version < watched.copy.version:
             frame = watched.change(self.epoch, old)
             self._counts["frames"] += len(watched.viewers)
-            for viewer in watched.viewers:
-                self._writing.say(viewer, frame)
+            self._writing.tell(watched.viewers, frame)
         frames: dict[Any, Ready | None] = {}  # those who stand at one place get one frame, encoded once
         for viewer, newcomer in newcomers.items():
             version, why = newcomer.version(self.epoch), newcomer.why_new(self.epoch)
@@ -255,12 +254,11 @@ class Watching:
         self._counts["frames"] += len(watched.viewers)
         for viewer in watched.viewers:
             viewer.streams.discard(watched.name)
-            self._writing.say(viewer, frame)
+        self._writing.tell(watched.viewers, frame)
         watched.viewers.clear()
 
     def _gone(self, watched: Watched) -> None:
-        for viewer in watched.viewers:
-            self._writing.say(viewer, gone(watched.name, None))
+        self._writing.tell(watched.viewers, gone(watched.name, None))
         for viewer, newcomer in watched.newcomers.items():
             self._writing.say(viewer, gone(watched.name, newcomer.id), newcomer.id)
         for viewer in [*watched.viewers, *watched.newcomers]:

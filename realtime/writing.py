@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from realtime.frames import Ready
 from realtime.limits import Close
@@ -29,28 +29,44 @@ class Writing:
         viewer.put(frame, request)
         self._written.add(viewer)
 
+    def tell(self, viewers: Collection[Viewer], frame: Ready) -> None:
+        """Let many have the same frame with their next message. `flush` sends it."""
+        for viewer in viewers:
+            viewer.put(frame)
+        self._written.update(viewers)
+
+    def say_now(self, viewer: Viewer, frame: Ready) -> None:
+        """Let a viewer have a frame as soon as they may."""
+        viewer.put(frame)
+        self._written.add(viewer)
+        self._write([viewer])
+
     def forget(self, viewer: Viewer) -> None:
         """Write no more to who is gone."""
         self._written.discard(viewer)
 
     def flush(self) -> None:
         """Send what may leave now; what may not waits for its time."""
+        self._write(list(self._written))
+
+    def _write(self, viewers: Collection[Viewer]) -> None:
         now = time.monotonic()
         next_at = None
         made: dict[str, bytes] = {}
-        for viewer in list(self._written):
-            if viewer.may_send(now):
-                had_credit = viewer.parked_at is None
-                if not viewer.flush_at_once(made):
-                    self._written.discard(viewer)
-                    self._tasks.spawn(self._send(viewer))
-                    continue
+        for viewer in viewers:
+            had_credit = viewer.parked_at is None
+            wrote = viewer.write(now, made)
+            if wrote is False:
+                self._written.discard(viewer)
+                self._tasks.spawn(self._send(viewer))
+                continue
+            if wrote:
                 self._wrote(viewer, had_credit)
             at = viewer.leaves_at(now)
             if at is None:
                 self._written.discard(viewer)
-            elif next_at is None or at < next_at:
-                next_at = at
+            else:
+                next_at = at if next_at is None else min(at, next_at)
         if next_at is not None and self._timer is None:
             wait = max(next_at - now, 0.001)
             self._timer = asyncio.get_running_loop().call_later(wait, self._time_is_up)
@@ -77,5 +93,7 @@ class Writing:
 
     def _wrote(self, viewer: Viewer, had_credit: bool) -> None:
         self._counts["messages"] += 1
-        self._counts["parked"] += had_credit and viewer.parked_at is not None
-        self.catch_up(viewer)
+        if had_credit and viewer.parked_at is not None:
+            self._counts["parked"] += 1
+        if viewer.missed:
+            self.catch_up(viewer)

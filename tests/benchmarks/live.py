@@ -18,8 +18,8 @@ from tests.benchmarks.viewers import Tally, masked
 
 VIEWERS = 500
 FEW_VIEWERS = 50
-WINDOW = 3.0  # seconds of one measurement; those of different servers take turns
-ROUNDS = 3
+WINDOW = 2.0  # seconds of one measurement; those of different servers take turns
+ROUNDS = 5  # so many that what happens every 15 or 20 s falls into few of a server's windows
 RATE = 8.0  # messages a second; the hub sends a socket at most 10
 PLAIN_RATE = 3.0  # the plain way cannot keep up with more
 

@@ -150,5 +150,7 @@ async def restart(pages: Pages) -> list[Figure]:
             await back.wait()
         end, spent = time.monotonic(), cpu(process) - spent
     down, half = serves - stopped, p50(list(here.values())) - serves
-    took = f"{stopped - began:.1f} s to stop, {down:.1f} to start, half back after {half:.1f}, {spent:.1f} CPU"
+    took = (
+        f"{stopped - began:.1f} s to stop, {down:.1f} to start, half back after {half:.1f}, {spent:.1f} CPU"
+    )
     return [Figure("live.back_after_restart", end - serves, "s after it serves again", None, took, "10 s")]

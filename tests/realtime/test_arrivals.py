@@ -178,6 +178,28 @@ async def test_what_redis_forgot_is_said_again(alice, clean, monkeypatch):
         assert {one.code for one in opened} == {None}
 
 
+async def test_users_are_spoken_for_together(alice, bob, clean, monkeypatch):
+    standings = [await in_database(standing_of, user) for user in (alice, bob)]
+    async with process() as hub:
+        for standing in standings:
+            Opened(hub, standing)
+        for user in (alice, bob):
+            await known(clean, user, 1)
+            clean.delete(*arrivals._keys(user.pk))
+        asked = []
+        ask = hub.arrivals._ask
+
+        async def counting(questions):
+            asked.append(len(questions))
+            return await ask(questions)
+
+        monkeypatch.setattr(hub.arrivals, "_ask", counting)
+        await hub.arrivals.look(list(hub.sockets))
+        assert asked == [2]
+        for user in (alice, bob):
+            await known(clean, user, 1)
+
+
 async def test_a_hub_that_stops_takes_its_sockets_away(alice, clean):
     standing = await in_database(standing_of, alice)
     async with process() as hub:

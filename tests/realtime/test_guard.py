@@ -479,3 +479,21 @@ def test_more_users_than_a_message_holds_are_everybody(alice, monkeypatch):
     for users in ([], range(100), range(101), None):
         door.recheck(users)
     assert told == [list(range(100)), None, None]
+
+
+async def test_a_look_at_many_users_takes_two_turns_of_a_database_thread(alice, bob):
+    """One for their sessions, one for what they watch: each turn has its price, and a sweep looks at all."""
+    async with fresh_hub() as hub:
+        wires = [await (await in_database(Browser, user)).open(f"user:{user.pk}") for user in (alice, bob)]
+        turns = []
+        ask = hub.database.ask
+
+        async def counting(call, *arguments):
+            turns.append(call.__name__)
+            return await ask(call, *arguments)
+
+        hub.database.ask = counting
+        await hub.guard._look(hub.everybody())
+        hub.database.ask = ask
+        assert [name for name in turns if name in ("standings", "_seen", "visible")] == ["standings", "_seen"]
+        await leave(*wires)

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import sys
 from collections import Counter
 
 from realtime import limits
@@ -124,3 +125,32 @@ async def test_a_frame_that_left_at_once_costs_credit():
     (message,) = transport.frames
     assert len(json.loads(message[message.index(b"[") :])) == limits.CREDIT_FRAMES
     assert socket.parked_at is not None and list(socket.missed) == ["job:1"]
+
+
+async def test_a_delivery_is_few_calls():
+    """What each of 500 viewers adds to a message: no more calls of Python than these."""
+    transports, sockets = viewers(100)
+    out, _ = writing()
+    out.tell(sockets, a_frame(2))
+    calls = 0
+
+    def called(frame, event, argument):
+        nonlocal calls
+        calls += event == "call"
+
+    sys.setprofile(called)
+    out.flush()
+    sys.setprofile(None)
+    assert all(len(one.frames) == 1 for one in transports)
+    assert calls <= 11 * 100
+
+
+async def test_a_frame_for_one_is_no_look_at_everybody():
+    transports, sockets = viewers(3)
+    out, _ = writing()
+    for socket in sockets[:2]:
+        out.say(socket, a_frame(2))  # they wait for the flush of those who move together
+    out.say_now(sockets[2], a_frame(2))
+    assert [len(one.frames) for one in transports] == [0, 0, 1]
+    out.flush()
+    assert [len(one.frames) for one in transports] == [1, 1, 1]
