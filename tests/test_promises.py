@@ -25,10 +25,14 @@ def test_every_test_that_is_named_exists():
             assert f"def {test}(" in code, f"{name}: {test}"
 
 
-def test_every_promise_has_a_control():
+def test_every_promise_has_a_control_of_its_own():
+    seen: set[str] = set()
     for name, row in ROWS:
         if name in PROMISES:
-            assert "`test_without" in row.rpartition("|")[2], name
+            controls = re.findall(r"`(test_without\w+)`", row.rpartition("|")[2])
+            assert controls, name
+            assert not seen & set(controls), f"{name} has the control of another promise"
+            seen |= set(controls)
 
 
 def test_daphne_is_new_enough():

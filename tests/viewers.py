@@ -71,6 +71,7 @@ class Viewer(ABC):
         *,
         quiet: float = QUIET,
         ack: bool = False,
+        keeps_word: bool = True,
         receive_bytes: int | None = None,
     ) -> None:
         self.address = address
@@ -79,6 +80,7 @@ class Viewer(ABC):
         self.streams = streams
         self.quiet = quiet
         self.ack = ack
+        self.keeps_word = keeps_word  # acknowledges, if it said that it would
         self.receive_bytes = receive_bytes
         self.reducer = Reducer()
         self.told: list[Told] = []
@@ -205,7 +207,7 @@ class SocketViewer(Viewer):
                 self.connections.append(time.monotonic())
             if again := self.take(frames):
                 await link.send(json.dumps({"type": "subscribe", **self.reducer.ask(again)}))
-            if self.ack:
+            if self.ack and self.keeps_word:
                 await link.send(json.dumps({"type": "ack", "versions": self._versions()}))
 
     @staticmethod

@@ -230,9 +230,9 @@ def _credit(off: Off) -> None:
 
     spend = Credit.spend
 
-    def free(self: Credit, frame: Ready) -> None:
+    def free(self: Credit, frame: Ready, now: float) -> None:
         if not off("credit"):
-            spend(self, frame)
+            spend(self, frame, now)
 
     Credit.spend = free  # type: ignore[method-assign]
 

@@ -104,6 +104,28 @@ def test_without_a_time_of_its_own_each_stalled_client_holds_everybody_back(
         stall(site, crowd, owner, patience=2)
 
 
+def overdraw(site: Site, crowd: Crowd, owner: User) -> None:
+    """Tell a client that reads, but never acknowledges as it promised, more than its credit holds."""
+    job = heavy_job(owner)
+    reader, silent = (crowd.add(owner, job.stream, ack=True, keeps_word=word)[0] for word in (True, False))
+    for number in range(2 * limits.CREDIT_BYTES // 20_000):
+        version = relabel(job, number)
+        until(lambda v=version: reader.at(job.stream, v), within(5), "delivery to who acknowledges")
+    told = sum(len(str(one.frame)) for one in list(silent.told) if one.connection == 1)
+    assert told <= limits.CREDIT_BYTES + limits.MESSAGE_BYTES, "more than its credit"  # P16
+    with site.without("patience"):
+        until(lambda: Close.SLOW in silent.closes, within(10), f"the close of {silent}")  # P16
+
+
+def test_who_never_acknowledges_is_told_its_credit_and_closed(site: Site, crowd: Crowd, owner: User) -> None:
+    overdraw(site, crowd, owner)
+
+
+def test_without_credit_it_is_told_everything(site: Site, crowd: Crowd, owner: User) -> None:
+    with site.without("credit"), pytest.raises(AssertionError, match="more than its credit"):
+        overdraw(site, crowd, owner)
+
+
 def most_in_a_second(viewer: Viewer, stream: str) -> int:
     """Return the most changes of a stream that came within a second."""
     times = [one.at for one in viewer.frames("change", stream)]
