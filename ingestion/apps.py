@@ -8,8 +8,9 @@ class IngestionConfig(AppConfig):
 
     def ready(self) -> None:
         """Register the job streams and the tokens, and load every installed app's `source.py`."""
-        from ingestion import streams, tokens  # the registries fill when apps are ready
+        from ingestion import abouts, streams, tokens  # the registries fill when apps are ready
 
         streams.register()
+        abouts.register()
         tokens.register()
         autodiscover_modules("source")

@@ -26,6 +26,7 @@ from ingestion.failpoints import hit
 from ingestion.models import Job, JobAttempt, State
 from ingestion.processes import BEAT_SECONDS, Beat
 from ingestion.source import QUEUES
+from notifications.delivery import Courier
 
 log = structlog.get_logger(__name__)
 
@@ -45,6 +46,7 @@ class Keeper:
         self.beat = Beat(name or f"keeper-{socket.gethostname()}-{os.getpid()}", "keeper")
         self.began = time.monotonic()
         self.good_ticks: deque[float] = deque(maxlen=100)
+        self.courier = Courier()
         self._halt = threading.Event()
         self._last_beat = self._last_prune = 0.0
         self.duties: list[Callable[[], Any]] = [
@@ -57,6 +59,7 @@ class Keeper:
             self.note_stalls,
             self.tell_positions,
             self.wake,
+            self.courier.start,
             self.prune,
         ]
 
@@ -86,6 +89,7 @@ class Keeper:
                 log.warning("keeper_without_database", error=type(error).__name__)
                 connection.close()
             self._halt.wait(TICK_SECONDS)
+        self.courier.stop()
         self.beat.stop()
 
     def outage(self) -> bool:

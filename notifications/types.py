@@ -89,6 +89,7 @@ def names_of(group: str) -> list[str]:
 # What the service itself says, and the names under which programs tell their users of work of their own
 # (seeds S2.50 to S2.55); the sixth, `task_complete`, is a job's, see `ingestion/types.py`.
 declare("system", "Announcements", group="System")
+declare("webhook_test", "Tests of your webhook", group="System")
 declare(
     "auto_ingest_complete",
     "Finished collections",

@@ -69,7 +69,7 @@ class Delivery(models.Model):
     """One notification, as it stood at one version, on its way over one channel.
 
     key: what a receiver knows it by, the same with every try. due_at: not before this time; while somebody
-    sends it, the end of their lease. tries: how often it was begun, and who holds the lease.
+    sends it, the end of their lease. tries: how often it was begun.
     """
 
     key = models.UUIDField(unique=True, db_default=RandomUUID(), editable=False)

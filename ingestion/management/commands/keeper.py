@@ -29,5 +29,6 @@ class Command(TerminalCommand):
         keeper = Keeper()
         if once:
             keeper.once()
+            keeper.courier.wait()
         else:
             keeper.run()
