@@ -160,13 +160,12 @@ def _insert(
                 if parents:
                     check_depth(parents)
                     job.pending_reason = PendingReason.DEPENDENCY
-                job.save(force_insert=True)
+                moves.create(job, Note("created", f"{job.title} was asked for"))
                 take_uploads(job, p)
                 if inherited is not None:
                     inherit(job, inherited)
                 source.created(job, p)
                 JobNeed.objects.bulk_create(JobNeed(job=job, parent=one, strict=strict) for one in parents)
-                record(job.pk, [Note("created", f"{job.title} was asked for")], 1)
                 if job.retry_of_id:
                     _announce_child(job.retry_of_id, job)
                 _tell(job, *_unblock([job.pk] if parents else []))
@@ -179,7 +178,7 @@ def _insert(
                 return Created(joined, created=False)
             continue
         hit("job.create.after_commit")
-        made = Job.objects.get(pk=job.pk)
+        made = moves.read(job.pk)
         made.owner = job.owner
         return Created(made, created=True)
     raise Refused(

@@ -39,6 +39,20 @@ class Moved(NamedTuple):
     needed: bool  # other jobs wait for this one
 
 
+_NEW = [name for name, field in _FIELDS.items() if field.db_default is models.NOT_PROVIDED]
+_CREATE = f"""
+    WITH moved AS (
+        INSERT INTO ingestion_job ({", ".join(f'"{_FIELDS[name].column}"' for name in _NEW)})
+        VALUES ({", ".join("%s" for _ in _NEW)}) RETURNING id, version
+    ) {EVENTS}
+"""  # nosec B608  # names of our own columns
+
+
+def create(job: Job, note: Note) -> None:
+    """Write the row of a new job and the event that tells of it. Raises IntegrityError."""
+    execute(_CREATE, [*(_assigned(name, getattr(job, name))[1] for name in _NEW), *arrays([note])])
+
+
 _START = f"""
     WITH moved AS (
         UPDATE ingestion_job SET state = 'running', pending_reason = '', run_after = NULL, message = '',
@@ -64,12 +78,18 @@ def start(job_id: UUID, token: UUID, worker: str, rq_id: str) -> Job | None:
     return _job(rows[0]) if rows else None
 
 
+def read(job_id: UUID) -> Job:
+    """Return a job that exists, as its row is now."""
+    return _job(execute(_READ, [job_id])[0])
+
+
 def held(job_id: UUID, token: UUID) -> Job | None:
     """Lock and return a running job if this token still holds it."""
     rows = execute(_HELD, [job_id, token])
     return _job(rows[0]) if rows else None
 
 
+_READ = f"SELECT {_COLUMNS} FROM ingestion_job moved WHERE id = %s"  # nosec B608
 _HELD = f"""
     SELECT {_COLUMNS} FROM ingestion_job moved
     WHERE id = %s AND state = 'running' AND lease_token = %s FOR UPDATE

@@ -8,6 +8,8 @@ import pytest
 from django.contrib.auth.models import User
 from django.db import IntegrityError, connection, transaction
 
+from ingestion import moves
+from ingestion.history import Note
 from ingestion.models import FINAL, MOVES, OPEN, Job, State
 
 pytestmark = pytest.mark.django_db
@@ -90,3 +92,20 @@ def test_a_failed_job_says_why() -> None:
 def test_open_and_final_are_all_states_and_final_leads_nowhere(alice: User) -> None:
     assert set(OPEN) | set(FINAL) == set(State)
     assert all(not MOVES[state] for state in FINAL)
+
+
+def test_a_created_row_holds_what_the_object_held() -> None:
+    job = Job(
+        source="ping",
+        queue="default",
+        title='100 % "née"',
+        params={"name": "%s", "deep": [1, None]},
+        memo={"once": True},
+        steps={"work": {"state": "pending"}},
+    )
+    moves.create(job, Note("created", "asked for"))
+    for row in (moves.read(job.pk), Job.objects.get(pk=job.pk)):
+        for field in Job._meta.concrete_fields:
+            if field.attname != "created_at":  # the database's clock
+                assert getattr(row, field.attname) == getattr(job, field.attname), field.name
+    assert list(job.events.values_list("version", "kind")) == [(1, "created")]
