@@ -5,6 +5,7 @@ and the whole call ends after CALL_SECONDS, however slowly the other side drips.
 """
 
 import base64
+import contextlib
 import hashlib
 import hmac
 import http.client
@@ -172,7 +173,10 @@ def call(url: str, body: bytes, headers: dict[str, str], seconds: float = CALL_S
         path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         connection.request("POST", path, body, headers)
         answer = connection.getresponse()
-        answer.read(MAX_ANSWER)  # so that the other side is not cut off while it writes
+        if connection.late:  # the library takes the cut for the end of the headers
+            raise TimeoutError
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            answer.read(MAX_ANSWER)  # so that the other side is not cut off while it writes
         return answer.status
     finally:
         alarm.cancel()
@@ -188,7 +192,7 @@ class _Pinned(http.client.HTTPConnection):
         super().__init__(host, port or (443 if secure else 80), timeout=seconds)
         self.default_port = 443 if secure else 80  # which the Host header leaves out
         self._found, self._secure = found, secure
-        self._late = False
+        self.late = False
 
     def connect(self) -> None:
         """Connect to the first address that answers."""
@@ -202,7 +206,7 @@ class _Pinned(http.client.HTTPConnection):
             except OSError as error:
                 self.sock.close()
                 last = error
-                if self._late:
+                if self.late:
                     raise
         else:
             raise last
@@ -212,7 +216,7 @@ class _Pinned(http.client.HTTPConnection):
 
     def cut(self) -> None:
         """End whatever the connection waits for."""
-        self._late = True
+        self.late = True
         try:
             self.sock.shutdown(socket.SHUT_RDWR)
         except (OSError, AttributeError):
