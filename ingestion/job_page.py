@@ -16,7 +16,7 @@ from django.utils.dateparse import parse_datetime
 from ingestion import figures, serializers, source, words
 from ingestion.access import can_act, visible_jobs
 from ingestion.models import FINAL, ItemState, Job, JobItem, State, Upload
-from notifications.models import Follow
+from notifications.models import Follow, Mute
 
 MAX_CHIPS = 60
 ROWS = 25
@@ -305,7 +305,7 @@ def events(job: Job) -> list[dict[str, Any]]:
 
 
 def side(job: Job, user: Any) -> dict[str, Any]:
-    """Return the details, the runs before and after, and whether the user follows."""
+    """Return the details, the runs before and after, and whether the user follows or muted it."""
     attempt = (
         job.attempts.order_by("-number").values_list("worker", flat=True).first() if job.attempt else None
     )
@@ -319,6 +319,7 @@ def side(job: Job, user: Any) -> dict[str, Any]:
         "worker": attempt or "",
         "related": related[:EARLIER],
         "follows": Follow.objects.filter(user=user, about=job.stream).exists(),
+        "mutes": Mute.objects.filter(user=user, about=job.stream).exists(),
         "shown_params": _shown_params(job) if job.owner_id == user.pk or user.is_staff else {},
         "waited": job.started_at - job.created_at if job.started_at else None,
     }

@@ -17,6 +17,7 @@ urlpatterns = [
     path("jobs/<uuid:pk>/answer/", views.answer, name="answer"),
     path("jobs/<uuid:pk>/review/", views.review, name="review"),
     path("jobs/<uuid:pk>/follow/", views.follow, name="follow"),
+    path("jobs/<uuid:pk>/mute/", views.mute, name="mute"),
     path("jobs/<uuid:pk>/failed.csv", views.failed_csv, name="failed_csv"),
     path("jobs/<uuid:pk>/events.txt", views.events_text, name="events_text"),
 ]

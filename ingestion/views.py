@@ -195,6 +195,18 @@ def follow(request: HttpRequest, pk: UUID) -> HttpResponseBase:
 
 @login_required
 @require_POST
+def mute(request: HttpRequest, pk: UUID) -> HttpResponseBase:
+    """Hear nothing of a job, or of it again."""
+    found = _visible(request, pk)
+    if request.POST.get("mute") == "1":
+        inbox.mute(request.user, found.stream)
+    else:
+        inbox.unmute(cast(int, request.user.pk), found.stream)
+    return redirect(found)
+
+
+@login_required
+@require_POST
 def bulk(request: HttpRequest) -> HttpResponseBase:
     """Cancel or retry the chosen jobs, or all that match the filter, and say how many."""
     filters = lists.Filters.from_query(request.POST)

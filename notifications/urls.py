@@ -6,6 +6,10 @@ from notifications import settings_views, views
 
 app_name = "notifications"
 urlpatterns = [
+    path("", views.inbox, name="inbox"),
+    path("bell/", views.bell, name="bell"),
+    path("snooze/", views.snooze, name="snooze"),
+    path("act/", views.act, name="act"),
     path("leave/", views.leave, name="leave"),
     path("settings/", settings_views.show, name="settings"),
     path("settings/channels/", settings_views.choose, name="choose"),

@@ -1,10 +1,80 @@
 """The pages of the inbox: fetch what is the user's own, validate, call one verb, respond."""
 
-from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import render
-from django.views.decorators.http import require_safe
+from http import HTTPStatus
 
-from notifications import links
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils import timezone
+from django.views.decorators.http import require_POST, require_safe
+
+from notifications import forms, links, listing, pages
+from notifications.pages import Filters
+
+
+@login_required
+@require_safe
+def inbox(request: HttpRequest) -> HttpResponseBase:
+    """List notifications; all of the list's state is in its URL."""
+    context = pages.context(request.user, Filters.from_query(request.GET))
+    part = request.headers.get("HX-Target") == "inbox"
+    return render(request, f"notifications/{'_inbox' if part else 'inbox'}.html", context)
+
+
+@login_required
+@require_safe
+def bell(request: HttpRequest) -> HttpResponseBase:
+    """Give the inside of the bell's dropdown."""
+    return render(request, "notifications/_bell.html", pages.bell(request.user))
+
+
+@login_required
+@require_safe
+def snooze(request: HttpRequest) -> HttpResponseBase:
+    """Ask until when, where no script opens a menu."""
+    filters = Filters.from_query(request.GET)
+    ids = pages.picked(request.GET.getlist("pick"))
+    every = request.GET.get("all") == "1"
+    count = sum(listing.counts(request.user, filters.wanted()).values()) if every else len(ids)
+    chosen = [("all", "1"), ("upto", request.GET.get("upto", ""))] if every else [("pick", pk) for pk in ids]
+    context = {
+        "matching": count,
+        "filter_values": [*chosen, *filters.said().items()],
+        "zone": timezone.get_current_timezone_name(),
+        "may_wait": len(ids) == 1,
+    }
+    return render(request, "notifications/snooze.html", context)
+
+
+@login_required
+@require_POST
+def act(request: HttpRequest) -> HttpResponseBase:
+    """Do something to notifications: to one, to the ticked ones, to all that match; or undo that."""
+    scripted = request.headers.get("Accept") == "application/json"
+    if request.POST.get("verb") == "snooze" and not request.POST.get("until"):
+        query = request.POST.copy()
+        query.pop("csrfmiddlewaretoken", None)
+        return redirect(f"{reverse('notifications:snooze')}?{query.urlencode()}")
+    try:
+        done = forms.do(request.user, request.POST)
+    except forms.Unclear as unclear:
+        if scripted:
+            return JsonResponse({"detail": str(unclear)}, status=HTTPStatus.UNPROCESSABLE_ENTITY)
+        messages.error(request, str(unclear))
+        return _back(request)
+    if scripted:
+        unread = listing.unread_count(request.user)
+        return JsonResponse({"count": done.count, "text": done.text, "undo": done.undo, "unread": unread})
+    messages.success(request, done.text, extra_tags=done.undo)
+    return _back(request)
+
+
+def _back(request: HttpRequest) -> HttpResponseBase:
+    """Return to the list that the form was on."""
+    query = Filters.from_query(request.POST).query()
+    return redirect(f"{reverse('notifications:inbox')}{'?' if query else ''}{query}")
 
 
 @require_safe

@@ -15,6 +15,7 @@ from ingestion import figures, source, words
 from ingestion.access import visible_jobs
 from ingestion.models import FINAL, OPEN, Job, JobItem, State
 from ingestion.serializers import display, item_display
+from notifications import days
 from notifications.models import Inbox
 
 register = template.Library()
@@ -152,6 +153,24 @@ def at_day(at: datetime) -> SafeString:
     """Write a day in full."""
     at = timezone.localtime(at)
     return _time(at, "day", f"{at:%A} {at.day} {at:%B %Y}")
+
+
+@register.filter
+def at_row(at: datetime) -> SafeString:
+    """Write the time beside a row of the inbox."""
+    return _time(at, "row", days.row(timezone.localtime(at), timezone.localtime()))
+
+
+@register.filter
+def at_until(at: datetime) -> SafeString:
+    """Write when something that was put off comes back."""
+    return _time(at, "until", days.until(timezone.localtime(at), timezone.localtime()))
+
+
+@register.filter
+def at_since(at: datetime) -> SafeString:
+    """Write since when something was put off."""
+    return _time(at, "since", days.since(timezone.localtime(at), timezone.localtime()))
 
 
 def _time(at: datetime, says: str, text: str) -> SafeString:

@@ -5,7 +5,8 @@ const $ = (selector, root = document) => root.querySelector(selector);
 const $$ = (selector, root = document) => [...root.querySelectorAll(selector)];
 
 const TYPING = "input:not([type=checkbox], [type=radio]), textarea, select, [contenteditable]";
-const GO = { h: 'a[href="/"]', j: 'a[href="/jobs/"]' };
+const GO = { h: 'a[href="/"]', j: 'a[href="/jobs/"]', i: 'a[href="/inbox/"]' };
+const PICK = 'input:is([name="job"], [name="pick"], [data-pick-fold])';
 const GO_MS = 1000; // between G and the letter after it
 const KEPT = "shortcuts";
 
@@ -53,7 +54,7 @@ dialog?.addEventListener("close", () => {
 // ---- the keys ----
 
 const KEYS = {
-  "/": (event) => focusOn($("#search"), event),
+  "/": (event) => focusOn($("[data-page-search]") ?? $("#search"), event),
   "?": () => dialog?.showModal(),
   j: (event) => moveRow(1, event),
   k: (event) => moveRow(-1, event),
@@ -61,6 +62,11 @@ const KEYS = {
   r: () => $("#retry")?.focus(),
   f: () => $("[data-feed-new] button")?.click(),
   c: () => ask($("#cancel")),
+  e: ({ target }) => press(target, '[data-do="archive"], [data-do="restore"]'),
+  u: ({ target }) => press(target, '[data-do="turn"][value^="unread"]'),
+  i: ({ target }) => press(target, '[data-do="turn"][value^="read"]'),
+  h: ({ target }) => press(target, '[data-do="snooze"]'),
+  z: () => $$("#toasts [data-undo]").at(-1)?.click(),
 };
 
 document.addEventListener("keydown", (event) => {
@@ -82,8 +88,8 @@ function focusOn(element, event) {
 }
 
 function moveRow(step, event) {
-  const links = $$("main tbody tr a[href], main .list > li a[href]").filter(
-    (link, n, all) => n === all.findIndex((one) => one.closest("tr, li") === link.closest("tr, li")),
+  const links = $$("main tbody tr a[href], main .list > li a[href], main .notice .title").filter(
+    (link, n, all) => link.checkVisibility() && n === all.findIndex((one) => one.closest("tr, li") === link.closest("tr, li")),
   );
   const here = links.findIndex((link) => link.closest("tr, li") === event.target.closest("tr, li"));
   focusOn(links[Math.max(0, Math.min(links.length - 1, here + step))], event);
@@ -91,14 +97,19 @@ function moveRow(step, event) {
 
 // With Shift, all from the row that was selected last.
 function pick({ target, shiftKey }) {
-  const row = target.closest("tr");
-  const box = row && $('input[name="job"]', row);
+  const box = $(PICK, target.closest("tr, .notice") ?? target);
   box?.dispatchEvent(new MouseEvent("click", { bubbles: true, cancelable: true, shiftKey }));
+}
+
+// Do to the row that has the focus what its button does.
+function press(target, button) {
+  const row = target.closest(".notice");
+  if (row) $(`:scope > .when ${button}`.replaceAll(", ", ", :scope > .when "), row)?.click();
 }
 
 function clearPicked() {
   if ($(":popover-open")) return; // the key closes that
-  const boxes = $$('input[name="job"], [data-pick-all], [data-all]').filter((box) => box.checked);
+  const boxes = $$(`${PICK}, [data-pick-all], [data-all]`).filter((box) => box.checked);
   for (const box of boxes) box.checked = false;
   boxes[0]?.dispatchEvent(new Event("change", { bubbles: true }));
 }

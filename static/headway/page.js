@@ -118,25 +118,9 @@ document.addEventListener("click", (event) => {
   $("[data-feed]").focus({ preventScroll: true });
 });
 
-// ---- messages ----
-
-function armToasts() {
-  for (const toast of $$(".toast:not([data-armed])")) {
-    toast.dataset.armed = "1";
-    if ("stays" in toast.dataset) continue;
-    let left = 6;
-    const timer = setInterval(() => {
-      if (document.hidden || toast.matches(":hover, :focus-within")) return;
-      left -= 1;
-      if (left > 0) return;
-      clearInterval(timer);
-      toast.remove();
-    }, 1000);
-  }
-}
+// ---- a link to copy ----
 
 document.addEventListener("click", (event) => {
-  event.target.closest("[data-dismiss]")?.closest(".toast")?.remove();
   const copy = event.target.closest("[data-copy]");
   if (copy) {
     navigator.clipboard.writeText(new URL(copy.dataset.copy, location.href).href).then(() => {
@@ -160,7 +144,6 @@ function ready() {
   for (const hidden of $$("[data-pick-all], [data-copy]")) hidden.hidden = false;
   countPicked();
   showFeed();
-  armToasts();
 }
 
 ready();

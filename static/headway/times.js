@@ -1,5 +1,5 @@
 // Times in the reader's zone and words. The server writes each in the zone of the site, for pages without script:
-// <time datetime="..Z" data-absolute data-says="ago|clock|day" title="..">. The words are those of ingestion/figures.py.
+// <time datetime="..Z" data-absolute data-says=".." title="..">. The words are those of ingestion/figures.py and notifications/days.py.
 
 const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 const REPAINT_MS = 15000;
@@ -39,9 +39,73 @@ export function fullText(at) {
   return `${at.getDate()} ${long(at, "month")} ${at.getFullYear()}, ${clock(at)}:${two(at.getSeconds())} UTC${zone}`;
 }
 
+// ---- an inbox ----
+
+const daysBetween = (from, to) => Math.round((midnight(to) - midnight(from)) / 86400000);
+const sinceMonday = (at) => (at.getDay() + 6) % 7;
+const date = (at, now) => (at.getFullYear() === now.getFullYear() ? day(at) : `${day(at)} ${at.getFullYear()}`);
+
+// Name the heading under which a row stands.
+export function groupText(at, now) {
+  const days = daysBetween(at, now);
+  if (days <= 0) return "Today";
+  if (days === 1) return "Yesterday";
+  if (days <= sinceMonday(now)) return "Earlier this week";
+  return at.getFullYear() === now.getFullYear() ? long(at, "month") : `${long(at, "month")} ${at.getFullYear()}`;
+}
+
+// Say when something came: an age today, a clock after that, at last a date.
+export function rowText(at, now) {
+  const days = daysBetween(at, now);
+  const seconds = Math.max(0, Math.floor((now - at) / 1000));
+  if (days <= 0 && seconds < 60) return `${seconds} s`;
+  if (days <= 0) return seconds < 3600 ? `${Math.floor(seconds / 60)} min` : `${Math.floor(seconds / 3600)} h`;
+  if (days === 1) return clock(at);
+  return days <= sinceMonday(now) ? `${long(at, "weekday").slice(0, 3)} ${clock(at)}` : date(at, now);
+}
+
+// Say when something put off comes back.
+export function untilText(at, now) {
+  const days = daysBetween(now, at);
+  if (days <= 0) return clock(at);
+  return `${days === 1 ? "tomorrow" : days < 7 ? long(at, "weekday") : date(at, now)} ${clock(at)}`;
+}
+
+// Say since when something was put off.
+export function sinceText(at, now) {
+  const days = daysBetween(at, now);
+  if (days <= 0) return clock(at);
+  return days === 1 ? "yesterday" : days < 7 ? long(at, "weekday") : date(at, now);
+}
+
+// Give the rows of an inbox the headings of the reader's days, where those of the site differ.
+function regroup(list) {
+  const now = new Date(Date.now() + offset);
+  const rows = [...list.querySelectorAll(":scope > ul > li")];
+  const named = rows.map((row) => groupText(new Date(row.dataset.at), now));
+  const shown = rows.map((row) => row.parentElement.previousElementSibling.textContent);
+  if (named.every((name, n) => name === shown[n])) return;
+  const parts = [];
+  let under;
+  rows.forEach((row, n) => {
+    if (named[n] !== named[n - 1]) {
+      const heading = document.createElement("h2");
+      heading.className = "group";
+      heading.textContent = named[n];
+      under = document.createElement("ul");
+      under.setAttribute("role", "list");
+      parts.push(heading, under);
+    }
+    under.append(row);
+  });
+  list.replaceChildren(...parts);
+}
+
 const dayText = (at) => `${long(at, "weekday")} ${at.getDate()} ${long(at, "month")} ${at.getFullYear()}`;
 
-const WORDS = { ago: agoText, clock: clockText, day: dayText };
+const WORDS = {
+  ago: agoText, clock: clockText, day: dayText, row: rowText, until: untilText, since: sinceText,
+};
 
 function paint(root) {
   const now = new Date(Date.now() + offset);
@@ -63,4 +127,9 @@ const paintAll = () => paint(document);
 paintAll();
 setInterval(paintAll, REPAINT_MS);
 addEventListener("pageshow", paintAll); // a page that was kept shows old ages
+for (const list of document.querySelectorAll("[data-days]")) regroup(list);
+document.addEventListener("inserted", (event) => {
+  for (const list of event.target.querySelectorAll("[data-days]")) regroup(list);
+  paint(event.target);
+});
 document.addEventListener("htmx:afterSwap", (event) => paint(event.target)); // before the browser draws the new part

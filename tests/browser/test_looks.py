@@ -3,6 +3,7 @@
 import pytest
 
 from ingestion.models import Job
+from notifications.models import Notification
 from tests.pages import rows
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -14,6 +15,7 @@ LOOKS = {
 }
 PAGES = [
     "home", "home-empty", "jobs", "jobs-empty", "running", "waiting", "many-errors", "failed", "queued",
+    "inbox", "inbox-empty", "inbox-picked", "bell", "snooze",
     "404", "refused-form", "signin", "signin-wrong", "signed-out", "403", "409",
 ]  # fmt: skip
 
@@ -45,7 +47,18 @@ def scene(name, alice, bob):
         rows.items(job, {"done": 300, "failed": 20, "skipped": 3})
         job.items.filter(state="failed", ordinal__lt=308).update(error_code="timed_out", tries=3)
         return job.get_absolute_url()
-    return {"jobs": "/jobs/", "jobs-empty": "/jobs/?state=failed", "404": "/jobs/nothing/"}.get(name, "/")
+    if name in ("inbox", "inbox-picked", "bell", "snooze"):
+        rows.inbox_of(alice)
+        if name == "snooze":
+            return f"/inbox/snooze/?pick={Notification.objects.first().pk}"
+    return {
+        "inbox": "/inbox/",
+        "inbox-empty": "/inbox/",
+        "inbox-picked": "/inbox/",
+        "jobs": "/jobs/",
+        "jobs-empty": "/jobs/?state=failed",
+        "404": "/jobs/nothing/",
+    }.get(name, "/")
 
 
 def opened(name, page, open_as, alice, bob):
@@ -61,6 +74,11 @@ def opened(name, page, open_as, alice, bob):
     if name == "signed-out":
         page.click("[popovertarget=account]")
         page.click("#account button[type=submit]")
+    if name == "inbox-picked":
+        page.check("[data-pick-all]")
+    if name == "bell":
+        page.click("#bell-btn")
+        page.wait_for_selector("#bell-body .notice")
     if name == "refused-form":
         page.goto(open_as.site + "/?kind=shelves")
         page.eval_on_selector("#start form", "form => form.noValidate = true")

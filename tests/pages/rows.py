@@ -7,6 +7,8 @@ from uuid import uuid4
 from django.utils import timezone
 
 from ingestion.models import Job, JobEvent, JobItem
+from notifications import acting, inbox
+from notifications.models import Notification
 
 STEPS = {
     "look": {"label": "Look around", "weight": 10},
@@ -99,3 +101,34 @@ def event(of: Job, message: str, level: str = "info") -> JobEvent:
     Job.objects.filter(pk=of.pk).update(version=of.version + 1)
     of.version += 1
     return JobEvent.objects.create(job=of, version=of.version, kind="log", level=level, message=message)
+
+
+def note(user: Any, title: str, ago: timedelta = timedelta(0), **values: Any) -> Notification:
+    """Tell a user something that much time ago.
+
+    values: of `notifications.inbox.notify`; `read` makes it read.
+    """
+    read = values.pop("read", False)
+    ((pk, *_),) = inbox.notify([user], values.pop("type", "system"), title, **values)
+    Notification.objects.filter(pk=pk).update(updated_at=timezone.now() - ago)
+    if read:
+        acting.read(user, [pk])
+    return Notification.objects.get(pk=pk)
+
+
+def inbox_of(user: Any) -> None:
+    """Tell a user one of each kind, over some days."""
+    of = job(user, "waiting")
+    minute, day = timedelta(minutes=1), timedelta(days=1)
+    about = {"about": of.stream, "url": of.get_absolute_url()}
+    data = {"status": "failed", "retry": True}
+    note(user, "10-K 2022 failed", minute, level="error", text="The filing is gone.", data=data, **about)
+    data = {"status": "waiting_for_review", "review": True, "open": True}
+    note(user, "register.csv is ready to review", 3 * minute, text="61 need a decision.", data=data, **about)
+    note(user, "Wed 18 Nov is complete", 14 * minute, level="success", url="/", text="214 items.")
+    note(user, "Planned maintenance " + "withoutaspace" * 9, 60 * minute, read=True)
+    for n in range(12):
+        ago = day + n * minute / 4
+        note(user, f"Topic {n} was collected", ago, type="auto_ingest_complete", url="/jobs/")
+    note(user, "Ingest ADYEN was cancelled", 2 * day, read=True, url="/jobs/", level="warning")
+    note(user, "Rent is due", 40 * day, read=True, data={"snoozed_since": "2026-11-01T10:00:00Z"})

@@ -7,7 +7,7 @@ from django.test import Client
 
 from ingestion.models import Job
 from notifications import inbox
-from notifications.models import Follow
+from notifications.models import Follow, Mute
 from tests.pages import rows
 
 pytestmark = pytest.mark.django_db
@@ -118,6 +118,23 @@ def test_follow_and_unfollow(client: Client, alice, staff):
     assert Follow.objects.filter(user=staff, about=job.stream).exists()
     client.post(url(job, "follow"), {"follow": "0"})
     assert not Follow.objects.exists()
+
+
+def test_mute_and_unmute(client: Client, alice):
+    job = rows.job(alice, "running")
+    client.force_login(alice)
+    assert client.post(url(job, "mute"), {"mute": "1"})["Location"] == job.get_absolute_url()
+    assert Mute.objects.filter(user=alice, about=job.stream).exists()
+    assert "You muted this job" in client.get(job.get_absolute_url()).content.decode()
+    client.post(url(job, "mute"), {"mute": "0"})
+    assert not Mute.objects.exists()
+
+
+def test_nobody_mutes_what_they_do_not_see(client: Client, alice, bob):
+    job = rows.job(alice, "running")
+    client.force_login(bob)
+    assert client.post(url(job, "mute"), {"mute": "1"}).status_code == 404
+    assert not Mute.objects.exists()
 
 
 def test_a_follower_who_leaves_goes_to_the_list(client: Client, alice, bob):

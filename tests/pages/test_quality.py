@@ -15,7 +15,7 @@ from tests.pages import rows
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 TEMPLATES = sorted((ROOT / "templates").rglob("*.html"))
-OWN_SCRIPTS = ("headway/page.js", "headway/keys.js", "headway/times.js", "headway/theme.js")
+OWN_SCRIPTS = sorted(f"headway/{path.name}" for path in (ROOT / "static" / "headway").glob("*.js"))
 
 
 def zipped(name: str) -> int:

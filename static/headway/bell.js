@@ -1,0 +1,195 @@
+// What the top bar says of the inbox, on every page: the count in bell, menu and title, the dropdown, and a message
+// for what arrives. Without this file the bell is a link, and the count is that of the page's loading.
+
+const $ = (selector, root = document) => root.querySelector(selector);
+const $$ = (selector, root = document) => [...root.querySelectorAll(selector)];
+
+const MOST = 99; // above it the bell says 99+
+const SKELETON_MS = 150; // nothing is said of loading before, ...
+const SKELETON_SHOWN_MS = 300; // ... and then for so long at least
+const ICONS = {
+  info: ["info", "pulse"], success: ["complete", "done"], warning: ["completed_with_errors", "warn"],
+  error: ["failed", "fail"],
+};
+
+const link = $("[data-bell-link]");
+const button = $("#bell-btn");
+const bell = $("#bell");
+const place = $("#bell-body");
+const number = new Intl.NumberFormat("en-GB");
+
+// ---- the count ----
+
+// On a job's page the title is live.js's.
+const isTitled = !$("[data-title]");
+
+function count(unread) {
+  for (const element of $$("[data-unread-count]")) {
+    element.hidden = !unread;
+    element.textContent = element.dataset.unreadCount === "short" && unread > MOST ? `${MOST}+` : number.format(unread);
+  }
+  for (const element of $$("[data-unread-said]")) {
+    element.textContent = unread ? `, ${number.format(unread)} unread` : "";
+  }
+  if (!isTitled) return;
+  const bare = document.title.replace(/^\([\d,]+\) /, "");
+  const title = unread ? `(${number.format(unread)}) ${bare}` : bare;
+  if (document.title !== title) document.title = title;
+}
+
+// ---- what arrives ----
+
+const known = new Map(); // what was unread so far: id -> when it last said something new
+const since = Date.parse($('meta[name="server-time"]').content); // what is older is no news, though it be unread again
+let unread;
+
+const pageOf = () => $("#job[data-live]")?.dataset.live;
+
+function tellOf(row) {
+  if (document.hidden || (row.about && row.about === pageOf())) return;
+  if ($("#bell:popover-open") || $("[data-inbox]")) return; // it is on the screen, or a button there says so
+  const [status, icon] = ICONS[row.level] ?? ICONS.info;
+  const stays = row.level === "error" || row.level === "warning";
+  const detail = { title: row.title, text: row.message, status, icon, href: row.href, stays };
+  document.dispatchEvent(new CustomEvent("message", { detail }));
+}
+
+// What was said while its page was in front has been seen.
+function readHere(rows) {
+  const about = !document.hidden && pageOf();
+  const seen = rows.filter((row) => about && row.about === about && row.unread).map((row) => row.id);
+  if (seen.length) post("/inbox/act/", { one: `read ${seen.join()}` }).catch(() => {});
+}
+
+// The user's own rows, and what everybody is told: one stream for all, so each page counts what of it is new to them.
+const held = {};
+
+function heard(name, { data, gone }) {
+  held[name] = gone ? {} : data;
+  if (!held.own?.inbox || !held.all) return;
+  const { newest, done_with: done, unread: own } = held.own.inbox;
+  const joined = Date.parse(button.dataset.joined);
+  const shared = (held.all.live ?? []).filter((row) => Date.parse(row.created_at) >= joined && !done.includes(row.id));
+  const rows = [...newest, ...shared].filter((row) => row.unread);
+  const news = rows.filter((row) => Date.parse(row.updated_at) >= since && !(known.get(row.id) >= row.updated_at));
+  for (const row of rows) known.set(row.id, row.updated_at);
+  const moved = unread !== own + shared.length || news.length > 0;
+  unread = own + shared.length;
+  count(unread);
+  readHere(newest);
+  news.sort((a, b) => (a.updated_at < b.updated_at ? -1 : 1)).forEach(tellOf);
+  if ($("#bell:popover-open") && moved) refresh();
+  document.dispatchEvent(new CustomEvent("inbox"));
+}
+
+// ---- requests ----
+
+function post(url, fields) {
+  const body = new URLSearchParams(fields);
+  const headers = { Accept: "application/json", "X-CSRFToken": $('meta[name="csrf"]').content };
+  return fetch(url, { method: "POST", headers, body, keepalive: true });
+}
+
+// Return the element of a page's part with this id. The HTML is the server's, as it is in a page.
+async function part(url, id) {
+  const headers = { "HX-Request": "true", "HX-Target": id };
+  const response = await fetch(url, { headers, cache: "no-store" });
+  const found = response.ok && new DOMParser().parseFromString(await response.text(), "text/html").getElementById(id);
+  if (!found) throw new Error(`no ${id} in ${url}`);
+  return found;
+}
+
+// ---- the dropdown ----
+
+let asked = 0;
+
+function put(...content) {
+  place.replaceChildren(...content);
+  place.dispatchEvent(new Event("inserted", { bubbles: true }));
+}
+
+const copyOf = (id) => document.getElementById(id).content.cloneNode(true);
+
+async function load() {
+  const mine = ++asked;
+  let skeletonAt;
+  const waiting = setTimeout(() => {
+    if (mine !== asked) return;
+    skeletonAt = performance.now();
+    put(copyOf("bell-loading"));
+    place.setAttribute("aria-busy", "true");
+  }, SKELETON_MS);
+  let found;
+  try {
+    found = [...(await part("/inbox/bell/", "bell-body")).childNodes];
+  } catch {
+    found = [copyOf("bell-error")];
+  }
+  clearTimeout(waiting);
+  const left = skeletonAt === undefined ? 0 : skeletonAt + SKELETON_SHOWN_MS - performance.now();
+  if (left > 0) await new Promise((done) => setTimeout(done, left));
+  if (mine !== asked) return;
+  place.removeAttribute("aria-busy");
+  put(...found);
+}
+
+// Nothing moves under the pointer or the focus: then the news wait behind a button.
+function refresh() {
+  const busy = $("#bell-body:hover, #bell-body:focus-within");
+  $("[data-bell-new]").hidden = !busy;
+  if (!busy) load();
+}
+
+function opened({ newState }) {
+  asked += 1;
+  $("[data-bell-new]").hidden = true;
+  place.replaceChildren(); // never what was true the last time
+  if (newState === "open") load();
+}
+
+function clicked(event) {
+  const { target } = event;
+  if (target.closest("[data-bell-again], [data-bell-new]")) {
+    $("[data-bell-new]").hidden = true;
+    load();
+  }
+  const row = target.closest("#bell .notice");
+  if (row && target.closest("a.title") && "unread" in row.dataset) {
+    post("/inbox/act/", { one: `read ${row.dataset.keys}` }).catch(() => {}); // the page that opens shows it unread
+  }
+}
+
+async function readAll(event) {
+  event.preventDefault();
+  const rows = $$(".notice[data-unread]", bell);
+  const before = unread;
+  for (const row of rows) delete row.dataset.unread;
+  count(0);
+  try {
+    const response = await post("/inbox/act/", Object.fromEntries(new FormData(event.target)));
+    if (!response.ok) throw new Error(String(response.status));
+    const answer = await response.json();
+    document.dispatchEvent(new CustomEvent("acted", { detail: answer }));
+  } catch {
+    for (const row of rows) row.dataset.unread = "";
+    count(before ?? rows.length);
+    const detail = { title: "Not marked as read", text: "The server did not answer. Try again.", status: "failed", icon: "fail", stays: true };
+    document.dispatchEvent(new CustomEvent("message", { detail }));
+  }
+}
+
+async function begin() {
+  if (!button) return;
+  link.hidden = true;
+  button.hidden = false;
+  bell.addEventListener("toggle", opened);
+  bell.addEventListener("click", clicked);
+  document.addEventListener("acted", ({ detail }) => count(detail.unread));
+  $("form", bell).addEventListener("submit", readAll);
+  // The very live.js of the page, whose address may carry a hash: under another it would connect twice.
+  const { follow } = await import($('script[type="module"][src*="/realtime/live."]').src);
+  follow(`user:${button.dataset.user}`, (state) => heard("own", state));
+  follow("broadcast", (state) => heard("all", state));
+}
+
+begin();
