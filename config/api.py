@@ -22,6 +22,7 @@ from ingestion import tokens, uploads_api
 from ingestion.admission import Refused
 from ingestion.schemas import ProblemOut, start_adapter
 from ingestion.sources.imports import api as imports_api
+from notifications import api as notifications_api
 from notifications import settings_api
 
 SAFE = ("GET", "HEAD", "OPTIONS")
@@ -157,7 +158,8 @@ api = HeadwayAPI(
 api.add_router("", jobs_api.router)
 api.add_router("", uploads_api.router)
 api.add_router("", imports_api.router)
-api.add_router("", settings_api.router)
+api.add_router("", settings_api.router)  # before the inbox: its paths are no ids
+api.add_router("", notifications_api.router)
 api.add_router("", live_api.router)
 
 

@@ -1,7 +1,9 @@
 """Reading requests strictly and answering in JSON: what every API view of ours shares."""
 
 import json
+import re
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Annotated, Any, NoReturn, cast
 from uuid import UUID
 
@@ -13,7 +15,7 @@ from django.http.request import UnreadablePostError
 from django.utils.datastructures import MultiValueDict
 from ninja.params.models import Body, BodyModel, Query, QueryModel
 from ninja.parser import Parser
-from pydantic import BeforeValidator, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
 from config import strictjson
@@ -136,6 +138,25 @@ def _fail(code: str, message: str) -> NoReturn:
     raise PydanticCustomError(code, message)
 
 
+def _read_moment(value: Any) -> datetime:
+    """Read a time with its zone; a number or a time without zone would be a guess."""
+    if isinstance(value, datetime):
+        found = value
+    else:
+        try:
+            if not isinstance(value, str) or not re.match(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d", value, re.ASCII):
+                raise ValueError
+            found = datetime.fromisoformat(value.upper())
+        except ValueError:
+            raise PydanticCustomError("datetime_parsing", "Not a date and time.") from None
+    if found.tzinfo is None:
+        raise PydanticCustomError("timezone_aware", "Add a time zone.")
+    try:
+        return found.astimezone(UTC)
+    except OverflowError:
+        raise PydanticCustomError("datetime_parsing", "Not a date and time.") from None
+
+
 def _read_limit(value: Any) -> int:
     text = str(value)
     if not (text.isascii() and text.isdigit() and len(text) <= 4 and 1 <= int(text) <= MAX_LIMIT):
@@ -154,6 +175,13 @@ def _read_id(value: Any) -> UUID:
     return found
 
 
+class StrictModel(BaseModel):
+    """A body whose unknown fields are refused."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
 Limit = Annotated[int, BeforeValidator(_read_limit), Field(ge=1, le=MAX_LIMIT)]
+Moment = Annotated[datetime, BeforeValidator(_read_moment)]
 RowId = Annotated[UUID, BeforeValidator(_read_id)]
 DEFAULT_PAGE = DEFAULT_LIMIT

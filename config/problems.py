@@ -41,6 +41,7 @@ PROBLEMS: dict[str, tuple[int, str]] = {
     "not_finished": (409, "This job has not finished yet."),
     "already_answered": (409, "This job has already been answered."),
     "not_waiting": (409, "This job does not wait for an answer."),
+    "cannot_snooze": (409, "This cannot be snoozed that way."),
     "nothing_to_retry": (409, "There is nothing to retry."),
     "idempotency_in_progress": (409, "A request with this Idempotency-Key is still being processed."),
     "body_too_large": (413, "The request is larger than the {n} MB limit."),

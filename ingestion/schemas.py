@@ -1,16 +1,15 @@
 """The shapes of the API, for its documentation and its readers; `serializers.py` makes what fills them."""
 
-import re
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import lru_cache
 from typing import Annotated, Any, Literal, Union, cast
 from uuid import UUID
 
 from ninja import Schema
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, create_model
+from pydantic import AfterValidator, Field, TypeAdapter, create_model
 from pydantic_core import PydanticCustomError
 
-from config.http import Limit, RowId
+from config.http import Limit, Moment, RowId, StrictModel
 from config.paging import DEFAULT_LIMIT
 from ingestion.models import ItemState, Priority, State
 from ingestion.source import registry
@@ -21,32 +20,10 @@ MAX_KEYS = 1_000  # items of one retry
 _OBJECT = r"^[a-z][a-z_]{0,49}:[^\s\x00]{1,149}$"
 
 
-def _moment(value: Any) -> datetime:
-    """Read a time with its zone; a number or a time without zone would be a guess."""
-    if isinstance(value, datetime):
-        found = value
-    else:
-        try:
-            if not isinstance(value, str) or not re.match(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d", value, re.ASCII):
-                raise ValueError
-            found = datetime.fromisoformat(value.upper())
-        except ValueError:
-            raise PydanticCustomError("datetime_parsing", "Not a date and time.") from None
-    if found.tzinfo is None:
-        raise PydanticCustomError("timezone_aware", "Add a time zone.")
-    try:
-        return found.astimezone(UTC)
-    except OverflowError:
-        raise PydanticCustomError("datetime_parsing", "Not a date and time.") from None
-
-
 def _states(value: str | None) -> str | None:
     if value is not None and not set(value.split(",")) <= set(State.values):
         raise PydanticCustomError("states", "Must be of: " + ", ".join(State.values) + ".")
     return value
-
-
-Moment = Annotated[datetime, BeforeValidator(_moment)]
 
 
 # ---- what is asked ----------------------------------------------------------------------------------------
@@ -122,12 +99,6 @@ class ReadyFilter(Schema):
 
     object: Annotated[str, Field(pattern=_OBJECT, description="For example company:12")]
     timeout: Annotated[float, Field(ge=0, le=60, description="Seconds to wait for a yes")] = 0.0
-
-
-class StrictModel(BaseModel):
-    """A body whose unknown fields are refused."""
-
-    model_config = ConfigDict(extra="forbid")
 
 
 class RetryIn(StrictModel):

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from notifications import types
+from notifications import links, types
 from notifications.models import Broadcast, BroadcastReceipt
 
 FOLD_WITHIN = timedelta(minutes=10)
@@ -88,7 +88,7 @@ def of_broadcast(broadcast: Broadcast, receipt: BroadcastReceipt | None) -> Entr
 
 
 def json_of(entry: Entry) -> dict[str, Any]:
-    """Return what the API and the stream say of an entry."""
+    """Return what the API and the streams say of an entry. link: as stored; href: what a page may link to."""
     return {
         "id": entry.id,
         "type": entry.type,
@@ -97,18 +97,24 @@ def json_of(entry: Entry) -> dict[str, Any]:
         "title": entry.title,
         "message": entry.text,
         "link": entry.url or None,
+        "href": links.href(entry.url) or None,
         "about": entry.about,
         "version": entry.version,
         "unread": entry.is_unread,
         "broadcast": entry.is_broadcast,
-        "created_at": entry.created_at,
-        "updated_at": entry.updated_at,
-        "seen_at": entry.seen_at,
-        "read_at": entry.read_at,
-        "archived_at": entry.archived_at,
-        "snoozed_at": entry.snoozed_at,
-        "snoozed_until": entry.snoozed_until,
+        "created_at": _time(entry.created_at),
+        "updated_at": _time(entry.updated_at),
+        "seen_at": _time(entry.seen_at),
+        "read_at": _time(entry.read_at),
+        "archived_at": _time(entry.archived_at),
+        "snoozed_at": _time(entry.snoozed_at),
+        "snoozed_until": _time(entry.snoozed_until),
     }
+
+
+def _time(value: datetime | None) -> str | None:
+    # All six digits: what is given back as `before` must not leave out the row it was read from.
+    return None if value is None else value.astimezone(UTC).isoformat().removesuffix("+00:00") + "Z"
 
 
 @dataclass

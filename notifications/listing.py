@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -102,6 +102,26 @@ def entries(
     if not shared:
         return own
     return sorted(own + shared, key=lambda entry: entry.key, reverse=True)[:limit]
+
+
+def bell(user: Any, most: int) -> list[Entry]:
+    """Return the newest entries of a user, the unread ones first."""
+    found = entries(user, Filter("unread"), limit=most)
+    if len(found) < most:
+        # Fewer than `most` are unread, so that twice as many hold enough that are read.
+        newest = entries(user, Filter("inbox"), limit=2 * most)
+        found += [entry for entry in newest if not entry.is_unread][: most - len(found)]
+    return found
+
+
+def place_of(entry: Entry) -> list[Any]:
+    """Return an entry's place as a cursor keeps it."""
+    return [entry.updated_at.isoformat(), entry.id]
+
+
+def read_place(kept: Sequence[Any]) -> tuple[datetime, int]:
+    """Return the place that a cursor kept."""
+    return datetime.fromisoformat(kept[0]), kept[1]
 
 
 def live(user: Any) -> list[Entry]:

@@ -4,23 +4,23 @@ from typing import Annotated, Any, cast
 
 from django.http import HttpRequest, HttpResponse
 from ninja import Router, Schema
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from config import paging
-from config.http import JsonBody, Limit, StrictQuery, answer
+from config.http import JsonBody, Limit, StrictModel, StrictQuery, answer
 from config.paging import DEFAULT_LIMIT
 from config.problems import Problem, invalid
 from notifications import abouts, inbox, preferences, types
 from notifications.models import Channel, Follow, Mute
+from realtime import streams
 
 READ = ["GET", "HEAD"]
+MOST_ABOUTS = 1000  # that one user follows, and that one user mutes
 router = Router(tags=["notifications"])
 
 
-class PreferenceIn(BaseModel):
+class PreferenceIn(StrictModel):
     """One choice."""
-
-    model_config = ConfigDict(extra="forbid")
 
     type: Annotated[str, Field(min_length=1, max_length=60, examples=["system"])]
     channel: Annotated[str, Field(pattern=f"^({'|'.join(Channel.values)})$")]
@@ -39,6 +39,12 @@ class PreferencesOut(Schema):
     """What the user gets of every type."""
 
     preferences: list[PreferenceOut]
+
+
+class AboutIn(StrictModel):
+    """What to follow or mute."""
+
+    about: Annotated[str, Field(pattern=r"^[a-z][a-z_]{0,49}:[^\s\x00]{1,149}$", examples=["company:12"])]
 
 
 class AboutFilter(Schema):
@@ -99,6 +105,16 @@ def list_follows(request: HttpRequest, page: Annotated[AboutsFilter, StrictQuery
     return answer(_page(request, Follow, "follows", page))
 
 
+@router.post("/notifications/follows", response={204: None}, operation_id="follow")
+def follow(request: HttpRequest, body: Annotated[AboutIn, JsonBody(...)]) -> HttpResponse:
+    """Be told about something that you may see. Twice is fine."""
+    if body.about not in streams.visible(request.user, [body.about]):
+        raise Problem("not_found")
+    _check_room(request, Follow, "things that you follow")
+    inbox.follow(request.user, body.about)
+    return HttpResponse(status=204)
+
+
 @router.delete("/notifications/follows", response={204: None}, operation_id="unfollow")
 def unfollow(request: HttpRequest, chosen: Annotated[AboutFilter, StrictQuery(...)]) -> HttpResponse:
     """Follow something no more."""
@@ -114,6 +130,14 @@ def list_mutes(request: HttpRequest, page: Annotated[AboutsFilter, StrictQuery(.
     return answer(_page(request, Mute, "mutes", page))
 
 
+@router.post("/notifications/mutes", response={204: None}, operation_id="mute")
+def mute(request: HttpRequest, body: Annotated[AboutIn, JsonBody(...)]) -> HttpResponse:
+    """Hear nothing of it: a job, `source:<name>`, an object. Twice is fine."""
+    _check_room(request, Mute, "things muted")
+    inbox.mute(request.user, body.about)
+    return HttpResponse(status=204)
+
+
 @router.delete("/notifications/mutes", response={204: None}, operation_id="unmute")
 def unmute(request: HttpRequest, chosen: Annotated[AboutFilter, StrictQuery(...)]) -> HttpResponse:
     """Hear of something again."""
@@ -121,6 +145,11 @@ def unmute(request: HttpRequest, chosen: Annotated[AboutFilter, StrictQuery(...)
         raise Problem("not_found")
     inbox.unmute(_user_id(request), chosen.about)
     return HttpResponse(status=204)
+
+
+def _check_room(request: HttpRequest, model: type[Follow] | type[Mute], things: str) -> None:
+    if model._default_manager.filter(user=_user_id(request)).count() >= MOST_ABOUTS:
+        raise Problem("quota_exceeded", n=MOST_ABOUTS, things=things)
 
 
 def _page(

@@ -1,9 +1,10 @@
-"""The stream `user:<pk>`: what concerns one user, put together from parts that other apps contribute."""
+"""The streams `user:<pk>`, put together from parts that apps contribute, and `broadcast`, one for all."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
-from notifications.models import Inbox
+from notifications import newest
+from notifications.models import Broadcasts, Inbox
 from realtime import streams
 from realtime.streams import JsonObject, Reading
 
@@ -21,8 +22,12 @@ def contribute(name: str, read: Part) -> None:
 
 
 def register() -> None:
-    """Make the kind `user` known."""
+    """Make both kinds known, and contribute `inbox` to the users' streams."""
     streams.register(streams.Kind(name="user", visible=_visible, versions=_versions, read=_read))
+    streams.register(
+        streams.Kind(name="broadcast", visible=_heard_by, versions=_versions_of_all, read=_read_broadcasts)
+    )
+    contribute("inbox", newest.inboxes)
 
 
 def _visible(user: Any, keys: Iterable[str]) -> set[str]:
@@ -51,3 +56,20 @@ def _read(since: Mapping[str, int | None]) -> dict[str, Reading]:
         )
         for user in users
     }
+
+
+def _heard_by(user: Any, keys: Iterable[str]) -> set[str]:
+    return {key for key in keys if not key} if user.is_authenticated and user.is_active else set()
+
+
+def _versions_of_all(keys: Iterable[str]) -> dict[str, int]:
+    if "" not in set(keys):
+        return {}
+    return {"": Broadcasts.objects.values_list("version", flat=True).first() or 0}
+
+
+def _read_broadcasts(since: Mapping[str, int | None]) -> dict[str, Reading]:
+    with streams.snapshot():
+        versions = _versions_of_all(since)
+        data = newest.broadcasts_for_all()
+    return {key: Reading(version=version, data=data, events=[]) for key, version in versions.items()}
