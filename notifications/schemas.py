@@ -22,13 +22,22 @@ def _read_id(value: Any) -> int:
     return int(value)
 
 
+def _read_bool(value: Any) -> Any:
+    # pydantic also reads "on", "yes" and "1", which the documentation does not name.
+    if value not in ("true", "false", True, False):
+        raise PydanticCustomError("bool_parsing", "Must be true or false.")
+    return value in ("true", True)
+
+
 EntryId = Annotated[int, BeforeValidator(_read_id), Field(description="Of a broadcast: negative")]
 
 
 class InboxFilter(Schema):
     """Which notifications to list."""
 
-    unread_only: Annotated[bool, Field(description="The same as `view=unread`")] = False
+    unread_only: Annotated[
+        bool, BeforeValidator(_read_bool), Field(description="The same as `view=unread`")
+    ] = False
     view: Literal["inbox", "unread", "snoozed", "archived", "all"] = "inbox"
     group: Annotated[str | None, Field(min_length=1, max_length=60, description="A group of types")] = None
     q: Annotated[
