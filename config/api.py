@@ -1,5 +1,6 @@
 """The root of the API: who is asking, what every answer has in common, and its documentation."""
 
+import time
 from collections.abc import Callable
 from functools import wraps
 from typing import Any
@@ -40,6 +41,7 @@ class Caller(AuthBase):
 
     def __call__(self, request: HttpRequest) -> Any:
         """Return the user, whom the request then carries. Raises Problem."""
+        request.judged_at = time.monotonic()  # type: ignore[attr-defined]  # of the question, not its answer
         if "token" in request.GET or "access_token" in request.GET:
             raise Problem("token_in_url")
         if not any(request.accepts(kind) for kind in JSON):

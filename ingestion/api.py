@@ -267,7 +267,7 @@ async def wait_for_job(
         job = await waiting.in_thread(lambda: _visible(request, job_id))
         if filters.timeout and not is_so(job.state, job.version):
             await waiting.until_job(
-                request.user,
+                request,
                 job.stream,
                 lambda frame: is_so((frame.data or {})["state"], frame.version or 0),
                 filters.timeout,
@@ -287,7 +287,7 @@ async def is_ready(request: HttpRequest, filters: Annotated[ReadyFilter, StrictQ
 
     with waiting.place(_user_id(request)):
         if await waiting.in_thread(open_streams) and filters.timeout:
-            await waiting.until_none(request.user, open_streams, filters.timeout)
+            await waiting.until_none(request, open_streams, filters.timeout)
         count = await waiting.in_thread(open_jobs.count)
     return answer({"object": filters.object, "ready": count == 0, "open": count})
 

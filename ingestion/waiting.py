@@ -4,14 +4,16 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.db import connection
+from django.http import HttpRequest
 
 from config.problems import Problem
 from realtime import hub as hubs
+from realtime.credentials import Credential, Standing
 from realtime.frames import Ready
 from realtime.seats import sleeper
 
@@ -40,26 +42,30 @@ def place(user: int) -> Iterator[None]:
             del _waits[user]
 
 
-async def until_job(user: Any, stream: str, is_so: Callable[[Ready], bool], timeout: float) -> None:
-    """Sleep until a job that this user may see is as wanted, gone, or the time is up.
+async def until_job(
+    request: HttpRequest, stream: str, is_so: Callable[[Ready], bool], timeout: float
+) -> None:
+    """Sleep until a job that the request's user may see is as wanted, gone, or the time is up.
 
-    is_so: judges what its stream says. timeout: seconds.
+    is_so: judges what its stream says. timeout: seconds. Raises Problem auth_required when the session or
+    token of the request ends meanwhile.
     """
     end = _end(timeout)
-    async with sleeper(hubs.current(), user, [stream]) as viewer:
+    async with sleeper(hubs.current(), _standing(request), [stream]) as viewer:
         while not viewer.closed and await viewer.sleep(end - _now()):
             frame = viewer.frames.get(stream)
             if frame is not None and (frame.data is None or is_so(frame)):
                 return
 
 
-async def until_none(user: Any, open_streams: Callable[[], list[str]], timeout: float) -> None:
+async def until_none(request: HttpRequest, open_streams: Callable[[], list[str]], timeout: float) -> None:
     """Sleep until nothing is open, or the time is up.
 
     open_streams: asks the database for the streams of the open jobs; asked when one ends, and every second.
+    Raises Problem auth_required when the session or token of the request ends meanwhile.
     """
     end = _end(timeout)
-    async with sleeper(hubs.current(), user) as viewer:
+    async with sleeper(hubs.current(), _standing(request)) as viewer:
         while not viewer.closed and (streams := await in_thread(open_streams)):
             hubs.current().watch(viewer, streams)
             again = min(end, _now() + ASK_SECONDS)
@@ -75,6 +81,16 @@ async def in_thread(function: Callable[[], T]) -> T:
     """Run a function that asks the database, and give its connection back."""
     found: T = await sync_to_async(_without_connection(function))()
     return found
+
+
+def _standing(request: HttpRequest) -> Standing:
+    """Return by what right a request of the API is here."""
+    token = getattr(request, "token", None)
+    if token is not None:
+        credential = Credential("token", str(token.pk))
+    else:
+        credential = Credential("session", request.session.session_key or "")
+    return Standing(request.user, credential, request.judged_at)  # type: ignore[attr-defined]
 
 
 def _now() -> float:

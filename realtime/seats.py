@@ -16,6 +16,7 @@ from config.problems import Problem
 from realtime import limits
 from realtime.credentials import Standing
 from realtime.frames import Ready
+from realtime.limits import Close
 from realtime.sockets import Viewer
 
 if TYPE_CHECKING:
@@ -29,8 +30,8 @@ class Sleeper(Viewer):
 
     transport = "wait"
 
-    def __init__(self, user: Any) -> None:
-        super().__init__(Standing(user, None, time.monotonic()))  # the request that waits was let in already
+    def __init__(self, standing: Standing) -> None:
+        super().__init__(standing)
         self.frames: dict[str, Ready] = {}
         self._woken = asyncio.Event()
 
@@ -57,9 +58,12 @@ class Sleeper(Viewer):
 
 
 @asynccontextmanager
-async def sleeper(hub: "Hub", user: Any, streams: Iterable[str] = ()) -> AsyncIterator[Sleeper]:
-    """Watch streams for as long as the context lasts. The caller has judged that the user may."""
-    viewer = Sleeper(user)
+async def sleeper(hub: "Hub", standing: Standing, streams: Iterable[str] = ()) -> AsyncIterator[Sleeper]:
+    """Watch streams for as long as the context lasts. The caller has judged that the user may.
+
+    Raises Problem auth_required when the right of the request that sleeps has ended meanwhile.
+    """
+    viewer = Sleeper(standing)
     viewer.closed = hub.draining
     hub.add(viewer)
     try:
@@ -67,6 +71,8 @@ async def sleeper(hub: "Hub", user: Any, streams: Iterable[str] = ()) -> AsyncIt
         yield viewer
     finally:
         hub.remove(viewer)
+    if viewer.code == Close.SIGNED_OUT:
+        raise Problem("auth_required")
 
 
 class Seat(Viewer):

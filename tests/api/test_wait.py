@@ -9,12 +9,16 @@ from asgiref.sync import sync_to_async
 from django.db import connection
 from django.test import AsyncClient
 
-from ingestion import lifecycle, waiting
+from ingestion import lifecycle, tokens, waiting
 from ingestion.models import Job
 from realtime import hub as hubs
+from realtime import publish
 from tests.api.clients import ApiClient, assert_problem
 from tests.realtime.client import fresh_hub
 from tests.waiting import until_async
+
+PUSH_SECONDS = 4.0  # a hang guard, 4 x the figure of the push
+READY = "/api/ready?object=company:1&timeout=60"
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -100,6 +104,69 @@ async def test_a_stopping_process_answers_who_waits(alice: Any, job: Job) -> Non
         await begun()
         await hub.drain()
         assert (await asked).json()["state"] == "pending"
+
+
+def _deactivate(user: Any, client: AsyncClient) -> None:
+    user.is_active = False
+    user.save()
+
+
+def _another_password(user: Any, client: AsyncClient) -> None:
+    user.set_password("another 5ecret")
+    user.save()
+
+
+def _sign_out(user: Any, client: AsyncClient) -> None:
+    client.logout()
+
+
+async def heard(hub: Any) -> None:
+    """Wait until the hub hears what changes: it joins in the background."""
+
+    async def joined() -> bool:
+        return publish.ACCESS in hub.watching.hints._joined
+
+    await until_async(joined, what="the hub to listen")
+
+
+@pytest.mark.parametrize("end", [_sign_out, _deactivate, _another_password])
+async def test_who_waits_is_told_within_a_second_that_the_sign_in_ended(
+    alice: Any, job: Job, end: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(publish, "_skip_until", 0.0)
+    async with fresh_hub() as hub:
+        await heard(hub)
+        await Job.objects.filter(pk=job.pk).aupdate(object="company:1")
+        client = await client_of(alice)
+        asked = [
+            asyncio.create_task(client.get(url)) for url in (f"/api/jobs/{job.pk}/wait?timeout=60", READY)
+        ]
+        await begun(2)
+        began = time.monotonic()
+        await sync_to_async(end)(alice, client)
+        for answer in asked:
+            assert_problem(await answer, 401, "auth_required")
+        assert time.monotonic() - began < PUSH_SECONDS
+
+
+async def test_a_revoked_token_ends_its_waiting_and_no_other(
+    alice: Any, job: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(publish, "_skip_until", 0.0)
+    row, token = await sync_to_async(tokens.create)(alice, "wait", scopes=["read"])
+    async with fresh_hub() as hub:
+        await heard(hub)
+        url = f"/api/jobs/{job.pk}/wait?timeout=60"
+        asked = asyncio.create_task(AsyncClient().get(url, headers={"Authorization": f"Bearer {token}"}))
+        other = asyncio.create_task((await client_of(alice)).get(url))
+        await begun(2)
+        began = time.monotonic()
+        await sync_to_async(tokens.revoke)([row])
+        assert_problem(await asked, 401, "auth_required")
+        assert time.monotonic() - began < PUSH_SECONDS
+        assert not other.done()
+        await sync_to_async(lifecycle.cancel)(job, alice)
+        assert (await other).status_code == 200
 
 
 def test_an_ended_job_is_told_at_once(as_alice: ApiClient, ended: Job) -> None:
