@@ -36,7 +36,9 @@ class Server(uvicorn.Server):
         for server in self.servers:
             server.close()
         try:
-            await asyncio.wait_for(hub.drain(), DRAIN_SECONDS)
+            # Not wait_for: before Python 3.12 it loses a cancellation that comes together with the result.
+            async with asyncio.timeout(DRAIN_SECONDS):
+                await hub.drain()
         except TimeoutError:
             log.warning("drain_incomplete", seconds=DRAIN_SECONDS)
         await super().shutdown(sockets)

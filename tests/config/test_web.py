@@ -223,7 +223,7 @@ async def test_a_body_that_stops_ends_in_408_under_api():
 
 
 @pytest.mark.django_db(transaction=True)
-async def test_who_may_upload_is_one_query(alice, django_assert_num_queries):
+async def test_who_may_upload_is_judged_as_on_the_live_wire(alice):
     from asgiref.sync import sync_to_async
 
     client = Client()
@@ -233,6 +233,10 @@ async def test_who_may_upload_is_one_query(alice, django_assert_num_queries):
     assert not await asgi.signed_in({"headers": [(b"cookie", b"sessionid=forged")]})
     assert not await asgi.signed_in({"headers": [(b"authorization", b"Bearer forged")]})
     assert not await asgi.signed_in({"headers": []})
+    assert not await asgi.signed_in({"headers": [(b"cookie", cookie + b"; " + cookie)]})  # which one counts?
+    await sync_to_async(alice.set_password)("another")
+    await alice.asave()
+    assert not await asgi.signed_in({"headers": [(b"cookie", cookie)]})
 
 
 # --- error pages ---
