@@ -7,9 +7,10 @@ from django.contrib import admin, messages
 from django.db.models import Case, QuerySet, Value, When
 from django.http import HttpRequest
 
+from config.admin_lists import PAGE, BoundedAdmin
 from ingestion import pauses, schedules, tokens
 from ingestion.access import can_operate
-from ingestion.admin.base import MAX_ACTED, PAGE, BoundedPaginator, OperatorAdmin
+from ingestion.admin.base import MAX_ACTED, OperatorAdmin
 from ingestion.admin.filters import QueueFilter, SourceFilter
 from ingestion.admission import Refused
 from ingestion.models import ApiToken, Pause, Process, Schedule, Upload
@@ -179,14 +180,8 @@ class ProcessAdmin(OperatorAdmin):
         return bool(process.lives)  # type: ignore[attr-defined]  # annotated above
 
 
-class OwnedAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+class OwnedAdmin(BoundedAdmin):
     """Private rows of users: only for those whom a superuser gave Django's own permission; never changed."""
-
-    paginator = BoundedPaginator
-    show_full_result_count = False
-    list_per_page = PAGE
-    list_max_show_all = 0
-    sortable_by = ()
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         """Nobody adds by hand."""

@@ -1,0 +1,115 @@
+"""Notifications, broadcasts and deliveries in the admin."""
+
+import pytest
+from django.contrib.auth.models import Permission
+from django.test import Client
+
+from notifications import broadcasts, inbox, preferences
+from notifications.models import Broadcast, Delivery, Inbox, Notification
+from tests.notifications.counting import wrong_counts
+
+pytestmark = pytest.mark.django_db
+
+NOTIFICATIONS = "/admin/notifications/notification/"
+BROADCASTS = "/admin/notifications/broadcast/"
+DELIVERIES = "/admin/notifications/delivery/"
+
+
+def desk(user, *names):
+    type(user).objects.filter(pk=user.pk).update(is_staff=True)
+    user.user_permissions.add(*Permission.objects.filter(codename__in=names))
+    client = Client()
+    client.force_login(type(user).objects.get(pk=user.pk))
+    return client
+
+
+def test_private_rows_need_a_permission_of_their_own(staff, alice):
+    inbox.notify([alice], "system", "Secret")
+    row = Notification.objects.get()
+    for path in (NOTIFICATIONS, f"{NOTIFICATIONS}{row.pk}/change/", BROADCASTS, f"{BROADCASTS}add/"):
+        assert desk(staff).get(path).status_code == 403
+
+
+def test_deleting_counts_out_of_the_inbox(alice, bob, staff):
+    for user in (alice, bob):
+        inbox.notify([user], "job_failed", "Failed")
+    type(alice).objects.update(email="x@example.org")
+    inbox.notify([alice], "job_failed", "With a delivery")
+    assert Delivery.objects.exists()
+    client = desk(staff, "view_notification", "delete_notification")
+    assert client.get(f"{NOTIFICATIONS}add/").status_code == 403
+
+    one = Notification.objects.filter(recipient=bob).get()
+    client.post(f"{NOTIFICATIONS}{one.pk}/delete/", {"post": "yes"})
+    many = {"action": "delete_selected", "post": "yes"}
+    chosen = list(Notification.objects.values_list("pk", flat=True))
+    client.post(NOTIFICATIONS, {**many, "_selected_action": chosen})
+
+    assert not Notification.objects.exists()
+    assert set(Inbox.objects.values_list("unread", flat=True)) == {0} and wrong_counts() == []
+
+
+@pytest.mark.seed("S2.102")
+def test_a_broadcast_is_shown_with_its_count_before_it_is_sent(staff, alice, bob):
+    client = desk(staff, "send_broadcast")
+    said = {"title": "Planned <b>maintenance</b>", "text": "On Sunday", "url": "/jobs/", "level": "warning"}
+
+    preview = client.post(f"{BROADCASTS}add/", said).content.decode()
+
+    assert "Send to 3 people" in preview and "Planned &lt;b&gt;maintenance&lt;/b&gt;" in preview
+    assert not Broadcast.objects.exists()
+    assert (
+        'name="title"'
+        in client.post(f"{BROADCASTS}add/", {**said, "confirmed": "yes", "change": "1"}).content.decode()
+    )
+    assert not Broadcast.objects.exists()
+
+    answer = client.post(f"{BROADCASTS}add/", {**said, "confirmed": "yes"}, follow=True)
+
+    row = Broadcast.objects.get()
+    assert (row.title, row.level, row.url, row.published_by) == (said["title"], "warning", "/jobs/", staff.pk)
+    assert "was sent to everybody" in answer.content.decode()
+    assert broadcasts.unread_of([alice.pk]) == {alice.pk: 1}
+
+    client.post(BROADCASTS, {"action": "withdraw", "_selected_action": row.pk})
+    assert broadcasts.unread_of([alice.pk]) == {}
+
+
+def test_a_broadcast_with_a_bad_link_is_refused(staff):
+    """SEC31."""
+    client = desk(staff, "send_broadcast")
+    answer = client.post(
+        f"{BROADCASTS}add/", {"title": "x", "url": "javascript:alert(1)", "level": "info", "confirmed": "yes"}
+    )
+    assert "must be a path of this site" in answer.content.decode() and not Broadcast.objects.exists()
+
+
+def test_who_may_not_send_cannot(staff, alice):
+    """SEC76."""
+    for client in (desk(staff), desk(alice)):
+        answer = client.post(f"{BROADCASTS}add/", {"title": "x", "level": "info", "confirmed": "yes"})
+        assert answer.status_code == 403 and not Broadcast.objects.exists()
+
+
+def test_operators_see_deliveries_without_what_they_say_and_send_them_again(
+    staff, alice, django_assert_max_num_queries
+):
+    type(alice).objects.filter(pk=alice.pk).update(email="alice@example.org")
+    preferences.choose(alice.pk, "job_failed", "email", True)
+    for number in range(5):
+        inbox.notify([alice], "job_failed", f"Secret {number}")
+    Delivery.objects.update(state="failed", error="No such user", tries=8)
+    client = desk(staff)
+
+    with django_assert_max_num_queries(12):
+        html = client.get(f"{DELIVERIES}?state__exact=failed").content.decode()
+    assert html.count("No such user") == 5 and "Secret" not in html
+    first = Delivery.objects.earliest("pk")
+    assert "Secret" not in client.get(f"{DELIVERIES}{first.pk}/change/").content.decode()
+
+    client.post(DELIVERIES, {"action": "send_again", "_selected_action": first.pk})
+
+    states = dict(Delivery.objects.values_list("pk", "state"))
+    assert states.pop(first.pk) == "due" and set(states.values()) == {"failed"}
+    type(staff).objects.get(pk=staff.pk).user_permissions.clear()
+    assert desk(staff).get(DELIVERIES).status_code == 403
