@@ -160,7 +160,7 @@ def test_a_cut_connection_is_said_and_the_old_figures_stay(page, through, line, 
     times = seen(page)
     pill = next(at for at, status, *_ in times if status == "reconnecting")
     banner = next(at for at, *_, shown in times if shown)
-    assert pill < 2_500 and banner < 4_500, times  # the page's clock ticks each second
+    assert pill < 1_500 and banner < 4_000, times
     assert re.fullmatch(r"Reconnecting, \d+ s", page.locator("#conn").inner_text().strip())
     assert message_of(page).inner_text() == "before the cut"
     say(job, "while it was away")

@@ -2,6 +2,8 @@
 // No HTML is made here: figures are written as text and attributes, structure is fetched from the server.
 
 const PAINT_MS = 250; // a figure is painted this often at most
+const PILL_MS = 1000; // without a connection for so long, the pill says so, ...
+const BANNER_MS = 3000; // ... and for so long the banner
 const QUIET_SECONDS = 30; // a running job whose stream has not moved for so long is said to stand still
 const REFETCH_MS = 2000; // a fragment is fetched this often at most
 const FIRST_WAIT_MS = 500; // reconnect: a random time up to this, doubling ...
@@ -459,7 +461,7 @@ const away = () => (lostAt === undefined ? 0 : performance.now() - lostAt);
 function connectionNow() {
   if (stopped) return [stopped === SIGNED_OUT ? "signed-out" : "stopped", "Not live"];
   if (!navigator.onLine) return ["offline", "Offline"];
-  if (away() > 1000) return ["reconnecting", `Reconnecting, ${Math.round(away() / 1000)} s`];
+  if (away() >= PILL_MS) return ["reconnecting", `Reconnecting, ${Math.round(away() / 1000)} s`];
   if (!everLive) return ["connecting", "Connecting"];
   if (stale) return [polling ? "polling" : "live", "Updates delayed"];
   return polling ? ["polling", document.hidden ? "Every 30 s" : `Every ${POLL_SECONDS} s`] : ["live", "Live"];
@@ -487,7 +489,7 @@ function showBanner(status) {
   if (!banner) return;
   const offline = status === "offline" ? "You are offline. This page shows what was known last."
     : "The connection is lost. Trying again; this page shows what was known last.";
-  banner.hidden = !(stopped || away() > 3000);
+  banner.hidden = !(stopped || away() >= BANNER_MS);
   const place = banner.querySelector("[data-conn-banner-text]");
   if (place && !banner.hidden && place.textContent !== (stopped || offline)) place.textContent = stopped || offline;
   const link = banner.querySelector("[data-conn-signin]");
@@ -523,7 +525,9 @@ function isConnected() {
 }
 
 function isLost() {
-  if (!live && !polling) lostAt ??= performance.now();
+  if (live || polling || lostAt !== undefined) return;
+  lostAt = performance.now();
+  for (const ms of [PILL_MS, BANNER_MS]) setTimeout(showConnection, ms + 20); // the page's second may come much later
 }
 
 // Why there will be no connection until the page is loaded again.
