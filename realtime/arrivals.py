@@ -116,6 +116,7 @@ class Arrivals:
         self._tasks = tasks
         self.window = Window()
         self._ids: WeakKeyDictionary[Viewer, str] = WeakKeyDictionary()
+        self._leaving: dict[str, int] = {}  # closed, and not said yet: the user of each
         self._skip_until = 0.0
         self._redis: Redis | None = None
         self._turns = asyncio.Semaphore(CONNECTIONS)
@@ -129,6 +130,7 @@ class Arrivals:
         """Tell them that it is gone."""
         name = self._ids.pop(socket, None)
         if name is not None:
+            self._leaving[name] = socket.user.pk
             self._tasks.spawn(self._leave(socket.user.pk, [name]))
 
     async def look(self, users: Iterable[int]) -> None:
@@ -160,10 +162,11 @@ class Arrivals:
             await self.look(list(self._hub.sockets))
 
     async def stop(self) -> None:
-        """Take all of ours away."""
+        """Take all of ours away, and those of which that was not said yet."""
+        gone = self._leaving | {name: socket.user.pk for socket, name in self._ids.items()}
         ours: dict[int, list[str]] = {}
-        for socket, name in self._ids.items():
-            ours.setdefault(socket.user.pk, []).append(name)
+        for name, user in gone.items():
+            ours.setdefault(user, []).append(name)
         self._ids.clear()
         for user, names in ours.items():
             await self._leave(user, names)
@@ -185,6 +188,8 @@ class Arrivals:
 
     async def _leave(self, user: int, names: list[str]) -> None:
         await self._ask([Question(_REMOVE, [key], names) for key in _keys(user)])
+        for name in names:
+            self._leaving.pop(name, None)
 
     async def _ask(self, questions: Sequence[Question]) -> Sequence[Any]:
         """Run scripts with one round trip; None for each while Redis is away."""

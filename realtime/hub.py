@@ -95,8 +95,8 @@ class Hub:
 
     async def stop(self) -> None:
         """End the loops and forget everybody."""
-        await self.arrivals.stop()
         await self._tasks.stop()
+        await self.arrivals.stop()  # after whoever might still ask Redis: it closes the connections
         self.database.close()
         _hubs.pop(asyncio.get_running_loop(), None)
 

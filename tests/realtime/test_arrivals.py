@@ -208,6 +208,17 @@ async def test_a_hub_that_stops_takes_its_sockets_away(alice, clean):
     assert clean.zcard(arrivals._keys(alice.pk)[0]) == 0
 
 
+async def test_a_hub_that_stops_at_once_after_a_close_says_so_and_leaves_no_connection(alice, clean):
+    standing = await in_database(standing_of, alice)
+    async with process() as hub:
+        opened = Opened(hub, standing)
+        await known(clean, alice, 1)
+        hub.remove(opened.socket)  # nobody has told Redis yet
+    assert clean.zcard(arrivals._keys(alice.pk)[0]) == 0
+    pool = hub.arrivals._redis.connection_pool
+    assert not any(one.is_connected for one in [*pool._available_connections, *pool._in_use_connections])
+
+
 async def test_without_redis_each_process_counts_alone_and_lets_in_at_once(alice, settings):
     settings.REDIS_URL = "redis://127.0.0.1:1/0"
     settings.WS_MAX_SOCKETS_PER_USER = 2
