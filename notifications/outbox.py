@@ -104,7 +104,9 @@ def has_due(channel: str) -> bool:
 def take(channel: str) -> Delivery | None:
     """Take the delivery that is due the longest, for LEASE_SECONDS; None when there is none."""
     taken = execute(_TAKE, [LEASE_SECONDS, channel])
-    return Delivery.objects.select_related("notification__recipient").get(pk=taken[0][0]) if taken else None
+    # None too when the notification was deleted at this very moment: the next look goes on.
+    rows = Delivery.objects.select_related("notification__recipient")
+    return rows.filter(pk=taken[0][0]).first() if taken else None
 
 
 def reason_to_drop(delivery: Delivery) -> str:

@@ -73,7 +73,10 @@ class Delivery(models.Model):
     """
 
     key = models.UUIDField(unique=True, db_default=RandomUUID(), editable=False)
-    notification = models.ForeignKey(Notification, on_delete=models.CASCADE, related_name="deliveries")
+    # Migration 0005 makes the constraint: notifications are deleted by statements, and deliveries go with them.
+    notification = models.ForeignKey(
+        Notification, on_delete=models.CASCADE, related_name="deliveries", db_constraint=False
+    )
     version = models.PositiveBigIntegerField()
     channel = models.CharField(max_length=10, choices=Channel)
     state = models.CharField(max_length=10, choices=DeliveryState, default=DeliveryState.DUE)

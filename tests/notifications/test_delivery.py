@@ -5,10 +5,10 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from notifications import delivery, inbox, outbox, preferences, webhooks
+from notifications import acting, delivery, inbox, outbox, preferences, webhooks
 from notifications.models import Delivery, DeliveryState, Notification, Webhook
 from notifications.outbox import Outcome
 from tests.waiting import until
@@ -294,3 +294,11 @@ def test_a_bug_in_one_delivery_keeps_no_other_from_being_sent(reached, bob, rece
     assert len(receiver.calls) == 1
     broken = Delivery.objects.get(notification__title="Broken")
     assert (broken.state, broken.error) == ("due", "Something went wrong on our side. It was recorded.")
+
+
+def test_deliveries_go_with_their_notification_whoever_deletes_it(reached):
+    first, second = tell(reached, "First"), tell(reached, "Second")
+    acting.delete(reached, [first.pk])
+    assert list(Delivery.objects.values_list("notification", flat=True)) == [second.pk]
+    with pytest.raises(IntegrityError):
+        Delivery.objects.create(notification_id=first.pk, version=1, channel="email")
