@@ -25,6 +25,7 @@ POINTS = (
     "job.retry.before_commit",
     "job.lost.before_commit",
     "job.crashed.before_commit",
+    "job.told.before_commit",
     "run.before_outcome",
     "run.after_outcome",
     "item.before_body",

@@ -17,7 +17,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import F, Q, QuerySet
 from django.db.models.functions import Now
 
-from ingestion import answers, claims, moves, queues
+from ingestion import answers, claims, moves, notices, queues
 from ingestion.admission import (
     MAX_PARENTS,
     Created,
@@ -409,6 +409,7 @@ def answer(job: Job, answer: str, data: Mapping[str, Any], by: Any) -> Job:
             reason = str(data.get("reason") or "").strip()[:300]
             text = f"Rejected by {by.get_username()}{': ' + reason if reason else ''}"
             columns |= {"error": {"code": "rejected", "text": text}, "message": text[:300]}
+            columns["cancel_requested_by_id"] = by.pk
             _end(current, State.CANCELLED, Note("rejected", text, Level.WARNING), columns, None)
         else:
             columns["memo"] = memo
@@ -503,8 +504,7 @@ def _leave(
     moved = moves.leave(job, to, [*figures.notes, note], values, outcome, traceback)
     if moved is None:
         return None
-    job.state, job.pending_reason = to, values["pending_reason"]
-    job.version, job.run_after = moved.version, moved.run_after
+    job.state, job.version, job.run_after = to, moved.version, moved.run_after
     hit(f"job.{outcome}.before_commit")
     return moved
 
@@ -588,7 +588,7 @@ def _leave_to(job: Job, heir: int, by: Any) -> Job:
 def _change(job: Job, notes: list[Note], **columns: Any) -> None:
     """Write columns of a row that is locked here and stays in its state."""
     _amend(job, notes, **columns)
-    _tell(job)
+    _tell(job, moved=False)
 
 
 def _amend(job: Job, notes: list[Note], **columns: Any) -> None:
@@ -628,9 +628,9 @@ def _unmet(state: str, strict: bool) -> bool:
     return state in (State.FAILED, State.CANCELLED) or (strict and state == State.PARTIAL)
 
 
-def _tell(*jobs: Job) -> None:
-    """Move the streams of jobs and of their people: last in a transaction, inbox rows ascending."""
-    inbox.touch([job.owner_id for job in jobs if job.owner_id], [job.stream for job in jobs])
+def _tell(*jobs: Job, moved: bool = True) -> None:
+    """Tell the people of jobs, and move the streams: last in a transaction, inbox rows ascending."""
+    notices.tell(jobs, moved)
     for job in jobs:
         publish(job.stream, job.version, urgent=True)
         if job.state == State.PENDING and job.pending_reason in ACTIVE_REASONS and job.run_after is None:

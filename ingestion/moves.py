@@ -101,6 +101,8 @@ def leave(
 ) -> Moved | None:
     """Move a job from the state and token it was read with; None when it has left them since.
 
+    The job then has the values that were written, but for times.
+
     columns: further values by attribute name; `Later` for times. outcome, traceback: of the running attempt.
     """
     texts, values = zip(*(_assigned(name, value) for name, value in columns.items()), strict=True)
@@ -109,12 +111,14 @@ def leave(
         WITH moved AS (
             UPDATE ingestion_job SET state = %s, version = version + %s, {", ".join(texts)}
             WHERE id = %s AND state = %s AND lease_token IS NOT DISTINCT FROM %s
-            RETURNING id, version, attempt, run_after
+            RETURNING id, version, attempt, run_after, source, object
         ), attempt AS (
             UPDATE ingestion_jobattempt a SET ended_at = clock_timestamp(), outcome = %s, traceback = %s
             FROM moved WHERE a.job_id = moved.id AND a.number = moved.attempt AND a.ended_at IS NULL
         ), events AS ({EVENTS}) SELECT version, run_after,
-            EXISTS (SELECT 1 FROM ingestion_jobneed WHERE parent_id = moved.id) FROM moved
+            EXISTS (SELECT 1 FROM ingestion_jobneed WHERE parent_id = moved.id),
+            EXISTS (SELECT 1 FROM notifications_follow WHERE about IN ('source:' || source, object))
+            FROM moved
         """,  # nosec B608  # names of our own columns
         [
             to.value,
@@ -128,7 +132,13 @@ def leave(
             *arrays(notes),
         ],
     )
-    return Moved(*rows[0]) if rows else None
+    if not rows:
+        return None
+    for name, value in columns.items():
+        if not isinstance(value, Later):
+            setattr(job, name, value)
+    version, run_after, needed, job.watched = rows[0]
+    return Moved(version, run_after, needed)
 
 
 def _assigned(name: str, value: Any) -> tuple[str, Any]:

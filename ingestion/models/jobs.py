@@ -81,6 +81,7 @@ class ItemState(models.TextChoices):
 class Job(Versioned):
     """One ingestion run. Only `lifecycle` moves `state`; only the lease holder writes figures."""
 
+    watched = False  # no column: a move says whether somebody follows the job's source or object
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     source = models.CharField(max_length=50)
     queue = models.CharField(max_length=30)  # the source's queue when the job was made

@@ -1,0 +1,96 @@
+"""What people are told of a job, in the transaction of its move: one row a job and person."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from django.contrib.auth.models import User
+
+from ingestion import access, types
+from ingestion.failpoints import hit
+from ingestion.models import FINAL, Job, State
+from ingestion.serializers import display
+from notifications import inbox
+from notifications.models import Follow
+from notifications.telling import MAX_TEXT, News
+
+_TITLE = 150  # characters of a job's title that stay when words are added
+
+_ENDED = {
+    State.COMPLETED: (types.DONE, "{title} completed"),
+    State.FAILED: (types.FAILED, "{title} failed"),
+    State.CANCELLED: (types.CANCELLED, "{title} was cancelled"),
+}
+_WAITS = {"review": "{title} is ready to review", "upload": "{title} needs a file"}
+
+
+def tell(jobs: Sequence[Job], moved: bool = True) -> None:
+    """Move the streams of these jobs' people and, where the jobs made a move, write their rows.
+
+    Owners and followers are told, without those who muted the job, its source or its object, and without
+    whoever cancelled it or answered.
+    """
+    news = [one for job in jobs if (one := of(job)) is not None] if moved else []
+    inbox.tell(news, [job.owner_id for job in jobs if job.owner_id], [job.stream for job in jobs])
+    hit("job.told.before_commit")
+
+
+def of(job: Job) -> News | None:
+    """Return what a job that has just moved tells; None for one that has not begun."""
+    kind, title, text = _words(job)
+    if not kind:
+        return None
+    rests = job.state == State.PENDING
+    return News(
+        type=kind,
+        title=title.format(title=job.title[:_TITLE]),
+        text=text[:MAX_TEXT],
+        url=f"/jobs/{job.pk}/",
+        about=job.stream,
+        group_key=job.stream,
+        version=job.version,
+        data={"open": job.state not in FINAL, "display": display(job)},
+        users=[*([job.owner_id] if job.owner_id else []), *_followers_of_more(job)],
+        followers=True,
+        by=job.cancel_requested_by_id if job.state == State.CANCELLED else None,
+        muted=[f"source:{job.source}", *([job.object] if job.object else [])],
+        quiet=rests or job.state == State.RUNNING,
+        update_only=rests,
+    )
+
+
+def _words(job: Job) -> tuple[str, str, str]:
+    error = (job.error or {}).get("text", "")
+    if job.state == State.PENDING:
+        return (types.STARTED, "{title} is queued again", job.message) if job.attempt else ("", "", "")
+    if job.state == State.RUNNING:
+        return types.STARTED, "{title} has started", ""
+    if job.state == State.WAITING:
+        asked: dict[str, Any] = job.waiting_for or {}
+        return types.WAITING, _WAITS.get(asked.get("kind", ""), "{title} needs you"), asked.get("text", "")
+    if job.state == State.PARTIAL:
+        errors = f"{job.items_failed:,} {'error' if job.items_failed == 1 else 'errors'}"
+        return types.PARTIAL, f"{{title}} finished with {errors}", job.message
+    kind, title = _ENDED[State(job.state)]
+    if job.state == State.CANCELLED:
+        rejected = (job.error or {}).get("code") == "rejected"
+        return kind, "{title} was rejected" if rejected else title, error or _kept(job)
+    return kind, title, error or job.message
+
+
+def _kept(job: Job) -> str:
+    """Say what is left of a cancelled job."""
+    by = job.cancel_requested_by
+    whom = f"By {by.get_username()}" if by is not None else "By the system"
+    if not job.items_done:
+        return f"{whom}."
+    return f"{whom}, after {job.items_done:,} of {job.items_total:,}. What was stored is kept."
+
+
+def _followers_of_more(job: Job) -> Iterable[int]:
+    """Return who follows the job's source or object and may see the job."""
+    if not job.watched:
+        return []
+    names = [f"source:{job.source}", *([job.object] if job.object else [])]
+    found = Follow.objects.filter(about__in=names).values("user")
+    # Members of an object (a workspace, a topic) join this condition when such objects exist.
+    return [user.pk for user in User.objects.filter(pk__in=found) if access.can_view_all(user)]
