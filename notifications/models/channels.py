@@ -73,7 +73,7 @@ class Delivery(models.Model):
     """
 
     key = models.UUIDField(unique=True, db_default=RandomUUID(), editable=False)
-    # Migration 0005 makes the constraint: notifications are deleted by statements, and deliveries go with them.
+    # Migration 0005 makes the constraint: statements delete notifications, and deliveries go with them.
     notification = models.ForeignKey(
         Notification, on_delete=models.CASCADE, related_name="deliveries", db_constraint=False
     )

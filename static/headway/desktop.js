@@ -1,55 +1,53 @@
 // The browser channel: what arrives in the inbox while no page of ours is looked at shows as a notification of
-// the browser. No push service: a page must be open. What the user chose by type is asked for once, when needed.
+// the browser. No push service: a page must be open. What the user chose by type is asked for when it is needed.
 
-const SEEN_KEPT = 200;
-const seen = new Set(); // "id:version" of what this page knows already
-let began = false;
-let wanted = null; // a promise of the names of types that are on
+const STREAM = /^user:\d+$/;
+const said = new Map(); // id -> when it last said something new, as far as this page knows
+let since; // what is older is no news
 
-function typesOn() {
-  wanted ??= fetch("/api/notifications/preferences", { headers: { Accept: "application/json" } })
-    .then((answer) => (answer.ok ? answer.json() : Promise.reject(new Error(String(answer.status)))))
-    .then((found) => new Set(found.preferences.filter((one) => one.channels.browser).map((one) => one.type)));
-  wanted.catch(() => (wanted = null)); // asked again with the next arrival
-  return wanted;
+// Return the unread rows that say something this page has not heard, and remember them.
+export function news(inbox) {
+  const unread = (inbox?.newest ?? []).filter((row) => row.unread);
+  const fresh = unread.filter((row) => Date.parse(row.updated_at) >= since && said.get(row.id) !== row.updated_at);
+  for (const row of unread) said.set(row.id, row.updated_at);
+  return fresh;
 }
 
-// Links to other sites go past the page that names them.
-const place = (link) => (link.startsWith("/") ? link : `/inbox/leave/?to=${encodeURIComponent(link)}`);
+async function typesOn() {
+  const answer = await fetch("/api/notifications/preferences", { headers: { Accept: "application/json" } });
+  if (!answer.ok) return new Set();
+  const { preferences } = await answer.json();
+  return new Set(preferences.filter((one) => one.channels.browser).map((one) => one.type));
+}
 
-// Show a row; tabs of one browser use the same tag, so it shows once.
 function show(row) {
-  const note = new Notification(row.title, { body: row.message, tag: `headway-${row.id}-${row.version}` });
+  const note = new Notification(row.title, { body: row.message, tag: `headway-${row.id}-${row.updated_at}` });
   note.onclick = () => {
     window.focus();
-    if (row.link) window.location.assign(place(row.link));
+    if (row.href) window.location.assign(row.href);
     note.close();
   };
 }
 
-// Take the inbox part of the user's stream: {unread, newest: [{id, version, type, title, message, link, unread}]}.
-export async function arrived(inbox, { visible, granted } = {}) {
-  const rows = (inbox?.newest ?? []).filter((row) => !seen.has(`${row.id}:${row.version}`));
-  for (const row of rows) seen.add(`${row.id}:${row.version}`);
-  for (const old of [...seen].slice(0, Math.max(0, seen.size - SEEN_KEPT))) seen.delete(old);
-  if (!began) {
-    began = true; // what was there when the page came is no news
-    return;
-  }
-  const fresh = rows.filter((row) => row.unread);
-  if (!fresh.length || visible || !granted) return;
+async function heard({ data }) {
+  const fresh = news(data?.inbox);
+  // A page that is looked at says it itself.
+  if (!fresh.length || !document.hidden || Notification.permission !== "granted") return;
   const on = await typesOn();
-  for (const row of fresh.filter((one) => on.has(one.type))) show(row);
+  for (const row of fresh) if (on.has(row.type)) show(row);
 }
 
-const stream = document.querySelector('[data-live^="user:"]')?.dataset.live;
-const script = document.querySelector('script[src*="realtime/live"]')?.src;
-if (stream && script && "Notification" in window) {
+const stream = `user:${document.querySelector("[data-user]")?.dataset.user}`;
+if (STREAM.test(stream) && "Notification" in window) {
+  since = Date.parse(document.querySelector('meta[name="server-time"]').content);
   // By the address that the page used: another would be a second connection.
-  const { follow } = await import(script);
-  follow(stream, ({ data }) => {
-    if (!data) return;
-    const visible = document.visibilityState === "visible";
-    arrived(data.inbox, { visible, granted: Notification.permission === "granted" });
+  const live = await import(document.querySelector('script[type="module"][src*="/realtime/live."]').src);
+  // One page of a browser does it, the next when that is closed.
+  const speak = () => navigator.locks?.request("headway-desktop", () => {
+    live.stayAwake();
+    live.follow(stream, heard);
+    return new Promise(() => {});
   });
+  if (Notification.permission === "granted") speak();
+  else document.addEventListener("notifications-allowed", speak, { once: true });
 }

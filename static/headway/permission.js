@@ -18,7 +18,8 @@ function show() {
 }
 
 button?.addEventListener("click", async () => {
-  await Notification.requestPermission();
+  const answer = await Notification.requestPermission();
+  if (answer === "granted") document.dispatchEvent(new Event("notifications-allowed"));
   show();
 });
 

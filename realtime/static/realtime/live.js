@@ -510,6 +510,7 @@ let polling = false; // the last poll was answered
 let everLive = false;
 let resting = false; // hidden for so long that we let go
 let hiddenTimer;
+let awake = false; // hidden, and yet with something to do
 let clockedAt = Date.now();
 
 function wanted() {
@@ -880,6 +881,7 @@ function visibilityChanged() {
     return;
   }
   hiddenTimer ??= setTimeout(() => {
+    if (awake) return;
     resting = true;
     hangUp();
     stopPolling();
@@ -924,6 +926,11 @@ export function follow(stream, listener) {
     if (!followers.get(stream)?.size) followers.delete(stream);
     watch();
   };
+}
+
+// Keep the connection however long the page is hidden: for one that tells its user outside of it.
+export function stayAwake() {
+  awake = true;
 }
 
 function start() {

@@ -1,0 +1,100 @@
+"""The settings of notifications in a browser, its notifications, and what titles must not do there."""
+
+import pytest
+from playwright.sync_api import expect
+
+from notifications import inbox, preferences, webhooks
+from notifications.models import Webhook
+from tests.notifications.polyglots import POLYGLOTS
+from tests.waiting import until
+
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+
+PAGE = "/inbox/settings/"
+# The browser's own door to the desktop, with a list of what went through, and a page that can be put away.
+SPY = """
+    window.shown = [];
+    window.asked = 0;
+    window.Notification = class {
+        constructor(title, options) { window.shown.push({title, ...options}); }
+        close() {}
+        static get permission() { return window.permission ?? "default"; }
+        static async requestPermission() { window.asked += 1; return (window.permission = "granted"); }
+    };
+    Object.defineProperty(document, "hidden", {get: () => window.away === true});
+"""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 390])
+def test_the_page_is_accessible(page, signed_in, alice, violations, picture, scheme, width):
+    webhooks.put(alice.pk, "https://example.org/h")
+    inbox.mute(alice, "company:12")
+    inbox.follow(alice, "company:13")
+    page.emulate_media(color_scheme=scheme)
+    page.set_viewport_size({"width": width, "height": 900})
+    signed_in(alice, PAGE)
+    picture(page, f"settings-{scheme}-{width}")
+    assert violations(page) == [] and page.watched.wrong == []
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_everything_works_by_its_forms(page, signed_in, alice):
+    signed_in(alice, PAGE)
+    page.get_by_label("Failed jobs: E-mail").uncheck()
+    page.get_by_role("button", name="Save", exact=True).first.click()
+    expect(page.get_by_text("Your choices are saved")).to_be_visible()
+    assert "email" not in preferences.of_users([alice.pk], "job_failed")[alice.pk]
+
+    page.get_by_label("Address").fill("https://example.org/h")
+    page.get_by_role("button", name="Save", exact=True).last.click()
+    expect(page.locator("[data-secret]")).to_contain_text("whsec_")
+    page.get_by_role("button", name="Remove").click()
+    until(lambda: not Webhook.objects.exists(), what="the webhook's end")
+
+
+@pytest.mark.seed("S2.111")
+def test_the_browser_is_asked_by_a_click_and_tells_what_was_chosen(page, signed_in, alice):
+    preferences.choose(alice.pk, "system", "browser", True)
+    page.add_init_script(SPY)
+    signed_in(alice, PAGE)
+    assert page.evaluate("window.asked") == 0
+    page.get_by_role("button", name="Allow in this browser").click()
+    expect(page.get_by_text("Allowed in this browser.")).to_be_visible()
+    expect(page.locator("#conn")).to_have_attribute("data-status", "live")
+
+    inbox.notify([alice], "system", "While it is looked at")
+    expect(page.locator(".toast", has_text="While it is looked at")).to_be_visible()
+    page.evaluate("window.away = true")
+    inbox.notify([alice], "job_failed", "Not chosen")
+    inbox.notify([alice], "system", "12 documents are ready", text="Search them now.", url="/jobs/")
+    until(lambda: page.evaluate("window.shown.length"), what="the browser's notification")
+    inbox.notify([alice], "system", "Second")
+    until(lambda: page.evaluate("window.shown.length") == 2, what="the second")
+
+    first, second = page.evaluate("window.shown")
+    assert (first["title"], first["body"], second["title"]) == (
+        "12 documents are ready",
+        "Search them now.",
+        "Second",
+    )
+
+
+@pytest.mark.seed("S2.105")
+def test_whatever_titles_hold_is_text_on_page_toast_and_bell(page, signed_in, alice):
+    """SEC34, SEC35."""
+    for text in POLYGLOTS:
+        inbox.notify([alice], "system", text, text=text)
+    signed_in(alice, "/inbox/")
+    texts = page.locator(".notice .title").all_text_contents()
+    for text in POLYGLOTS:
+        assert text.strip() in [one.strip() for one in texts], text
+
+    signed_in(alice, "/jobs/")
+    expect(page.locator("#conn")).to_have_attribute("data-status", "live")
+    for text in POLYGLOTS[:6]:
+        inbox.notify([alice], "system", text, text=text)
+        expect(page.locator(".toast strong", has_text=text).first).to_be_visible()
+    page.locator("#bell-btn").click()
+    expect(page.locator("#bell .title").first).to_be_visible()
+    assert page.watched.wrong == []
