@@ -24,7 +24,7 @@ from realtime.routing import websockets
 
 
 def _signed_in(scope: Scope) -> str | None:
-    """Tell whose living session or token a request carries; as in the API, a token counts before a session."""
+    """Tell whose living session or token a request carries; a token counts before a session."""
     headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
     if b"authorization" in headers:
         token = tokens.of_header(headers[b"authorization"])

@@ -25,6 +25,7 @@ log = structlog.get_logger(__name__)
 UPLOAD_PATHS = re.compile(r"/api/uploads/?|/start/[\w-]+/|/jobs/[0-9a-f-]{36}/answer/")
 MULTIPART_BYTES = 64 * 1024  # what a form adds to its file
 SLOWEST_UPLOAD = 16 * 1024  # bytes a second, after the first `seconds`
+LINGER_BYTES = 2 * 1024**2  # most of a refused body that is dropped before the connection ends
 UPLOADS_AT_ONCE = 5  # of one user and process: each may hold a temporary file of the largest size
 
 Scope = dict[str, Any]
@@ -134,7 +135,7 @@ class BodyLimit:
         headers = [
             (b"content-type", kind),
             (b"content-length", str(len(body)).encode()),
-            (b"connection", b"close"),  # the rest of the body is on its way and must not be read as a request
+            (b"connection", b"close"),  # the rest of the body must not be read as a request
             (b"cache-control", b"no-store"),
             (b"x-request-id", reference.encode()),
         ]
@@ -152,12 +153,16 @@ class BodyLimit:
 async def _linger(receive: Any) -> None:
     """Drop what a refused client still sends, for a while (RFC 9112 9.6).
 
-    Closed at once, with bytes of the client unread, the kernel would reset the connection and lose the answer.
+    Closed at once, with bytes unread, the kernel would reset the connection and lose the answer.
     """
+    dropped = 0
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(LINGER_SECONDS):
-            while (await receive()).get("more_body", False):
-                pass
+            while dropped < LINGER_BYTES:
+                message = await receive()
+                dropped += len(message.get("body", b""))
+                if not message.get("more_body", False):
+                    break
 
 
 def _length(scope: Scope) -> int | None:
