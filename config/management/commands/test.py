@@ -16,6 +16,8 @@ CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 HISTORIES = ("tests/realtime/test_reducer.py", "tests/browser/test_reducer.py")
 FULL = {"HEADWAY_FAULTS": "full"}
 NGINX = ("nginx", "/usr/sbin/nginx")
+TOGETHER = ("-n", "2", "--dist", "worksteal")
+BREAKS_SERVICES = "tests/faults/test_services.py"  # stops the PostgreSQL and Valkey of its own process
 NO_TESTS = 5  # pytest's exit code when its arguments leave nothing to run
 APART = (
     "tests/browser",
@@ -29,7 +31,7 @@ Paths among the pytest arguments run alone, in one process."""
 
 
 class Command(BaseCommand):
-    """Run pytest three times; pass its arguments through."""
+    """Run pytest for each kind of test; pass its arguments through."""
 
     help = "Run all tests."
 
@@ -56,7 +58,7 @@ class _Run:
     def all(self, *, faults: bool) -> int:
         """Run what was asked for. Return the exit code."""
         if faults:
-            self._pytest("faults", [*self.arguments, "tests/faults"], FULL)
+            self._faults("faults", FULL)
             self._pytest("histories of clients", [*self.arguments, *HISTORIES], FULL)
         elif any(_is_path(argument) for argument in self.arguments):
             self._pytest("tests", self.arguments)
@@ -64,21 +66,26 @@ class _Run:
             apart = [f"--ignore={folder}" for folder in APART]
             if os.environ.get("CI") == "true":  # elsewhere nobody wants a web server started for a test
                 _has_one_of(NGINX, "nginx-light")
-            self._pytest("unit and integration", ["-n", "2", *apart, *self.arguments, "tests"])
+            self._pytest("unit and integration", [*TOGETHER, *apart, *self.arguments, "tests"])
             if _has_one_of(CHROMIUM, "chromium"):
-                self._pytest("browser", [*self.arguments, "tests/browser"])
+                self._pytest("browser", [*TOGETHER, *self.arguments, "tests/browser"])
             elif os.environ.get("CI") == "true":
                 _say("FAILED: no Chromium, so the browser tests could not run")
                 self.failed += 1
             else:
                 _say("SKIPPED: no Chromium, so the browser tests did not run")
-            self._pytest("faults, small rounds", [*self.arguments, "tests/faults"])
+            self._faults("faults, small rounds")
         if self.skipped:
             _say(f"{self.skipped} skipped; the reasons are above")
         if self.broken and not self.failed:
             self.failed = 1  # pytest itself ended early
         _say(f"{self.passed} passed, {self.failed} failed")
         return 1 if self.failed else 0
+
+    def _faults(self, title: str, env: dict[str, str] | None = None) -> None:
+        others = [f"--ignore={BREAKS_SERVICES}", "tests/faults"]
+        self._pytest(title, [*TOGETHER, *self.arguments, *others], env)
+        self._pytest(f"{title} of services", [*self.arguments, BREAKS_SERVICES], env)
 
     def _pytest(self, title: str, arguments: Sequence[str], env: dict[str, str] | None = None) -> None:
         _say(f"--- {title}")
