@@ -14,7 +14,7 @@ from config.plain import PlainCommand
 
 
 class Command(PlainCommand):
-    """`user create NAME --password P [--staff|--superuser]`, `user link NAME`."""
+    """`user create NAME --password P [--email A] [--staff|--superuser]`, `user link NAME`."""
 
     help = "Make a user, or a link with which a user signs in once."
 
@@ -24,6 +24,7 @@ class Command(PlainCommand):
         create = verbs.add_parser("create", help="make a user")
         create.add_argument("name")
         create.add_argument("--password", help="without one the user signs in with a link only")
+        create.add_argument("--email", default="", help="where mail about what they follow goes")
         rights = create.add_mutually_exclusive_group()
         rights.add_argument("--staff", action="store_true", help="may open the admin")
         rights.add_argument("--superuser", action="store_true", help="may do everything")
@@ -37,9 +38,14 @@ class Command(PlainCommand):
         else:
             self.stdout.write(self._link(options["name"]))
 
-    def _create(self, name: str, password: str | None, staff: bool, superuser: bool, **_: Any) -> str:
+    def _create(
+        self, name: str, password: str | None, email: str, staff: bool, superuser: bool, **_: Any
+    ) -> str:
         user = User(
-            username=User.normalize_username(name), is_staff=staff or superuser, is_superuser=superuser
+            username=User.normalize_username(name),
+            email=email,
+            is_staff=staff or superuser,
+            is_superuser=superuser,
         )
         user.set_password(password)
         try:
