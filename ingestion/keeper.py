@@ -26,6 +26,7 @@ from ingestion.failpoints import hit
 from ingestion.models import Job, JobAttempt, State
 from ingestion.processes import BEAT_SECONDS, Beat
 from ingestion.source import QUEUES
+from notifications import keeping
 from notifications.delivery import Courier
 
 log = structlog.get_logger(__name__)
@@ -60,6 +61,8 @@ class Keeper:
             self.tell_positions,
             self.wake,
             self.courier.start,
+            keeping.end_snoozes,
+            keeping.Comparison().go_on,
             self.prune,
         ]
 

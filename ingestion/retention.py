@@ -11,7 +11,7 @@ from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 
 from ingestion.models import FINAL, IdempotencyKey, Job, JobAttempt, JobEvent, Process, Upload
-from notifications import inbox
+from notifications import inbox, keeping
 
 BATCH = 1000
 FORGET_PROCESS_AFTER = timedelta(minutes=10)
@@ -60,6 +60,7 @@ def prune(jobs_older_than: timedelta | None = None, batches: int = 1000) -> dict
         "events": _in_batches(chatter, batches),
         "tracebacks": _in_batches(traces, batches, _forget_tracebacks, delete=False),
         "idempotency_keys": _in_batches(keys, batches),
+        "notifications": keeping.prune(batches),
     }
 
 

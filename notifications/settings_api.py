@@ -24,7 +24,7 @@ class PreferenceIn(StrictModel):
 
     type: Annotated[str, Field(min_length=1, max_length=60, examples=["system"])]
     channel: Annotated[str, Field(pattern=f"^({'|'.join(Channel.values)})$")]
-    on: bool
+    on: Annotated[bool, Field(strict=True)]
 
 
 class PreferenceOut(Schema):

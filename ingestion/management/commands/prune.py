@@ -9,6 +9,7 @@ from django.db.models.functions import Now
 from ingestion import retention
 from ingestion.management.terminal import TerminalCommand, add_json, period
 from ingestion.models import FINAL, Job
+from notifications import keeping
 
 _NOUNS = {
     "processes": "process row",
@@ -20,7 +21,7 @@ _NOUNS = {
 
 
 class Command(TerminalCommand):
-    """`prune [--older-than 30d] [--yes] [--json]`."""
+    """`prune [--older-than 30d] [--archived 30d] [--yes] [--json]`."""
 
     help = (
         "Delete what the settings keep no longer, as the keeper does; with --older-than, ended jobs sooner."
@@ -30,6 +31,12 @@ class Command(TerminalCommand):
         """Take the age."""
         parser.add_argument(
             "--older-than", type=period, metavar="TIME", help="jobs that ended so long ago, for example 30d"
+        )
+        parser.add_argument(
+            "--archived",
+            type=period,
+            metavar="TIME",
+            help="notifications that were archived so long ago, too",
         )
         parser.add_argument("--yes", action="store_true", help="do not ask")
         add_json(parser)
@@ -43,6 +50,8 @@ class Command(TerminalCommand):
             if count:
                 self.sure(f"Delete {what}?", f"This would delete {what}, with items and events. Say --yes.")
         gone = retention.prune(jobs_older_than=age)
+        if options["archived"] is not None:
+            gone["notifications"] += keeping.delete_archived(options["archived"])
         if options["as_json"]:
             self.say_json(gone)
             return
