@@ -51,6 +51,7 @@ _CREATE = f"""
 def create(job: Job, note: Note) -> None:
     """Write the row of a new job and the event that tells of it. Raises IntegrityError."""
     execute(_CREATE, [*(_assigned(name, getattr(job, name))[1] for name in _NEW), *arrays([note])])
+    job._state.adding = False  # the row is there: a `save` from now on is an update of it
 
 
 _START = f"""
