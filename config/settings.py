@@ -115,6 +115,8 @@ def _database() -> dict[str, Any]:
     options = database.setdefault("OPTIONS", {})
     options["prepare_threshold"] = 1  # of `config.statements`; Django has none by default
     session = {"TimeZone": "UTC"}  # said at once, Django need not say it in a statement of its own
+    # The few prepared statements. Left to itself, PostgreSQL may plan the longest of them anew at every use.
+    session["plan_cache_mode"] = "force_generic_plan"
     if ROLE == "web":
         # A lost connection is tried again for a second, then when somebody needs one. In the pool's own 300 s
         # each pause is twice the last: a database back after a minute would be missed for half of another.

@@ -42,12 +42,10 @@ _CLAIMABLE = f"({DUE}) due WHERE {FREE}"
 ORDER = "class, owner_runs, created_at, id"
 _PICK = f"SELECT id FROM {_CLAIMABLE} ORDER BY {ORDER} LIMIT 1"  # nosec B608  # our own words
 _COUNT = f"SELECT count(*) FROM (SELECT 1 FROM {_CLAIMABLE} LIMIT %(most)s) found"  # nosec B608
-# A worker frozen inside the claim stops nobody longer than the first two. The third: left to itself,
-# PostgreSQL would plan `_PICK` anew for these very sources at every claim, which costs more than it saves.
+# A worker frozen inside the claim stops nobody longer than this.
 _LOCK = """
     SELECT set_config('idle_in_transaction_session_timeout', '2s', true),
            set_config('lock_timeout', '5s', true),
-           set_config('plan_cache_mode', 'force_generic_plan', true),
            pg_advisory_xact_lock(%s, hashtext(%s))
 """
 
