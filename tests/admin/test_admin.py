@@ -124,7 +124,7 @@ def test_a_job_is_found_by_its_id(desk: Client, alice: User) -> None:
 def test_the_list_counts_no_further_than_it_pages(
     desk: Client, alice: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ingestion.admin.base.MAX_COUNTED", 3)
+    monkeypatch.setattr("config.admin_lists.MAX_COUNTED", 3)
     for _ in range(5):
         rows.job(alice)
     with CaptureQueriesContext(
