@@ -98,7 +98,6 @@ class Line:
     until: datetime | None = None
     since: datetime | None = None
     job: str = ""
-    subject: str = ""
     open: bool = False
     retry: bool = False
     review: bool = False

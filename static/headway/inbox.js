@@ -66,10 +66,14 @@ function takeOut(row) {
   row.replaceWith(place);
   const box = $("input", row);
   box.checked = false;
-  return () => place.isConnected && place.replaceWith(row);
+  return () => {
+    const there = place.isConnected;
+    place.replaceWith(row);
+    return there;
+  };
 }
 
-// Show what an act does; return what shows it undone.
+// Show what an act does; return what shows it undone, and says whether all places were there still.
 function show(verb, chosen) {
   const before = chosen.map((row) => [row, "unread" in row.dataset]);
   let back = [];
@@ -77,13 +81,17 @@ function show(verb, chosen) {
   else if (GOES.includes(verb)) back = chosen.map(takeOut);
   settle();
   return () => {
-    for (const put of back.reverse()) put();
+    const places = back.reverse().map((put) => put());
     for (const [row, was] of before) setRead(row, !was);
     settle();
+    return places.every(Boolean);
   };
 }
 
 // ---- acts ----
+
+// What the server says against it, in words for the reader.
+class Refused extends Error {}
 
 async function post(fields) {
   const body = new URLSearchParams(new FormData(form));
@@ -91,43 +99,57 @@ async function post(fields) {
   for (const [name, value] of Object.entries({ zone, ...fields })) body.set(name, value);
   const headers = { Accept: "application/json", "X-CSRFToken": $('meta[name="csrf"]').content };
   const response = await fetch(ACT, { method: "POST", headers, body, keepalive: true });
-  const answer = await response.json().catch(() => ({}));
-  if (!response.ok) throw new Error(answer.detail ?? "");
-  return answer;
+  if (response.status === 422) throw new Refused((await response.json()).detail);
+  if (!response.ok) throw new Error(String(response.status));
+  return response.json();
 }
 
-let pending = 0; // acts the server has not answered yet
+let asked = 0; // requests so far
+let pending = 0; // those the server has not answered yet
 
-// Do `verb` to rows: shown at once, shown undone when the server refuses, with a message that can undo it.
-async function act(verb, chosen, fields, { quiet = false, what = "" } = {}) {
-  const keys = chosen.flatMap((row) => row.dataset.keyss.split(","));
-  const unshow = show(verb, chosen);
+async function ask(fields, failed) {
+  asked += 1;
   pending += 1;
-  let answer;
   try {
-    answer = await post(fields ?? { one: `${verb} ${keys.join()}` });
+    const answer = await post(fields);
+    pending -= 1;
+    document.dispatchEvent(new CustomEvent("acted", { detail: answer }));
+    return answer;
   } catch (error) {
     pending -= 1;
-    unshow();
-    say({ title: `Not ${DONE[verb][0].toLowerCase()}`, ...FAILED, ...(error.message && { text: error.message }) });
-    return;
+    say({ title: failed, ...FAILED, ...(error instanceof Refused && { text: error.message }) });
+    if (again) sync();
+    throw error;
   }
-  pending -= 1;
-  tabs?.postMessage({ verb, keys });
-  document.dispatchEvent(new CustomEvent("acted", { detail: answer }));
-  if (quiet) return;
-  const title = `${DONE[verb][0]} ${answer.count === 1 ? "1 notification" : `${number.format(answer.count)} notifications`}`;
-  const undo = answer.undo && (() => takeBack(answer.undo, unshow, keys));
-  say({ title: verb === "mute" ? "Muted" : title, text: what || (chosen.length === 1 ? titleOf(chosen[0]).textContent : ""), icon: DONE[verb][1], undo });
 }
 
-async function takeBack(token, unshow, keys) {
-  unshow();
+// Do `verb` to rows: shown at once, with a message that can undo it; shown undone when the server refuses.
+async function act(verb, chosen, fields, { quiet = false } = {}) {
+  const keys = chosen.flatMap((row) => row.dataset.keys.split(","));
+  const unshow = show(verb, chosen);
+  const [word, icon] = DONE[verb];
+  const done = ask(fields ?? { one: `${verb} ${keys.join()}` }, `Not ${word.toLowerCase()}`);
+  if (!quiet) {
+    const count = fields?.all ? Number(form.dataset.matching) : keys.length;
+    const title = verb === "mute" ? word : `${word} ${count === 1 ? "1 notification" : `${number.format(count)} notifications`}`;
+    const text = chosen.length === 1 ? titleOf(chosen[0]).textContent : "";
+    say({ title, text, icon, valid: done, undo: () => takeBack(done, unshow, keys) });
+  }
   try {
-    document.dispatchEvent(new CustomEvent("acted", { detail: await post({ undo: token }) }));
+    await done;
+    tabs?.postMessage({ verb, keys });
+  } catch {
+    unshow();
+  }
+}
+
+async function takeBack(done, unshow, keys) {
+  forced = !unshow();
+  try {
+    const { undo } = await done;
+    if (undo) await ask({ undo }, "Not undone");
     tabs?.postMessage({ verb: "undo", keys });
   } catch {
-    say({ title: "Not undone", ...FAILED });
     sync();
   }
 }
@@ -155,7 +177,7 @@ menu?.addEventListener("click", (event) => {
   }
   const fields = { until: button.value };
   if (button.value === "at") fields.at = new Date(at.value).toISOString();
-  const keys = snoozed.flatMap((row) => row.dataset.keyss.split(","));
+  const keys = snoozed.flatMap((row) => row.dataset.keys.split(","));
   menu.hidePopover();
   const first = snoozed[0] && titleOf(snoozed[0]);
   first?.focus({ preventScroll: true });
@@ -223,7 +245,7 @@ form?.addEventListener("submit", (event) => {
   if (button.name === "verb") return bulk(button.value, button);
   const [verb, keys] = button.value.split(" ");
   const row = button.closest("li.notice");
-  if (verb === "mute") return act("mute", [row], { one: button.value }, { what: row.dataset.subject });
+  if (verb === "mute") return act("mute", [row], { one: button.value });
   const chosen = row.matches(".fold") ? $$("li.notice", row) : [row];
   if (verb === "snooze") openMenu(chosen, button);
   else act(verb, chosen, { one: `${verb} ${keys}` }, { quiet: verb === "read" || verb === "unread" });
@@ -270,6 +292,7 @@ function refresh(row, fresh) {
 }
 
 let fresh; // the page as the server last gave it
+let forced = false; // what was taken back has no place in the list any more: the server's list has
 let syncing = false;
 let again = false;
 
@@ -280,11 +303,13 @@ async function sync() {
   }
   syncing = true;
   again = false;
+  const before = asked;
   try {
     const headers = { "HX-Request": "true", "HX-Target": "inbox" };
     const response = await fetch(location.href, { headers, cache: "no-store" });
     const found = response.ok && new DOMParser().parseFromString(await response.text(), "text/html").getElementById("inbox");
-    if (found && !pending) take(found);
+    if (asked !== before) again = true; // it may not know yet what was done meanwhile
+    else if (found) take(found);
   } catch {
     // The pill in the top bar says that there is no connection; the next frame asks again.
   }
@@ -317,7 +342,7 @@ function take(found) {
 function offer(news) {
   const bar = $("[data-show-new]");
   const busy = $$("input:checked", list()).length || list().matches(":hover, :focus-within") || menu.matches(":popover-open");
-  if (news && scrollY <= NEAR_TOP && !busy) return showNew();
+  if (forced || (news && scrollY <= NEAR_TOP && !busy)) return showNew();
   const was = bar.hidden;
   bar.hidden = news === 0 && rows().length > 0;
   $("button", bar).textContent = `Show ${number.format(news)} new`;
@@ -327,14 +352,16 @@ function offer(news) {
 
 // Put the list as the server last gave it into the page; what was selected stays so.
 function showNew() {
+  forced = false;
   const picked = new Set($$('input[name="pick"]:checked', list()).map((box) => box.value));
   $("[data-show-new]").hidden = true;
   for (const id of ["inbox-list", "inbox-foot"]) document.getElementById(id).replaceWith($(`#${id}`, fresh));
+  const upto = $("[name=upto]", fresh).value;
+  for (const field of $$("[name=upto]", page)) field.value = upto; // what is shown now can be acted on
   for (const box of $$('input[name="pick"]', list())) box.checked = picked.has(box.value);
   ready();
   page.dispatchEvent(new Event("inserted", { bubbles: true }));
 }
-
 
 $("[data-show-new] button")?.addEventListener("click", () => {
   showNew();

@@ -1,6 +1,7 @@
 // The messages at the bottom right (UX 3.5): three at most, the newest lowest, and none of them takes the focus.
 // The server writes those of a form. Other scripts say theirs with an event on the document: "message", with
-// {title, text, status, icon, href, stays, undo}: undo is called by the button and by Z, href is where the title leads.
+// {title, text, status, icon, href, stays, undo, valid}: undo is called by the button and by Z, href is where the title
+// leads, and the message goes when the promise `valid` fails: what it says did not happen.
 
 const MOST = 3;
 const SECONDS = 6;
@@ -36,7 +37,7 @@ function makeRoom() {
   }
 }
 
-function show({ title, text = "", status = "complete", icon = "done", href, stays = false, undo }) {
+function show({ title, text = "", status = "complete", icon = "done", href, stays = false, undo, valid }) {
   makeRoom();
   const toast = document.getElementById("toast").content.firstElementChild.cloneNode(true);
   toast.dataset.status = status;
@@ -55,6 +56,7 @@ function show({ title, text = "", status = "complete", icon = "done", href, stay
   else button.remove();
   region.append(toast);
   arm(toast, undo ? UNDO_SECONDS : SECONDS);
+  valid?.catch(() => toast.remove());
 }
 
 document.addEventListener("message", (event) => show(event.detail));

@@ -1,0 +1,412 @@
+"""The inbox as a reader meets it (UX 25 to 32)."""
+
+import re
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+from playwright.sync_api import expect
+
+from notifications import acting, broadcasts, listing
+from notifications.models import Inbox, Mute, Notification
+from tests.notifications.polyglots import POLYGLOTS
+from tests.pages import rows
+from tests.waiting import until
+
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+
+LIVE = "#conn[data-status=live]"
+INBOX = "/inbox/"
+MINUTE = timedelta(minutes=1)
+
+
+def titles(page):
+    return page.locator("#inbox-list .title").all_inner_texts()
+
+
+def row(page, title):
+    return page.locator("#inbox-list .notice", has=page.get_by_text(title, exact=True))
+
+
+def shown_counts(page):
+    """Return what bell, menu and title of a page say."""
+    found = page.locator("#bell-btn .count, #nav [data-unread-count]").all_inner_texts()
+    in_title = re.match(r"\((\d+)\) ", page.title())
+    return [int(text or 0) for text in found] + [int(in_title[1]) if in_title else 0]
+
+
+def counted(page, number):
+    until(lambda: shown_counts(page) == [number] * 3, what=f"{number} in bell, menu and title")
+
+
+@pytest.fixture
+def inbox(page, signed_in, alice):
+    """Return a function that opens the inbox of alice, live."""
+
+    def open_it(query=""):
+        signed_in(alice, f"{INBOX}{query}")
+        expect(page.locator(LIVE)).to_be_visible(timeout=10_000)
+        page.evaluate("window.same = true")
+        return page
+
+    return open_it
+
+
+def five(alice):
+    return [rows.note(alice, f"Note {n}", n * 20 * MINUTE, url="/jobs/") for n in range(5)]
+
+
+def test_archive_removes_at_once_and_z_restores_at_the_same_place(page, inbox, alice):
+    """UX 27."""
+    five(alice)
+    inbox()
+    row(page, "Note 2").hover()
+    page.get_by_role("button", name="Archive: Note 2").click()
+    expect(page.locator(".toast strong")).to_have_text("Archived 1 notification")
+    assert titles(page) == ["Note 0", "Note 1", "Note 3", "Note 4"]
+    until(lambda: Notification.objects.exclude(archived_at=None).exists(), what="it in the database")
+    counted(page, 4)
+    page.keyboard.press("z")
+    expect(page.locator("#inbox-list .title")).to_have_count(5)
+    assert titles(page) == [f"Note {n}" for n in range(5)]
+    until(lambda: not Notification.objects.exclude(archived_at=None).exists(), what="it back")
+    counted(page, 5)
+    assert page.evaluate("window.same") is True
+    assert page.watched.wrong == []
+
+
+@pytest.mark.parametrize("answer", ["500", "cut", "422"])
+def test_a_refused_act_is_shown_undone_with_a_message(answer, page, inbox, alice):
+    """UX 27."""
+    five(alice)
+    inbox()
+    refuse = {
+        "500": lambda route: route.fulfill(status=500, body="<h1>oops</h1>"),
+        "422": lambda route: route.fulfill(status=422, json={"detail": "Choose until when."}),
+        "cut": lambda route: route.abort(),
+    }[answer]
+    page.route("**/inbox/act/", refuse)
+    row(page, "Note 1").hover()
+    page.get_by_role("button", name="Archive: Note 1").click()
+    toast = page.locator(".toast[data-status=failed]")
+    expect(toast).to_contain_text("Not archived")
+    expect(toast).to_contain_text("Choose until when." if answer == "422" else "did not answer")
+    assert titles(page) == [f"Note {n}" for n in range(5)]
+    row(page, "Note 0").hover()
+    page.get_by_role("button", name="Mark as read: Note 0").click()
+    expect(page.locator(".toast", has_text="Not marked as read")).to_be_visible()
+    assert row(page, "Note 0").get_attribute("data-unread") is not None
+    assert Inbox.objects.get(user=alice).unread == 5
+
+
+def test_keys_move_select_open_archive_turn_snooze_undo_and_search(page, inbox, alice):
+    """UX 31."""
+    five(alice)
+    inbox()
+    focused = page.locator(".title:focus")
+    for key, title in [("j", "Note 0"), ("j", "Note 1"), ("j", "Note 2"), ("k", "Note 1")]:
+        page.keyboard.press(key)
+        expect(focused).to_have_text(title)
+    page.keyboard.press("x")
+    expect(page.locator("[data-picked]")).to_have_text("1 selected")
+    page.keyboard.press("Escape")
+    expect(page.locator("[data-picked]")).to_have_text("Select all 5")
+    page.keyboard.press("i")
+    expect(row(page, "Note 1")).not_to_have_attribute("data-unread", "")
+    counted(page, 4)
+    page.keyboard.press("u")
+    expect(row(page, "Note 1")).to_have_attribute("data-unread", "")
+    counted(page, 5)
+    page.keyboard.press("e")
+    expect(page.locator("#inbox-list .title")).to_have_count(4)
+    expect(focused).to_have_text("Note 2")
+    page.keyboard.press("z")
+    expect(page.locator("#inbox-list .title")).to_have_count(5)
+    expect(focused).to_have_text("Note 2")
+    page.keyboard.press("h")
+    menu = page.get_by_role("dialog", name="Snooze")
+    expect(menu).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(menu).to_be_hidden()
+    expect(focused).to_have_text("Note 2")
+    page.keyboard.press("h")
+    menu.get_by_role("button", name="In 1 hour").click()
+    expect(page.locator(".toast strong").last).to_have_text("Snoozed 1 notification")
+    until(lambda: Notification.objects.get(title="Note 2").snoozed_until, what="the snooze")
+    page.keyboard.press("z")
+    expect(page.locator("#inbox-list .title")).to_have_count(5)
+    page.keyboard.press("/")
+    expect(page.locator("#inbox-q")).to_be_focused()
+    page.keyboard.press("Escape")
+    page.locator("h1").click()
+    page.keyboard.press("j")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/jobs/")
+    until(lambda: Notification.objects.get(title="Note 0").read_at, what="it read")
+    assert page.watched.wrong == []
+
+
+def test_no_key_fires_in_a_text_field_or_with_the_switch_off(page, inbox, alice):
+    """UX 31."""
+    five(alice)
+    inbox()
+    row(page, "Note 0").get_by_role("checkbox").check()
+    page.locator("#inbox-q").fill("")
+    page.locator("#inbox-q").press_sequentially("jkxeuihz")
+    expect(page.locator("#inbox-q")).to_have_value("jkxeuihz")
+    page.locator("#inbox-q").fill("")
+    page.keyboard.press("?")
+    page.locator("#inbox-list .title").first.focus()
+    page.keyboard.press("?")
+    for text in ("Archive, or move back", "Mark as unread", "Snooze", "Undo"):
+        expect(page.locator("#keys").get_by_text(text, exact=True)).to_be_visible()
+    page.get_by_role("switch").uncheck()
+    page.keyboard.press("Escape")
+    page.locator("#inbox-list .title").first.focus()
+    for key in "jkxeuihz":
+        page.keyboard.press(key)
+    expect(page.locator("#inbox-list .title").first).to_be_focused()
+    assert titles(page) == [f"Note {n}" for n in range(5)]
+    assert Inbox.objects.get(user=alice).unread == 5
+
+
+def test_a_new_one_waits_behind_a_button_and_moves_nothing(page, inbox, alice):
+    """UX 26."""
+    five(alice)
+    inbox()
+    target = row(page, "Note 1")
+    target.hover()
+    before = target.bounding_box()
+    rows.note(alice, "News 1")
+    rows.note(alice, "News 2")
+    button = page.get_by_role("button", name="Show 2 new")
+    expect(button).to_be_visible()
+    counted(page, 7)
+    assert target.bounding_box() == before
+    assert titles(page) == [f"Note {n}" for n in range(5)]
+    button.click()
+    expect(page.locator("#inbox-list .title")).to_have_count(7)
+    assert titles(page)[:2] == ["News 2", "News 1"]
+    expect(page.locator("#inbox-list .title").first).to_be_focused()
+    assert page.evaluate("window.same") is True
+
+
+@pytest.mark.parametrize("why", ["selected", "focused", "scrolled"])
+def test_a_new_one_waits_while_the_reader_is_at_the_list(why, page, inbox, alice):
+    """UX 26."""
+    for n in range(40):
+        rows.note(alice, f"Note {n}", (n + 1) * 20 * MINUTE, url="/jobs/")
+    inbox()
+    if why == "selected":
+        row(page, "Note 1").get_by_role("checkbox").check()
+        page.locator("h1").click()
+    elif why == "focused":
+        row(page, "Note 1").locator(".title").focus()
+    else:
+        page.evaluate("scrollTo(0, 300)")
+        page.mouse.move(5, 5)
+    rows.note(alice, "News")
+    expect(page.get_by_role("button", name="Show 1 new")).to_be_attached()
+    expect(page.locator("[data-show-new]")).not_to_have_attribute("hidden", "")
+    assert "News" not in titles(page)
+    page.locator("[data-show-new] button").click()
+    expect(page.locator("#inbox-list .title").first).to_have_text("News")
+    if why == "selected":
+        expect(row(page, "Note 1").get_by_role("checkbox")).to_be_checked()
+
+
+def test_a_new_one_comes_by_itself_to_who_only_looks(page, inbox, alice):
+    five(alice)
+    inbox()
+    page.mouse.move(5, 5)
+    rows.note(alice, "News")
+    expect(page.locator("#inbox-list .title").first).to_have_text("News")
+    expect(page.locator("[data-show-new]")).to_be_hidden()
+    counted(page, 6)
+
+
+def test_read_in_one_tab_is_read_in_all(page, context, inbox, site, alice):
+    """UX 10, 25."""
+    five(alice)
+    inbox()
+    other = context.new_page()
+    other.goto(site + INBOX)
+    home = context.new_page()
+    home.goto(site + "/")
+    for tab in (other, home):
+        expect(tab.locator(LIVE)).to_be_visible(timeout=10_000)
+    page.bring_to_front()
+    row(page, "Note 1").hover()
+    page.get_by_role("button", name="Mark as read: Note 1").click()
+    expect(row(other, "Note 1")).not_to_have_attribute("data-unread", "", timeout=2000)
+    for tab in (page, other, home):
+        counted(tab, 4)
+    page.get_by_role("button", name="Archive: Note 1").click()
+    expect(other.locator("#inbox-list .title")).to_have_count(4)
+    broadcasts.broadcast("For all")
+    for tab in (page, other, home):
+        counted(tab, 5)
+    page.get_by_role("button", name="Show 1 new").click()
+    page.get_by_role("button", name="Mark all read").first.click()
+    for tab in (page, other, home):
+        counted(tab, 0)
+    assert listing.unread_count(alice) == Inbox.objects.get(user=alice).unread == 0
+
+
+def test_what_is_selected_and_all_that_match(page, inbox, alice, monkeypatch):
+    """UX 28."""
+    for n in range(60):
+        rows.note(alice, f"Article {n}", 20 * n * MINUTE, type="auto_ingest_error")
+    rows.note(alice, "Other")
+    inbox("?type=Articles")
+    archive = page.locator("[data-bulk] [value=archive]")
+    expect(archive).to_be_hidden()
+    row(page, "Article 3").get_by_role("checkbox").check()
+    expect(archive).to_have_text("Archive 1")
+    page.locator("[data-pick-all]").check()
+    expect(page.locator("[data-picked]")).to_have_text("50 selected")
+    page.get_by_label("All 60 that match").check()
+    expect(page.locator("[data-picked]")).to_have_text("60 selected")
+    expect(archive).to_have_text("Archive 60")
+    archive.click()
+    expect(page.locator(".toast strong")).to_have_text("Archived 60 notifications")
+    left = Notification.objects.filter(archived_at=None).values_list("title", flat=True)
+    until(lambda: list(left.all()) == ["Other"], what="the sixty archived")
+    expect(page.locator("#inbox-list")).to_contain_text("Nothing in Articles")
+    page.keyboard.press("z")
+    until(lambda: not Notification.objects.exclude(archived_at=None).exists(), what="all back")
+    expect(page.locator("#inbox-list .title")).to_have_count(50)
+
+
+def test_snooze_takes_the_readers_nine_oclock_and_a_chosen_time(page, inbox, alice):
+    five(alice)
+    inbox()
+    zone = ZoneInfo(page.evaluate("Intl.DateTimeFormat().resolvedOptions().timeZone"))
+    row(page, "Note 0").get_by_role("checkbox").check()
+    row(page, "Note 1").get_by_role("checkbox").check()
+    page.locator("#snooze-bulk").click()
+    menu = page.get_by_role("dialog", name="Snooze")
+    expect(menu.get_by_role("button", name="Until the job finishes")).to_be_hidden()
+    menu.get_by_role("button", name="Monday 09:00").click()
+    expect(page.locator("#inbox-list .title")).to_have_count(3)
+    until(lambda: Notification.objects.filter(snoozed_until=None).count() == 3, what="both snoozed")
+    times = {note.snoozed_until.astimezone(zone) for note in Notification.objects.exclude(snoozed_until=None)}
+    assert {(at.weekday(), at.hour, at.minute) for at in times} == {(0, 9, 0)}
+    row(page, "Note 2").hover()
+    page.get_by_role("button", name="Snooze: Note 2").click()
+    menu.get_by_label("Pick a time").fill("2020-01-01T10:00")
+    menu.get_by_role("button", name="Snooze until then").click()
+    expect(menu).to_be_visible()
+    menu.get_by_label("Pick a time").fill("2031-05-06T07:08")
+    menu.get_by_role("button", name="Snooze until then").click()
+    expect(page.locator("#inbox-list .title")).to_have_count(2)
+    chosen = datetime(2031, 5, 6, 7, 8, tzinfo=zone)
+    until(lambda: Notification.objects.get(title="Note 2").snoozed_until == chosen, what="the time")
+
+
+def test_a_job_is_snoozed_until_it_finishes_and_muted_from_its_row(page, inbox, alice):
+    job = rows.job(alice, "running")
+    about = {"about": job.stream, "url": job.get_absolute_url(), "data": {"open": True}}
+    rows.note(alice, "Shelves has started", **about)
+    inbox()
+    page.locator("#inbox-list .notice").hover()
+    page.get_by_role("button", name="Mute the job: Shelves has started").click()
+    expect(page.locator(".toast strong")).to_have_text("Muted")
+    until(lambda: Mute.objects.filter(about=job.stream).exists(), what="the mute")
+    page.keyboard.press("z")
+    until(lambda: not Mute.objects.exists(), what="the mute undone")
+    page.locator("#inbox-list .notice").hover()
+    page.get_by_role("button", name="Snooze: Shelves has started").click()
+    page.get_by_role("button", name="Until the job finishes").click()
+    until(lambda: Notification.objects.get().snoozed_at, what="the snooze")
+    assert Notification.objects.get().snoozed_until is None
+
+
+def test_a_fold_opens_and_is_acted_on_as_one(page, inbox, alice):
+    for n in range(4):
+        rows.note(alice, f"Topic {n}", n * MINUTE, type="auto_ingest_complete", url="/jobs/")
+    inbox()
+    fold = page.locator("li.fold")
+    expect(fold.locator("summary")).to_contain_text("4 topics were collected")
+    fold.locator("summary").click()
+    expect(fold.locator("li.notice")).to_have_count(4)
+    page.mouse.move(5, 5)
+    fold.locator("li.notice").nth(1).hover()
+    page.get_by_role("button", name="Mark as read: Topic 1").click()
+    counted(page, 3)
+    page.get_by_label("Select all of: 4 topics").check()
+    expect(page.locator("[data-picked]")).to_have_text("4 selected")
+    page.get_by_role("button", name="Archive: 4 topics were collected").click()
+    expect(fold).to_be_hidden()
+    page.keyboard.press("z")
+    expect(fold).to_be_visible()
+    expect(fold.locator("li.notice[data-unread]")).to_have_count(3)
+
+
+NAMED = [
+    pytest.param(zone, marks=pytest.mark.browser_context_args(timezone_id=zone))
+    for zone in ("Pacific/Kiritimati", "Pacific/Pago_Pago", "UTC")
+]
+
+
+@pytest.mark.parametrize("zone", NAMED)
+def test_days_are_the_readers(zone, page, inbox, alice):
+    for hours in range(0, 50, 3):
+        rows.note(alice, f"{hours} h ago", timedelta(hours=hours))
+    inbox()
+    here = ZoneInfo(zone)
+    found = page.eval_on_selector_all(
+        "#inbox-list li",
+        "all => all.map((row) => [row.dataset.at, row.parentElement.previousElementSibling.textContent])",
+    )
+    today = datetime.now(here).date()
+    for at, group in found:
+        days = (today - datetime.fromisoformat(at).astimezone(here).date()).days
+        if days < 2:
+            assert group == ["Today", "Yesterday"][days], (at, group)
+    headings = page.locator("#inbox-list h2:visible").all_inner_texts()
+    assert headings[:2] == ["Today", "Yesterday"] and len(headings) == len(set(headings))
+
+
+@pytest.mark.parametrize("evil", [*POLYGLOTS[::5], POLYGLOTS[-1]])
+def test_hostile_titles_are_shown_as_they_are(evil, page, signed_in, alice):
+    """SEC34, SEC35: in page, bell, message and title, as painted and as arrived."""
+    signed_in(alice)
+    expect(page.locator(LIVE)).to_be_visible(timeout=10_000)
+    rows.note(alice, evil, text=evil, level="error", url="/jobs/")
+    assert page.locator(".toast a").text_content() == evil
+    page.click("#bell-btn")
+    assert page.locator("#bell-body .title").text_content() == evil
+    page.goto(page.url + "inbox/")
+    expect(page.locator(LIVE)).to_be_visible(timeout=10_000)
+    assert page.locator("#inbox-list .title").text_content() == evil
+    page.locator("#inbox-list .notice").hover()
+    page.locator("[data-do=archive]").click()
+    assert page.locator(".toast p").text_content() == evil
+    page.keyboard.press("z")
+    page.mouse.move(5, 5)
+    rows.note(alice, f"2{evil}"[:200])
+    expect(page.locator("#inbox-list .title").first).to_have_text(f"2{evil}"[:200])
+    assert page.watched.wrong == []
+
+
+@pytest.mark.parametrize(
+    "script", [pytest.param(False, marks=pytest.mark.browser_context_args(java_script_enabled=False))]
+)
+def test_all_of_it_without_script(script, page, signed_in, alice):
+    """UX 3.9."""
+    five(alice)
+    signed_in(alice)
+    page.locator("a[data-bell-link]").click()
+    page.wait_for_url("**/inbox/")
+    page.get_by_role("button", name="Archive: Note 1").click(force=True)
+    expect(page.locator("#inbox-list .title")).to_have_count(4)
+    page.get_by_role("button", name="Undo").click()
+    expect(page.locator("#inbox-list .title")).to_have_count(5)
+    page.get_by_role("checkbox", name="Select: Note 0").check()
+    page.locator("#snooze-bulk").click()
+    page.get_by_role("button", name="Tomorrow 09:00").click()
+    expect(page.locator("#inbox-list .title")).to_have_count(4)
+    page.get_by_role("link", name="Snoozed").click()
+    expect(page.locator("#inbox-list")).to_contain_text("Until tomorrow 09:00")
+    assert acting.read(alice, listing.Filter("unread")).count == 4
