@@ -24,7 +24,7 @@ def main() -> int:
     from django.db import DatabaseError, InterfaceError, OperationalError
 
     from config.env import SettingsError
-    from config.reach import not_allowed, unreachable
+    from config.reach import not_allowed, unreachable, unstorable
 
     try:
         settings.INSTALLED_APPS  # noqa: B018 - reads the settings
@@ -33,10 +33,11 @@ def main() -> int:
         return 1
     try:
         execute_from_command_line([sys.argv[0], *arguments])
-    except (DatabaseError, InterfaceError) as error:
-        text = (
-            unreachable(error) if isinstance(error, OperationalError | InterfaceError) else not_allowed(error)
-        )
+    except (DatabaseError, InterfaceError, UnicodeEncodeError) as error:
+        if isinstance(error, OperationalError | InterfaceError):
+            text = unreachable(error)
+        else:
+            text = not_allowed(error) or unstorable(error, arguments)
         if text is None:
             raise
         print(text, file=sys.stderr)

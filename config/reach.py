@@ -1,7 +1,12 @@
-"""Say in one line what the database refuses: a connection, or a right."""
+"""Say in one line what the database refuses: a connection, a right, or a text that it cannot hold."""
+
+from collections.abc import Sequence
 
 from django.conf import settings
-from django.db import connection
+from django.db import DataError, connection
+
+from config.problems import PROBLEMS
+from config.strictjson import Refusal, check_characters
 
 INSUFFICIENT_PRIVILEGE = "42501"  # PostgreSQL, appendix A
 
@@ -25,4 +30,19 @@ def not_allowed(error: BaseException | None) -> str | None:
             place = connection.settings_dict
             return f"DATABASE_URL: the user {place['USER']!r} cannot create tables in {place['NAME']!r}."
         error = error.__cause__ or error.__context__
+    return None
+
+
+def unstorable(error: BaseException, words: Sequence[str]) -> str | None:
+    """Return the line when `error` comes from a word of a command line that cannot be stored, else None.
+
+    A zero byte, or half a surrogate pair: what Python makes of bytes that are not UTF-8. The word is counted,
+    not repeated: it may be a password.
+    """
+    if isinstance(error, UnicodeEncodeError | DataError):
+        for number, word in enumerate(words, 1):
+            try:
+                check_characters(word, f"argument {number}")
+            except Refusal as refusal:
+                return PROBLEMS[refusal.code][1].format(**refusal.values)
     return None

@@ -10,6 +10,7 @@ from django.contrib.auth.models import User
 from django.db import connection
 from django.utils import timezone
 
+import manage
 from ingestion.models import Job, Pause
 from ingestion.source import registry
 from tests.commands.conftest import process, run
@@ -138,6 +139,29 @@ def test_a_name_with_a_zero_byte_makes_no_user() -> None:
     """CMD68. No command line can hold one; a caller can."""
     said = run("user", "create", "a\0b")
     assert said.code == 1 and said.err.startswith("Enter a valid username.")
+    assert not User.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(
+    ("argv", "number"),
+    [
+        (["createsuperuser", "--noinput", "--email", "a@b.example", "--username", "a\0b"], 6),
+        (["createsuperuser", "--noinput", "--email", "a@b.example", "--username", "a\udcffb"], 6),
+        (["user", "create", "ann", "--password", "h\udcffush"], 5),
+        (["user", "link", "a\0b"], 3),
+        (["token", "create", "a\udcffb"], 3),
+    ],
+    ids=ascii,
+)
+def test_an_argument_that_cannot_be_stored_is_one_line(
+    argv: list[str], number: int, monkeypatch: Any, capsys: Any
+) -> None:
+    """CMD68. Bytes that are not UTF-8 arrive as halves of surrogate pairs; a password is not repeated."""
+    monkeypatch.setattr("sys.argv", ["manage.py", *argv])
+    assert manage.main() == 1
+    said = f'"argument {number}" contains a character that is not allowed (position 2).\n'
+    assert capsys.readouterr() == ("", said)
     assert not User.objects.exists()
 
 
