@@ -8,6 +8,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import hypothesis
 import pytest
 from asgiref.sync import async_to_sync
 
@@ -20,6 +21,12 @@ ROOT = Path(__file__).resolve().parent.parent
 REDIS_DATABASES = 16
 FLUSH_TRIES = 100
 _services = Services()
+
+# How long hypothesis takes to think of an example tells about the machine, not about what is tested.
+hypothesis.settings.register_profile(
+    "ours", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("ours")
 
 
 def pytest_configure(config: pytest.Config) -> None:

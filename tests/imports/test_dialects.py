@@ -6,7 +6,7 @@ import io
 
 import openpyxl
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ingestion.sources.imports import dialect, files, records
@@ -37,7 +37,6 @@ def read(data: bytes, name: str = "register.csv") -> tuple[list[str], list[list[
         return known.header, rows
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     rows=st.lists(st.lists(TEXT, min_size=3, max_size=3), min_size=1, max_size=12),
     separator=st.sampled_from(",;\t|"),
@@ -64,7 +63,6 @@ def test_what_is_written_is_read_back(
     )
 
 
-@settings(deadline=None)
 @given(
     rows=st.lists(st.lists(TEXT, min_size=2, max_size=2), min_size=50, max_size=200),
     block=st.integers(20, 300),

@@ -1,6 +1,6 @@
 """Merge patches: what leads from one state to another, and nothing more."""
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from realtime.patch import apply, difference, without_nulls
@@ -10,19 +10,15 @@ values = st.recursive(
     lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from("abc"), inner, max_size=3),
     max_leaves=8,
 )
-# How fast examples come says something about the machine, not about patches.
-SLOW_MACHINE = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 objects = st.dictionaries(st.sampled_from("abcd"), values, max_size=4).map(without_nulls)
 
 
-@SLOW_MACHINE
 @given(objects, objects)
 def test_the_difference_applied_to_the_old_is_the_new(old, new):
     assert apply(old, difference(old, new)) == new
 
 
-@SLOW_MACHINE
 @given(objects)
 def test_nothing_differs_from_itself(data):
     assert difference(data, data) == {}

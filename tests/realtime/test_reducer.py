@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import Phase, given, settings
 
 from realtime.reducer import Held, Reducer
 from tests.realtime.world import STEPS, STREAM, WILD, Broken, play, replay, steps_of
@@ -15,9 +15,7 @@ HISTORIES = 5000 if FULL else 300
 CONTROL = 5000  # the rarest fault shows in one history of two hundred
 RECORDED = sorted((Path(__file__).parent / "histories").glob("*.json"))
 
-CALM = settings(
-    max_examples=HISTORIES, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow]
-)
+CALM = settings(max_examples=HISTORIES, database=None)
 
 
 class NoRule1(Reducer):
