@@ -62,6 +62,46 @@ def test_other_texts_are_no_numbers(text: str) -> None:
         values.read_decimal(text)
 
 
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("javascript:alert(1)", "url_scheme"),
+        ("JAVASCRIPT:1+1", "url_scheme"),
+        ("data:text/html,x", "url_scheme"),
+        ("file:///etc/passwd", "url_scheme"),
+        ("java\nscript:alert(1)", "bad_character"),
+        ("\x01javascript:alert(1)", "bad_character"),
+        ("http://", "url_no_host"),
+        ("http:///x", "url_no_host"),
+        ("https:example.com", "url_no_host"),
+        ("http://[::1/", "url_no_host"),
+        ("http://user:pw@example.com/", "url_credentials"),
+    ],
+)
+def test_a_web_address_with_a_scheme_is_judged(text: str, code: str) -> None:  # UP28
+    with pytest.raises(values.Unreadable) as caught:
+        values.read_web(text)
+    assert caught.value.code == code
+    assert "pw" not in caught.value.text
+
+
+@pytest.mark.parametrize(
+    "text", ["www.example.com", "HTTP://EXAMPLE.COM/a", "example.com:8080/x", "Mia Finance"]
+)
+def test_other_web_addresses_are_kept_as_they_stand(text: str) -> None:
+    assert values.read_web(text) == text
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_row_with_a_web_address_that_runs_script_is_bad(run: Run) -> None:
+    """UP28: empty and `n/a` are nothing, as in every column that may be empty."""
+    imported = run(
+        "tax_ident,name,web_address\n1,a,\n2,b,n/a\n3,c,javascript:alert(1)\n4,d,www.example.com\n"
+    )
+    assert errors_of(imported) == {4: {"web_address": "url_scheme"}}
+    assert imported.rows.get(number=4).errors["web_address"]["text"] == "must start with http:// or https://"
+
+
 def test_names_come_before_synonyms() -> None:
     found = matching.match(["id", "Company Name", "tax_ident", "name"], DEFAULT)
     assert [(one.header, one.target) for one in found] == [("tax_ident", "tax_ident"), ("name", "name")]

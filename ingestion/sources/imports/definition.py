@@ -267,6 +267,7 @@ DEFAULT = Definition(
         Column(
             name="web_address",
             label="Web address",
+            type="web",
             synonyms=("website", "web", "homepage", "url", "hjemmeside"),
         ),
         Column(name="email_address", label="E-mail address", synonyms=("email", "mail")),

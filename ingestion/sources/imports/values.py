@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable
 from datetime import date
 from decimal import Decimal
+from urllib.parse import urlsplit
 
 # Read as "nothing", in any case.
 EMPTY = frozenset({"", "na", "n/a", "null", "none", "nan"})
@@ -19,6 +20,8 @@ _INTEGER = re.compile(r"[+-]?\d{1,18}(?:[.,]0+)?")
 _DECIMAL = re.compile(r"[+-]?(?:\d+(?:[.,]\d*)?|[.,]\d+)(?:[eE][+-]?\d{1,2})?")
 _GROUPED = re.compile(r"[+-]?\d{1,3}(?:[ \u00a0\u202f']\d{3})+(?:[.,]\d+)?")
 _MAYBE_GROUPED = re.compile(r"[+-]?[1-9]\d{0,2}(?:,\d{3})")
+_SCHEME = re.compile(r"([a-z][a-z0-9+-]*):(?!\d{1,5}(?:[/?#]|$))", re.IGNORECASE)  # `host:80` has none
+_STEERING = re.compile("[\x00-\x1f\x7f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 _BLANK_OR_QUOTE = re.compile("[ \u00a0\u202f']")
 
 MAX_DIGITS = 40
@@ -40,6 +43,26 @@ def is_empty(text: str) -> bool:
 
 def read_text(text: str) -> str:
     """Return the text. Codes are text too: leading zeros and dots stay."""
+    return text
+
+
+def read_web(text: str) -> str:
+    """Return a web address. Registers write `www.example.com`; only one that names a scheme is judged."""
+    if _STEERING.search(text):
+        raise Unreadable("bad_character", "contains a character that is not allowed")
+    scheme = _SCHEME.match(text)
+    if scheme is None:
+        return text
+    if scheme[1].lower() not in ("http", "https"):
+        raise Unreadable("url_scheme", "must start with http:// or https://")
+    try:
+        parts = urlsplit(text)
+    except ValueError:
+        raise Unreadable("url_no_host", "has no host name") from None
+    if not parts.hostname:
+        raise Unreadable("url_no_host", "has no host name")
+    if parts.username is not None:
+        raise Unreadable("url_credentials", "may not contain a user name or password")
     return text
 
 
@@ -89,6 +112,7 @@ def doubt_decimal(text: str) -> str | None:
 READERS: dict[str, Callable[[str], str]] = {
     "text": read_text,
     "code": read_text,
+    "web": read_web,
     "date": read_date,
     "end_date": read_end_date,
     "integer": read_integer,
