@@ -255,10 +255,14 @@ def field_errors(errors: Iterable[Mapping[str, Any]], *, skip: Iterable[str] = (
 
 
 def from_errors(errors: Sequence[JsonObject]) -> Problem:
-    """Return the problem for field errors: an unknown field has its own code, for programs that mistype."""
+    """Return the problem for field errors: unknown fields and odd characters have codes of their own."""
     unknown = next((error["field"] for error in errors if error["code"] == "unknown_field"), None)
     if unknown is not None:
         return Problem("unknown_field", name=unknown[:200], errors=errors)
+    odd = next((error for error in errors if error["code"] == "bad_character"), None)
+    if odd is not None:
+        said = f"{odd['message'][0].lower()}{odd['message'][1:]}"
+        return Problem("bad_character", detail=f'"{odd["field"][:200]}" {said}', errors=errors)
     return Problem("validation_failed", errors=errors)
 
 

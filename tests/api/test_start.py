@@ -74,6 +74,34 @@ def test_a_malformed_body_is_refused(as_alice: ApiClient, row: str, body: bytes,
     assert not Job.objects.exists()
 
 
+@pytest.mark.parametrize(
+    ("params", "field", "position"),
+    [
+        ({"name": "a\nb"}, "name", 2),
+        ({"name": " a\tb"}, "name", 3),
+        ({"name": "ab\u202ec"}, "name", 3),
+        ({"name": "a\x1b[31m"}, "name", 2),
+        ({"fail": ["a", "b\u2066"]}, "fail", 2),
+    ],
+    ids=ascii,
+)
+def test_what_would_steer_a_line_is_no_text(
+    as_alice: ApiClient, params: dict[str, Any], field: str, position: int
+) -> None:
+    """API30."""
+    problem = assert_problem(
+        as_alice.send("/jobs", {"source": "shelves", "params": params}), 400, "bad_character"
+    )
+    said = f'"params.{field}" contains a character that is not allowed (position {position}).'
+    assert problem["detail"] == said
+    assert not Job.objects.exists()
+
+
+def test_white_space_around_a_text_is_taken_off(as_alice: ApiClient) -> None:
+    answer = as_alice.send("/jobs", {"source": "shelves", "params": {"name": "\t ab\u200dc \n"}})
+    assert Job.objects.get(pk=answer.json()["id"]).params["name"] == "ab\u200dc"
+
+
 def test_errors_name_what_is_wrong(as_alice: ApiClient) -> None:
     duplicate = assert_problem(as_alice.send("/jobs", b'{"source": 1, "source": 2}'), 400, "duplicate_key")
     zero = assert_problem(as_alice.send("/jobs", b'{"source": "x\\u0000"}'), 400, "bad_character")
@@ -124,6 +152,15 @@ INVALID = [
     ("API34b", {"source": "shelves", "params": {"n": 2.5}}, "params.n", "Must be a whole number."),
     ("API34c", {"source": "shelves", "params": {"n": True}}, "params.n", "Must be a whole number."),
     ("API34d", {"source": "shelves", "params": {"n": "10"}}, "params.n", "Must be a whole number."),
+    ("API29", {"source": "door", "params": {"name": " \u200b\ufeff "}}, "params.name", "May not be empty."),
+    (
+        "API32",
+        {"source": "imports", "params": {"columns": ["a = name"] * 501}},
+        "params.columns",
+        "At most 500.",
+    ),
+    ("API33", {"source": "shelves", "params": {"fail": [1, None, {}]}}, "params.fail.0", "Must be text."),
+    ("API33b", {"source": "shelves", "params": {"fail": ["a", None]}}, "params.fail.1", "Must be text."),
     ("API35", {"source": "shelves", "params": {"n": 2**63}}, "params.n", "Must be at most 5,000."),
     ("API36", {"source": "ping", "run_after": "2026-13-45"}, "run_after", "Not a date and time."),
     ("API37", {"source": "ping", "run_after": "2026-11-21T10:00:00"}, "run_after", "Add a time zone."),

@@ -101,7 +101,7 @@ class Nap(Source):
 
 
 class DoorParams(SourceParams):
-    name: str = "door"
+    name: str = Field(default="door", min_length=1)
 
 
 @register
