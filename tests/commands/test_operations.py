@@ -13,6 +13,7 @@ from django.utils import timezone
 import manage
 from ingestion.models import Job, Pause
 from ingestion.source import registry
+from realtime import epoch
 from tests.commands.conftest import process, run
 from tests.pages import rows
 
@@ -105,6 +106,9 @@ def test_prune_wants_a_length_of_time(age: str) -> None:  # CMD57
         ("CMD44", ["worker", "--queue", "nosuch"], 1, "No queue nosuch. Known: default, analytics, light."),
         ("CMD57", ["prune", "--older-than", "5"], 2, "for example 30d"),
         ("CMD40", ["keeper", "--lease", "0"], 2, "unrecognized arguments"),
+        ("CMD41", ["keeper", "--lease", "2", "--heartbeat", "5"], 2, "unrecognized arguments"),
+        ("CMD64", ["sample", "--jobs", "1000000"], 2, "unrecognized arguments"),
+        ("CMD66", ["bench", "--url", "http://example.com"], 2, "unrecognized arguments"),
     ],
 )
 def test_a_wrong_call_is_said(row: str, argv: list[str], code: int, told: str) -> None:
@@ -119,6 +123,24 @@ def test_nothing_starts_on_a_database_that_is_behind(argv: list[str]) -> None:  
         cursor.execute("DELETE FROM django_migrations WHERE app = 'ingestion' AND name LIKE '0002%'")
     said = run(*argv)
     assert (said.code, said.err) == (1, "1 migration is not applied. Run migrate.")
+
+
+def test_the_sample_is_not_for_production(settings: Any, root: User) -> None:  # CMD65
+    settings.PRODUCTION = True
+    said = run("sample")
+    assert (said.code, said.err) == (1, "Not in production.")
+    assert not Job.objects.exists()
+
+
+@pytest.mark.django_db
+def test_a_new_epoch_wants_consent() -> None:
+    """CMD60."""
+    old = epoch.current()
+    said = run("epoch_bump")
+    assert said.code == 1 and "fetch all it shows afresh" in said.err and said.err.endswith("Say --yes.")
+    assert epoch.current() == old
+    assert run("epoch_bump", "--yes").out == f"epoch {epoch.current()}\n"
+    assert epoch.current() != old
 
 
 @pytest.mark.django_db(transaction=True)

@@ -58,7 +58,7 @@ def restored(
     with site.without(*([] if noticed else ["epoch"])):
         restore(folder)
         if bump:
-            call_command("epoch_bump")
+            call_command("epoch_bump", yes=True)
         all_right(viewers, seconds)
     for viewer in viewers:
         for job in jobs:

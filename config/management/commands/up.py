@@ -50,7 +50,12 @@ class Command(PlainCommand):
         except (embedded.ServiceError, AlreadyRunning) as error:
             raise CommandError(str(error)) from error
         try:
-            _Instance(supervisor, port, options["workers"], sample=not options["no_sample"]).run()
+            _Instance(
+                supervisor,
+                port,
+                options["workers"],
+                sample=not options["no_sample"] and not settings.PRODUCTION,
+            ).run()
         except embedded.ServiceError as error:
             raise CommandError(str(error)) from error
         finally:

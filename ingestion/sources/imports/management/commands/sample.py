@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django.conf import settings
 from django.contrib.auth.models import User
 from django.core.management.base import CommandError, CommandParser
 
@@ -22,6 +23,8 @@ class Command(TerminalCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Store the file and start its import."""
+        if settings.PRODUCTION:
+            raise CommandError("Not in production.")
         user = _user(options["user"])
         imports = source.get("imports")
         with FILE.open("rb") as file:
