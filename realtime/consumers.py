@@ -120,7 +120,7 @@ class Connection:
     async def _hello(self, frame: Hello) -> None:
         if self.greeted:
             already = "hello was said already."
-            self._wrong(Wrong(code="already_hello", message=already, id=frame.id, strike=False))
+            self._wrong(Wrong(code="already_hello", message=already, id=frame.id))
             return
         if frame.v != limits.PROTOCOL:
             raise Over(Close.UPGRADE)

@@ -42,6 +42,7 @@ COUNTED = {
     "parked": "Times a client had no credit left",
     "caught_up": "Times a client was told afresh what was left out for it",
     "closed_slow": "Connections closed because their client did not read or acknowledge",
+    "cursor_ahead": "Subscriptions from versions that are not reached yet",
     "ack_ahead": "Acknowledgements of versions that were never sent",
     "expelled": "Connections closed because their right ended",
     "withdrawn": "Streams taken away because the right to them ended",

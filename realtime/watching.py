@@ -245,6 +245,7 @@ class Watching:
                 watched.newcomers.setdefault(viewer, newcomer)
             else:
                 watched.viewers.add(viewer)
+                self._counts["cursor_ahead"] += version is not None and version > watched.copy.version
                 self._counts["frames"] += 1
                 self._writing.say(viewer, answer, newcomer.id)
 

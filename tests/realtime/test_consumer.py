@@ -99,6 +99,7 @@ async def test_a_version_that_we_do_not_speak_is_4426(alice):
 
 
 async def test_hello_comes_first_and_once(alice):
+    """WS2, WS3: each is a strike."""
     async with fresh_hub(), wire_of(alice) as wire:
         await wire.say({"type": "subscribe", "id": 4, "streams": []})
         error = await wire.next("error")
@@ -106,6 +107,17 @@ async def test_hello_comes_first_and_once(alice):
         await wire.hello()
         await wire.say({"type": "hello", "csrf": wire.csrf})
         assert (await wire.next("error"))["code"] == "already_hello"
+        await wire.say({"type": "hello", "csrf": wire.csrf})
+        assert await wire.closed() == Close.BAD_FRAMES
+
+
+async def test_a_hello_without_streams_and_ids_is_welcome(alice):
+    """WS40, WS45: who names no id is answered without one."""
+    job = await in_database(make_job, alice)
+    async with fresh_hub(), wire_of(alice) as wire:
+        assert "id" not in await wire.hello()
+        await wire.say({"type": "subscribe", "streams": [job.stream]})
+        assert "id" not in await wire.next("state", "error")
 
 
 async def test_a_binary_frame_is_1003(alice):
@@ -125,12 +137,26 @@ async def test_three_malformed_frames_are_4400_and_each_is_answered(alice):
 
 
 @pytest.mark.seed("SEC63")
-async def test_the_61st_frame_in_10_seconds_is_4529(alice):
+@pytest.mark.parametrize(
+    "kinds",
+    [
+        [{"type": "ack", "versions": {"job:x": 1}}],
+        [
+            {"type": "ack"},
+            {"type": "subscribe", "streams": []},
+            {"type": "unsubscribe", "streams": ["job:x"]},
+        ],
+    ],
+    ids=["WS64 acks", "WS65 mixed"],
+)
+async def test_the_61st_frame_in_10_seconds_is_4529(alice, kinds):
     async with fresh_hub(), wire_of(alice) as wire:
         await wire.hello()
-        for _ in range(limits.FRAMES):
-            await wire.say({"type": "ack", "versions": {"job:x": 1}})
+        for number in range(limits.FRAMES - 1):
+            await wire.say(kinds[number % len(kinds)])
+        await wire.say({"type": "ack", "id": 1})  # the 61st, hello among them
         assert await wire.closed() == Close.TOO_MANY
+    assert not [frame for frame in wire.frames if frame["type"] == "beat"]
 
 
 @pytest.mark.seed("SEC63")
@@ -150,6 +176,7 @@ async def test_the_101st_stream_is_one_too_many_and_changes_nothing(alice):
 
 
 async def test_a_stream_asked_for_twice_is_sent_again_from_the_given_cursor(alice):
+    """WS47: one state for two in one frame. WS48."""
     job = await in_database(make_job, alice)
     async with fresh_hub(), wire_of(alice) as wire:
         await wire.hello(job.stream, job.stream)
@@ -158,9 +185,11 @@ async def test_a_stream_asked_for_twice_is_sent_again_from_the_given_cursor(alic
         await wire.say({"type": "subscribe", "id": 5, "streams": [cursor]})
         again = await wire.next("state", "change")
         assert (again["type"], again["from"], again["version"], again["id"]) == ("change", 1, 1, 5)
+    assert [frame["type"] for frame in wire.frames] == ["welcome", "state", "change"]
 
 
 async def test_an_unsubscribed_stream_is_silent_and_unknown_ones_are_ignored(alice):
+    """WS58."""
     job = await in_database(make_job, alice)
     async with fresh_hub() as hub, wire_of(alice) as wire:
         await wire.hello(job.stream)
@@ -172,6 +201,7 @@ async def test_an_unsubscribed_stream_is_silent_and_unknown_ones_are_ignored(ali
 
 
 async def test_an_ack_with_an_id_is_answered_with_a_beat(alice):
+    """WS60, WS62."""
     job = await in_database(make_job, alice, version=4)
     async with fresh_hub(), wire_of(alice) as wire:
         await wire.hello(job.stream)

@@ -160,11 +160,17 @@ async def test_last_event_id_resumes_and_the_end_of_all_is_204(alice):
             assert (await stream.done()).status == 204
 
 
-async def test_a_last_event_id_that_is_none_counts_as_absent(alice):
+@pytest.mark.parametrize(
+    "last",
+    ["garbage; %%", "x" * 10_240, "e~a=1\rx", "e~" + "a" * 10_240 + "=1", "\xff"],
+    ids=lambda v: ascii(v)[:20],
+)
+async def test_a_last_event_id_that_is_none_counts_as_absent(alice, last):
+    """API75."""
     job = await in_database(make_job, alice)
     async with fresh_hub():
         program = await program_of(alice)
-        async with program.follow(job.stream, last="garbage; %%") as stream:
+        async with program.follow(job.stream, last=last) as stream:
             assert (await stream.event("state"))["why"] == "new"
 
 
@@ -190,8 +196,9 @@ async def test_a_quiet_event_stream_hears_a_beat(alice, settings):
 
 @pytest.mark.seed("SEC8")
 async def test_what_may_not_be_seen_is_gone(alice, bob):
+    """API74: somebody else's, whatever its kind."""
     job = await in_database(make_job, alice)
-    names = [job.stream, "job:x", "nonsense", "", "x" * 300, "job:\x00", "a,b=c~d"]
+    names = [job.stream, f"user:{alice.pk}", "job:x", "nonsense", "", "x" * 300, "job:\x00", "a,b=c~d"]
     async with fresh_hub():
         answer = await (await program_of(bob)).poll(*names)
 
@@ -244,6 +251,7 @@ def assert_problem(exchange, status, code):
     ids=lambda value: value[:30],
 )
 async def test_a_bad_request_is_refused_in_one_shape(alice, query, code):
+    """API74."""
     async with fresh_hub():
         program = await program_of(alice)
         assert_problem(await Exchange(query, program.headers).done(), 400, code)
@@ -267,6 +275,7 @@ async def test_a_cursor_that_fits_nothing_gets_everything(alice, cursor):
 
 
 async def test_a_host_that_is_not_ours_and_a_body_are_refused(alice):
+    """API76: JSON and event streams are all it speaks."""
     async with fresh_hub():
         program = await program_of(alice)
         for headers in ({"Host": "evil.test"}, {"Content-Length": "5"}, {"Transfer-Encoding": "chunked"}):

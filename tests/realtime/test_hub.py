@@ -157,6 +157,7 @@ def nothing_watched(hub):
 
 
 async def test_a_finished_job_is_state_and_end(alice):
+    """WS57."""
     job = await in_database(make_job, alice, state="failed")
     async with fresh_hub(), wire_of(alice) as wire:
         await wire.hello(job.stream)
@@ -165,6 +166,7 @@ async def test_a_finished_job_is_state_and_end(alice):
 
 @pytest.mark.seed("SEC8")
 async def test_foreign_and_unknown_streams_are_gone_in_the_same_words(alice, bob):
+    """WS50."""
     job = await in_database(make_job, alice)
     unknown = f"job:{'0' * 8}-0000-7000-8000-{'0' * 12}"
     async with fresh_hub(), wire_of(bob) as wire:
@@ -177,6 +179,8 @@ async def test_foreign_and_unknown_streams_are_gone_in_the_same_words(alice, bob
 
 @pytest.mark.seed("SEC9")
 async def test_odd_and_foreign_names_are_gone(alice, bob):
+    """WS49, WS51, WS69."""
+    job = await in_database(make_job, bob)
     names = [
         "job:",
         "job:123",
@@ -188,6 +192,13 @@ async def test_odd_and_foreign_names_are_gone(alice, bob):
         "user:-1",
         "user:7e0",
         "job:\u202e",
+        job.stream.upper(),
+        f"JOB:{job.pk}",
+        f"job:{job.pk}\u200b",
+        f"job:\u202e{job.pk}",
+        f"job:{str(job.pk).replace('0', chr(0xFF10))}",
+        f"job:{{{job.pk}}}",
+        f"job:{job.pk.hex}",
     ]
     names += [f"user:{alice.pk}", "\x00", "system", ":", "user:" + "9" * 40]
     async with fresh_hub(), wire_of(bob) as wire:
@@ -198,12 +209,16 @@ async def test_odd_and_foreign_names_are_gone(alice, bob):
 
 
 async def test_a_deleted_job_is_gone(alice):
+    """WS56."""
     job = await in_database(make_job, alice)
     async with fresh_hub(), wire_of(alice) as wire:
         await wire.hello(job.stream)
         await wire.next("state")
+        stream = job.stream
         await in_database(job.delete)
         assert (await wire.next("gone"))["code"] == "not_found"
+        await wire.say({"type": "subscribe", "id": 2, "streams": [stream]})
+        assert (await wire.next("gone", "state"))["id"] == 2
 
 
 async def test_an_equal_cursor_is_told_that_it_is_current(alice):
@@ -231,15 +246,15 @@ async def test_a_cursor_from_before_gets_the_state_with_the_events_since(alice):
 @pytest.mark.parametrize(
     ("cursor", "why"),
     [
-        ({"epoch": 7, "version": 1}, "epoch"),
+        ({"epoch": 7, "version": 1}, "epoch"),  # WS53
         ({"epoch": "", "version": 1}, "epoch"),
         ({"epoch": "x" * 200, "version": 1}, "epoch"),
-        ({"version": -1}, "gap"),
+        ({"version": -1}, "gap"),  # WS54
         ({"version": 1.5}, "gap"),
         ({"version": "5"}, "gap"),
         ({"version": True}, "gap"),
         ({"version": 2**63}, "gap"),
-        ({"version": 99}, "gap"),
+        ({"version": 99}, "gap"),  # WS55
         ({"version": None}, "new"),
     ],
     ids=str,
@@ -248,11 +263,12 @@ async def test_a_cursor_that_fits_nothing_gets_a_state_with_the_last_events(alic
     job = await in_database(make_job, alice, version=3)
     await in_database(JobEvent.objects.create, job=job, version=3, kind="log", message="x")
     stands = await in_database(epoch.current)
-    async with fresh_hub(), wire_of(alice) as wire:
+    async with fresh_hub() as hub, wire_of(alice) as wire:
         await wire.hello({"stream": job.stream, "epoch": stands, **cursor})
         state = await wire.next("state")
 
     assert (state["why"], state["version"], len(state["events"])) == (why, 3, 1)
+    assert hub.counts["cursor_ahead"] == (cursor.get("version") == 99)
 
 
 async def test_a_users_stream_moves_when_the_inbox_is_touched(alice):
@@ -376,6 +392,20 @@ async def test_drain_tells_everybody_and_closes(alice):
         drain = await wire.next("drain")
         assert 0 <= drain["after_ms"] < 5000
         assert await wire.closed() == Close.DRAINING
+
+
+async def test_a_frame_after_drain_does_no_harm(alice):
+    """WS67: what is said while the server closes is answered or not, and the close is 4503."""
+    job = await in_database(make_job, alice)
+    async with fresh_hub() as hub, wire_of(alice) as wire:
+        await wire.hello()
+        draining = asyncio.ensure_future(hub.drain())
+        await wire.say({"type": "subscribe", "streams": [job.stream]})
+        await wire.say({"type": "ack", "id": 1})
+        assert await wire.closed() == Close.DRAINING
+        await draining
+    kinds = [frame["type"] for frame in wire.frames]
+    assert "drain" in kinds and "error" not in kinds
 
 
 @pytest.mark.seed("SEC57")

@@ -124,6 +124,24 @@ async def test_an_ack_above_what_was_said_counts_for_nothing(alice, quick, monke
             assert (hub.counts["ack_ahead"], viewer.parked_at is None) == (1, False)
 
 
+async def test_an_ack_below_the_last_one_takes_nothing_back(alice, quick, monkeypatch):
+    """WS61."""
+    monkeypatch.setattr(limits, "CREDIT_FRAMES", 3)
+    with noise() as streams:
+        name = streams.make("a", n=1)
+        async with fresh_hub() as hub, wire_of(alice) as wire:
+            await wire.hello(name, ack=True)
+            await wire.next("state")
+            await heard(wire, streams.move(hub, "a", n=2))
+            await wire.say({"type": "ack", "versions": {name: 2}})
+            await wire.say({"type": "ack", "id": 1, "versions": {name: 1}})
+            assert (await wire.next("beat"))["versions"] == {name: 2}
+            # Two more are fine: the older acknowledgement made nobody owe what was acknowledged already.
+            await heard(wire, streams.move(hub, "a", n=3))
+            await heard(wire, streams.move(hub, "a", n=4))
+            assert (hub.counts["parked"], hub.counts["ack_ahead"]) == (0, 0)
+
+
 async def test_an_unsubscribed_stream_gives_its_credit_back(alice, quick, monkeypatch):
     monkeypatch.setattr(limits, "CREDIT_FRAMES", 2)
     with noise() as streams:
