@@ -64,7 +64,7 @@ def test_the_list_has_pages_and_filters(as_alice: ApiClient, as_bob: ApiClient, 
     assert listed(as_alice, "?group=Jobs") == ["three", "two"]
     assert listed(as_alice, "?q=FIRST") == ["one"]
     assert_problem(as_alice.read("/notifications?unread=maybe"), 400, "unknown_filter")
-    assert_problem(as_alice.read("/notifications?unread_only=maybe"), 400, "bad_parameter")
+    assert_problem(as_alice.read("/notifications?unread_only=maybe"), 400, "bad_parameter")  # API82
     assert_problem(as_alice.read("/notifications?limit=201"), 400, "bad_parameter")
 
 

@@ -115,7 +115,7 @@ ROWS = [
     ],
     ("links", {"HEADWAY_LINK_HOSTS": "https://x.org"}, "host names only", ""),
     ("all links", {"HEADWAY_LINK_HOSTS": "*"}, r"may not be \*", ""),
-    ("fetch", {"HEADWAY_FETCH_ALLOW": "127.0.0.1"}, "not in production", "production"),
+    ("ENV69", {"HEADWAY_FETCH_ALLOW": "127.0.0.1"}, "not in production", "production"),
     ("ENV57", {"TMPDIR": "/no/such/folder"}, "the temporary folder is not writable", ""),
     ("ENV62", {"HEADWAY_TIME_ZONE": "Mars/Base"}, "unknown time zone", ""),
     ("ENV63", {"HEADWAY_LANGUAGE_CODE": "xx"}, "one of: en-gb", ""),
@@ -208,6 +208,23 @@ def test_a_boolean_is_trimmed(value, settings_with):
 
 def test_a_number_is_trimmed(settings_with):
     assert settings_with({"HEADWAY_MAX_QUEUED": " 12 "})["MAX_QUEUED"] == 12
+
+
+@pytest.mark.parametrize(
+    ("row", "name", "value"),
+    [
+        ("ENV40", "HEADWAY_RQ_SERIALIZER", "pickle"),  # always JSON
+        ("ENV41", "HEADWAY_RQ_QUEUES", "a,a"),  # a source belongs to one of three
+        ("ENV43", "HEADWAY_JOB_HEARTBEAT_SECONDS", "6"),  # once a second, whatever the lease
+        ("ENV45", "HEADWAY_JOB_MAX_ATTEMPTS", "0"),  # said by each source
+        ("ENV46", "HEADWAY_JOB_MAX_RUNTIME", "0"),  # the same
+        ("ENV67", "HEADWAY_METRICS_TOKEN", "short"),  # a token of the API, or a network
+        ("ENV70", "HEADWAY_FETCH_USER_AGENT", "a\nb"),
+    ],
+)
+def test_what_the_catalogue_would_set_and_we_do_not_is_noticed(row, name, value, settings_with):
+    found = settings_with({name: value})
+    assert (found["problems"], found["UNKNOWN_SETTINGS"]) == ([], [name])
 
 
 def test_a_misspelt_setting_is_noticed(settings_with):

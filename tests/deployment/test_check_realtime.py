@@ -18,7 +18,7 @@ needs_nginx = pytest.mark.skipif(NGINX is None, reason="no nginx on this machine
 
 
 def checked(url, *options):
-    """Return the exit code, and what was found by name."""
+    """Return the exit code, and what was found by name (CMD63: the same code, and valid JSON)."""
     said = run("check_realtime", url, "--json", *options)
     report = json.loads(said.out)
     assert report["ok"] is (said.code == 0)
@@ -70,6 +70,7 @@ def test_without_anybody_it_checks_what_needs_nobody(upstreams, db):
 
 
 def test_text_says_what_to_fix(upstreams, alice):
+    """CMD62."""
     said = run("check_realtime", f"http://127.0.0.1:{upstreams[0]}", "--token", "hw_no", "--stream", "user:1")
     assert said.code == 1
     assert "problem  polling" in said.out and "let the proxy pass Cookie and Authorization on" in said.out

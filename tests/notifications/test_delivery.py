@@ -282,6 +282,7 @@ def test_a_keeper_begins_at_once_and_does_not_wait(reached, receiver):
 
 
 def test_a_bug_in_one_delivery_keeps_no_other_from_being_sent(reached, bob, receiver):
+    """CMD50: the row stays, and is tried again."""
     webhooks.put(reached.pk, receiver.url)
     webhooks.put(bob.pk, receiver.url)
     Webhook.objects.filter(user=bob).update(url="https://[")  # cannot even be split

@@ -95,6 +95,12 @@ def test_the_api_refuses_what_does_not_exist(alice, body, field):
     assert not Preference.objects.exists()
 
 
+def test_quiet_hours_do_not_exist_yet(alice):  # API84
+    body = {"type": "system", "channel": "email", "on": True, "quiet_hours": "25:00-26:00"}
+    assert_problem(patch(client_of(alice), body), 400, "unknown_field", field="quiet_hours")
+    assert not Preference.objects.exists()
+
+
 def test_a_token_that_reads_cannot_choose(alice):
     _, token = tokens.create(alice, "reader", scopes=["read"])
     client = ApiClient(headers={"Authorization": f"Bearer {token}"})
