@@ -34,7 +34,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Start the services before Django reads its settings (pytest-django does that last)."""
     from django.conf import settings
 
-    # Shells start what runs in the background with Ctrl-C ignored, and so would be the commands we press it for.
+    # Shells start what runs in the background with Ctrl-C ignored; the commands we press it for must hear it.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     if settings.configured and not {"DATABASE_URL", "REDIS_URL"} <= os.environ.keys():
         pytest.exit("Set DATABASE_URL and REDIS_URL too, or unset DJANGO_SETTINGS_MODULE.", 4)
