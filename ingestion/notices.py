@@ -48,7 +48,7 @@ def of(job: Job) -> News | None:
         about=job.stream,
         group_key=job.stream,
         version=job.version,
-        data={"open": job.state not in FINAL, "display": display(job)},
+        data=_drawn(job),
         users=[*([job.owner_id] if job.owner_id else []), *_followers_of_more(job)],
         followers=True,
         by=job.cancel_requested_by_id if job.state == State.CANCELLED else None,
@@ -56,6 +56,17 @@ def of(job: Job) -> News | None:
         quiet=rests or job.state == State.RUNNING,
         update_only=rests,
     )
+
+
+def _drawn(job: Job) -> dict[str, Any]:
+    """Return how the inbox draws the row, and what its owner can do there."""
+    return {
+        "status": display(job),
+        "open": job.state not in FINAL,
+        "owner": job.owner_id,
+        "retry": job.state in (State.PARTIAL, State.FAILED),
+        "review": job.state == State.WAITING and (job.waiting_for or {}).get("kind") == "review",
+    }
 
 
 def _words(job: Job) -> tuple[str, str, str]:

@@ -5,6 +5,7 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
+from django.contrib.admin.widgets import AdminTextareaWidget, AdminTextInputWidget
 from django.contrib.auth import get_user_model
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
@@ -61,10 +62,14 @@ class NotificationAdmin(LookedAtAdmin):
 class BroadcastForm(forms.Form):
     """What everybody is told."""
 
-    title = forms.CharField(max_length=MAX_TITLE)
-    text = forms.CharField(max_length=MAX_TEXT, required=False, widget=forms.Textarea)
+    title = forms.CharField(max_length=MAX_TITLE, widget=AdminTextInputWidget)
+    text = forms.CharField(max_length=MAX_TEXT, required=False, widget=AdminTextareaWidget)
     url = forms.CharField(
-        max_length=links.MAX_LINK, required=False, label="Link", help_text="a path of this site: /jobs/"
+        max_length=links.MAX_LINK,
+        required=False,
+        label="Link",
+        help_text="A path of this site, for example /jobs/",
+        widget=AdminTextInputWidget,
     )
     level = forms.ChoiceField(choices=Level.choices, initial=Level.INFO)
 

@@ -116,12 +116,13 @@ class Line:
         return f"{self.version} {self.iso}"
 
 
-def line(entry: Entry) -> Line:
-    """Return the line of an entry. What its data says of a job comes from the job's own app."""
+def line(entry: Entry, user: Any) -> Line:
+    """Return the line of an entry for its user. What its data says of a job comes from the job's own app."""
     status = str(entry.data.get("status") or STATUS.get(Level(entry.level), "info"))
     kind, _, name = (entry.about or "").partition(":")
     job = name if kind == "job" else ""
     since = entry.data.get("snoozed_since")
+    acts = bool(job) and entry.data.get("owner") == user.pk  # others would be refused
     return Line(
         key=str(entry.id),
         at=entry.updated_at,
@@ -135,18 +136,18 @@ def line(entry: Entry) -> Line:
         since=parse_datetime(since) if since else None,
         job=job,
         open=bool(entry.data.get("open")),
-        retry=bool(job and entry.data.get("retry")),
-        review=bool(job and entry.data.get("review")),
+        retry=acts and bool(entry.data.get("retry")),
+        review=acts and bool(entry.data.get("review")),
         everybody=entry.is_broadcast,
         version=entry.version,
     )
 
 
-def lines(folds: Iterable[Fold]) -> list[Line]:
-    """Return a line for each fold."""
+def lines(folds: Iterable[Fold], user: Any) -> list[Line]:
+    """Return a line for each fold of this user's entries."""
     drawn = []
     for one in folds:
-        rows = [line(entry) for entry in one.entries]
+        rows = [line(entry, user) for entry in one.entries]
         if one.folded:
             first = rows[0]
             rows = [
@@ -171,7 +172,7 @@ def context(user: Any, filters: Filters) -> dict[str, Any]:
     now = timezone.now()
     found = listing.entries(user, filters.wanted(), limit=PAGE + 1, after=filters.place())
     shown, more = found[:PAGE], len(found) > PAGE
-    drawn = lines(fold(shown))
+    drawn = lines(fold(shown), user)
     here, local = timezone.localtime(now), timezone.localtime
     by_day = groupby(drawn, lambda row: days.group(local(row.at), here))
     counted = [
@@ -234,7 +235,7 @@ def bell(user: Any) -> dict[str, Any]:
         known = {entry.id for entry in unread}
         newest = listing.entries(user, listing.Filter("inbox"), limit=2 * BELL)
         found = unread + [entry for entry in newest if entry.id not in known and not entry.is_unread]
-    shown = [line(entry) for entry in found[:BELL]]
+    shown = [line(entry, user) for entry in found[:BELL]]
     return {"rows": shown, "more": listing.unread_count(user) - sum(not row.read for row in shown)}
 
 

@@ -50,7 +50,7 @@ function tellOf(row) {
   if ($("#bell:popover-open") || $("[data-inbox]")) return; // it is on the screen, or a button there says so
   const [status, icon] = ICONS[row.level] ?? ICONS.info;
   const stays = row.level === "error" || row.level === "warning";
-  const detail = { title: row.title, text: row.message, status, icon, href: row.href, stays };
+  const detail = { title: row.title, text: row.message, status, icon, href: row.href, stays, news: true };
   document.dispatchEvent(new CustomEvent("message", { detail }));
 }
 
@@ -73,7 +73,8 @@ function heard(name, { data, gone }) {
   const rows = [...newest, ...shared].filter((row) => row.unread);
   const news = rows.filter((row) => Date.parse(row.updated_at) >= since && !(known.get(row.id) >= row.updated_at));
   for (const row of rows) known.set(row.id, row.updated_at);
-  const moved = unread !== own + shared.length || news.length > 0;
+  // The first frame says what the page was loaded with.
+  const moved = (unread ?? own + shared.length) !== own + shared.length || news.length > 0;
   unread = own + shared.length;
   count(unread);
   readHere(newest);
@@ -144,7 +145,9 @@ function opened({ newState }) {
   asked += 1;
   $("[data-bell-new]").hidden = true;
   place.replaceChildren(); // never what was true the last time
-  if (newState === "open") load();
+  if (newState !== "open") return;
+  for (const toast of $$("#toasts [data-news]")) toast.remove(); // the dropdown says it
+  load();
 }
 
 function clicked(event) {

@@ -189,6 +189,12 @@ menu?.addEventListener("input", (event) => event.target.setCustomValidity(""));
 
 let lastPicked;
 
+function match(count) {
+  form.dataset.matching = count;
+  $("[data-matching-said]").textContent = number.format(count);
+  countPicked();
+}
+
 function countPicked() {
   const boxes = $$('input[name="pick"]', list());
   const picked = boxes.filter((box) => box.checked);
@@ -196,6 +202,7 @@ function countPicked() {
   const most = Number(form.dataset.matching);
   const wide = all.checked && picked.length === boxes.length;
   const every = $("[data-pick-all]");
+  every.closest("label").hidden = boxes.length === 0;
   every.checked = boxes.length > 0 && picked.length === boxes.length;
   every.indeterminate = picked.length > 0 && !every.checked;
   if (!every.checked) all.checked = false;
@@ -278,17 +285,27 @@ tabs?.addEventListener("message", ({ data }) => {
   sync();
 });
 
+const around = (row) => $$(":scope > div:not(.when) > :not(.title)", row);
+
 // Bring an older row to what the server says of it now, without moving it.
 function refresh(row, fresh) {
-  if (row.dataset.stamp !== fresh.dataset.stamp) {
-    const [title, theirs] = [titleOf(row), titleOf(fresh)];
-    if (title.textContent !== theirs.textContent) title.textContent = theirs.textContent;
-    if (theirs.hasAttribute("href")) title.setAttribute("href", theirs.getAttribute("href"));
-    $(":scope > div > p", row).textContent = $(":scope > div > p", fresh).textContent;
-    $(":scope > .icon use", row).setAttribute("href", $(":scope > .icon use", fresh).getAttribute("href"));
-    row.dataset.status = fresh.dataset.status;
-  }
   setRead(row, !("unread" in fresh.dataset));
+  if (row.dataset.stamp === fresh.dataset.stamp) return;
+  const [title, theirs] = [titleOf(row), titleOf(fresh)];
+  title.textContent = theirs.textContent;
+  if (theirs.hasAttribute("href")) title.setAttribute("href", theirs.getAttribute("href"));
+  const old = around(row);
+  if (old.some((element) => element.contains(document.activeElement))) title.focus({ preventScroll: true });
+  for (const element of old) element.remove();
+  title.after(...around(fresh).map((element) => element.cloneNode(true)));
+  for (const named of $$(":scope > input, .acts > *", fresh)) {
+    const same = named.matches("input") ? ":scope > input" : `.acts > [data-do="${named.dataset.do}"]`;
+    $(same, row)?.setAttribute("aria-label", named.getAttribute("aria-label"));
+  }
+  $(":scope > .icon use", row).setAttribute("href", $(":scope > .icon use", fresh).getAttribute("href"));
+  row.dataset.status = fresh.dataset.status;
+  row.toggleAttribute("data-open", "open" in fresh.dataset);
+  row.dataset.stamp = fresh.dataset.stamp;
 }
 
 let fresh; // the page as the server last gave it
@@ -324,7 +341,6 @@ function take(found) {
     element.textContent = theirs?.textContent ?? "0";
     element.hidden = theirs?.hidden ?? true;
   }
-  form.dataset.matching = $("#inbox-form", found).dataset.matching;
   const theirs = new Map($$("li.notice:not(.fold)", found).map((row) => [row.dataset.keys, row]));
   const ours = new Map(rows().map((row) => [row.dataset.keys, row]));
   const last = [...theirs.values()].at(-1)?.dataset.at;
@@ -336,6 +352,8 @@ function take(found) {
   }
   settle();
   const news = [...theirs].filter(([key, row]) => !ours.has(key) || ours.get(key).dataset.at < row.dataset.at).length;
+  // What came after the page was shown is not touched by "all that match", so it is not counted there.
+  match(Math.max(0, Number($("#inbox-form", found).dataset.matching) - news));
   offer("before" in Object.fromEntries(new URLSearchParams(location.search)) ? 0 : news);
 }
 
@@ -359,6 +377,7 @@ function showNew() {
   const upto = $("[name=upto]", fresh).value;
   for (const field of $$("[name=upto]", page)) field.value = upto; // what is shown now can be acted on
   for (const box of $$('input[name="pick"]', list())) box.checked = picked.has(box.value);
+  match(Number($("#inbox-form", fresh).dataset.matching));
   ready();
   page.dispatchEvent(new Event("inserted", { bubbles: true }));
 }

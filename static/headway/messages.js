@@ -1,7 +1,8 @@
 // The messages at the bottom right (UX 3.5): three at most, the newest lowest, and none of them takes the focus.
 // The server writes those of a form. Other scripts say theirs with an event on the document: "message", with
-// {title, text, status, icon, href, stays, undo, valid}: undo is called by the button and by Z, href is where the title
-// leads, and the message goes when the promise `valid` fails: what it says did not happen.
+// {title, text, status, icon, href, stays, undo, valid, news}: undo is called by the button and by Z, href is where the
+// title leads, the message goes when the promise `valid` fails: what it says did not happen, and news: it is in the
+// inbox too, so that the bell takes it away.
 
 const MOST = 3;
 const SECONDS = 6;
@@ -37,11 +38,12 @@ function makeRoom() {
   }
 }
 
-function show({ title, text = "", status = "complete", icon = "done", href, stays = false, undo, valid }) {
+function show({ title, text = "", status = "complete", icon = "done", href, stays = false, undo, valid, news }) {
   makeRoom();
   const toast = document.getElementById("toast").content.firstElementChild.cloneNode(true);
   toast.dataset.status = status;
   if (stays) toast.dataset.stays = "";
+  if (news) toast.dataset.news = "";
   toast.querySelector("use").setAttribute("href", `#i-${icon}`);
   const [link, plain] = toast.querySelectorAll("a, strong");
   const name = href ? link : plain;

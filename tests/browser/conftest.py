@@ -29,6 +29,7 @@ FLAGS = [
     "--disable-features=LocalNetworkAccessChecks",  # a page that a test serves itself has no address
     "--disable-background-networking", "--disable-component-update", "--disable-dev-shm-usage",
 ]  # fmt: skip
+LINK_HOST = "news.example.org"  # links in notifications may lead there
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 
 
@@ -50,7 +51,7 @@ def site(django_db_setup: Any, django_db_blocker: Any) -> Iterator[str]:
         port = free.getsockname()[1]
     engine = Engine()
     with django_db_blocker.unblock():
-        server = engine.start("serve", "--port", str(port), HEADWAY_ROLE="web")
+        server = engine.start("serve", "--port", str(port), HEADWAY_ROLE="web", HEADWAY_LINK_HOSTS=LINK_HOST)
     address = f"http://127.0.0.1:{port}"
     until(lambda: _answers(address, server, engine), 60, "the web process")
     yield address

@@ -60,9 +60,13 @@ def test_news_in_an_open_bell_wait_while_the_pointer_is_there(page, signed_in, a
     expect(page.locator(LIVE)).to_be_visible(timeout=10_000)
     page.click("#bell-btn")
     page.locator("#bell-body .notice").nth(1).hover()
+    asked = []
+    page.on("request", lambda request: asked.append(request.url.rpartition("/inbox/")[2]))
     rows.note(alice, "News")
     expect(page.locator("[data-bell-new]")).to_be_visible()
-    assert "News" not in page.locator("#bell-body").inner_text()
+    page.evaluate("fetch('/healthz')")  # whatever was asked before it has been noted now
+    until(lambda: any(url.endswith("/healthz") for url in asked), what="the request")
+    assert "bell/" not in asked
     page.locator("[data-bell-new]").click()
     expect(page.locator("#bell-body .title").first).to_have_text("News")
 
@@ -82,6 +86,9 @@ def test_what_arrives_is_said_in_three_messages_at_most_and_takes_no_focus(page,
     expect(toast).to_have_count(3)
     assert "Topic is ready" not in page.locator("#toasts").inner_text()
     counted(page, 6)
+    page.click("#bell-btn")
+    expect(toast).to_have_count(0)  # the dropdown says all of it
+    expect(page.locator("#bell-body .title").first).to_have_text("Failed 4")
 
 
 def test_a_message_waits_while_the_pointer_is_on_it(page, signed_in, alice):

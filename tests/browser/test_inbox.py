@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from playwright.sync_api import expect
 
+from ingestion.models import Job
 from notifications import acting, broadcasts, listing
 from notifications.models import Inbox, Mute, Notification
 from tests.notifications.polyglots import POLYGLOTS
@@ -302,6 +303,46 @@ def test_snooze_takes_the_readers_nine_oclock_and_a_chosen_time(page, inbox, ali
     expect(page.locator("#inbox-list .title")).to_have_count(2)
     chosen = datetime(2031, 5, 6, 7, 8, tzinfo=zone)
     until(lambda: Notification.objects.get(title="Note 2").snoozed_until == chosen, what="the time")
+
+
+def test_all_that_match_are_those_the_reader_was_shown(page, inbox, alice):
+    """UX 28: what comes meanwhile is neither counted nor touched."""
+    for n in range(60):
+        rows.note(alice, f"Note {n}", 20 * n * MINUTE)
+    inbox()
+    page.locator("[data-pick-all]").check()
+    rows.note(alice, "News")
+    expect(page.get_by_role("button", name="Show 1 new")).to_be_visible()
+    counted(page, 61)
+    page.get_by_label("All 60 that match").check()
+    archive = page.locator("[data-bulk] [value=archive]")
+    expect(archive).to_have_text("Archive 60")
+    archive.click()
+    expect(page.locator(".toast strong")).to_have_text("Archived 60 notifications")
+    until(lambda: Notification.objects.get(archived_at=None).title == "News", what="the sixty archived")
+
+
+def test_the_row_of_a_job_says_in_place_what_became_of_it_and_offers_what_can_be_done(page, inbox, alice):
+    """One row a job, which moves up only when the reader lets it."""
+    job = rows.job(alice, "running")
+    rows.told(job, 2 * MINUTE)
+    rows.note(alice, "Note", MINUTE)
+    inbox()
+    row(page, "Note").hover()
+    rows.end(job, "partial", done=21, failed=3, message="21 of 24 filings.")
+    told = rows.told(job)
+    changed = page.locator("#inbox-list .notice").nth(1)
+    expect(changed.locator(".title")).to_have_text("Shelves finished with 3 errors")
+    expect(changed.locator("p")).to_have_text("21 of 24 filings.")
+    expect(changed).to_have_attribute("data-status", "completed_with_errors")
+    expect(changed.get_by_role("button", name="Archive: Shelves finished with 3 errors")).to_be_attached()
+    counted(page, 2)
+    page.get_by_role("button", name="Show 1 new").click()
+    expect(page.locator("#inbox-list .title").first).to_have_text(told.title)
+    page.get_by_role("button", name="Retry what failed: Shelves finished with 3 errors").click()
+    page.wait_for_url("**/jobs/*/")
+    assert Job.objects.get(retry_of=job).get_absolute_url() in page.url
+    assert page.watched.wrong == []
 
 
 def test_a_job_is_snoozed_until_it_finishes_and_muted_from_its_row(page, inbox, alice):

@@ -4,6 +4,7 @@ import pytest
 
 from ingestion.models import Job
 from notifications.models import Notification
+from tests.browser.conftest import LINK_HOST
 from tests.pages import rows
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -15,9 +16,14 @@ LOOKS = {
 }
 PAGES = [
     "home", "home-empty", "jobs", "jobs-empty", "running", "waiting", "many-errors", "failed", "queued",
-    "inbox", "inbox-empty", "inbox-picked", "bell", "snooze",
+    "inbox", "inbox-empty", "inbox-picked", "bell", "snooze", "messages", "leave",
     "404", "refused-form", "signin", "signin-wrong", "signed-out", "403", "409",
 ]  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def link_hosts(settings):
+    settings.LINK_HOSTS = [LINK_HOST]  # as the served site has it
 
 
 def scene(name, alice, bob):
@@ -58,6 +64,7 @@ def scene(name, alice, bob):
         "jobs": "/jobs/",
         "jobs-empty": "/jobs/?state=failed",
         "404": "/jobs/nothing/",
+        "leave": f"/inbox/leave/?to=https%3A%2F%2F{LINK_HOST}%2Fnews%3Fof%3D" + "withoutaspace" * 9,
     }.get(name, "/")
 
 
@@ -79,6 +86,11 @@ def opened(name, page, open_as, alice, bob):
     if name == "bell":
         page.click("#bell-btn")
         page.wait_for_selector("#bell-body .notice")
+    if name == "messages":
+        page.wait_for_selector("#conn[data-status=live]")
+        for level in ("success", "warning", "error"):
+            rows.note(alice, f"The {level} of it", text="24 filings.", level=level, url="/jobs/")
+        page.wait_for_selector(".toast:nth-child(3)")
     if name == "refused-form":
         page.goto(open_as.site + "/?kind=shelves")
         page.eval_on_selector("#start form", "form => form.noValidate = true")

@@ -54,7 +54,8 @@ def test_nothing_is_told_before_it_starts_and_starting_is_read_already(alice):
     start(job)
 
     assert told(alice) == [("job_started", "Shelves has started", False)]
-    assert row(alice).data == {"open": True, "display": "running"} and row(alice).url == f"/jobs/{job.pk}/"
+    drawn = {"status": "running", "open": True, "owner": alice.pk, "retry": False, "review": False}
+    assert row(alice).data == drawn and row(alice).url == f"/jobs/{job.pk}/"
     assert Inbox.objects.get().unread == 0
 
 

@@ -6,6 +6,7 @@ from uuid import uuid4
 
 from django.utils import timezone
 
+from ingestion import notices
 from ingestion.models import Job, JobEvent, JobItem
 from notifications import acting, inbox
 from notifications.models import Notification
@@ -47,6 +48,14 @@ def job(owner: Any, state: str = "pending", **values: Any) -> Job:
             defaults["progress"] = 1.0
     fields = {"source": "shelves", "queue": "default", "title": "Shelves", "subject": "shelf", "owner": owner}
     return Job.objects.create(**{**fields, **defaults, "state": state, **values})
+
+
+def end(of: Job, state: str, done: int, failed: int = 0, message: str = "") -> None:
+    """Let a running job end as its worker would, but for its history."""
+    of.state, of.message, of.version = state, message, of.version + 1
+    of.items_total, of.items_done, of.items_failed = done + failed, done, failed
+    of.finished_at, of.lease_token, of.lease_until = timezone.now(), None, None
+    of.save()
 
 
 def steps(**states: str) -> dict[str, dict[str, Any]]:
@@ -116,19 +125,28 @@ def note(user: Any, title: str, ago: timedelta = timedelta(0), **values: Any) ->
     return Notification.objects.get(pk=pk)
 
 
+def told(of: Job, ago: timedelta = timedelta(0)) -> Notification:
+    """Tell a job's owner how it stands, as its move would have that much time ago."""
+    notices.tell([of])
+    found = Notification.objects.filter(recipient=of.owner, group_key=of.stream)
+    found.update(updated_at=timezone.now() - ago)
+    return found.get()
+
+
 def inbox_of(user: Any) -> None:
     """Tell a user one of each kind, over some days."""
-    of = job(user, "waiting")
     minute, day = timedelta(minutes=1), timedelta(days=1)
-    about = {"about": of.stream, "url": of.get_absolute_url()}
-    data = {"status": "failed", "retry": True}
-    note(user, "10-K 2022 failed", minute, level="error", text="The filing is gone.", data=data, **about)
-    data = {"status": "waiting_for_review", "review": True, "open": True}
-    note(user, "register.csv is ready to review", 3 * minute, text="61 need a decision.", data=data, **about)
+    told(job(user, "failed", title="10-K 2022", error={"text": "The filing is gone."}), minute)
+    told(job(user, "waiting", title="register.csv"), 3 * minute)
     note(user, "Wed 18 Nov is complete", 14 * minute, level="success", url="/", text="214 items.")
+    told(job(user, "running", title="Ingest MSFT"), 50 * minute)
     note(user, "Planned maintenance " + "withoutaspace" * 9, 60 * minute, read=True)
+    errors = {"items_failed": 38, "items_done": 962, "items_total": 1000, "message": "962 of 1,000 articles."}
+    told(job(user, "partial", title="Topic analysis", **errors), 100 * minute)
+    told(job(user, "completed", title="Ingest TSLA", message="24 filings, 28,114 facts."), 120 * minute)
     for n in range(12):
         ago = day + n * minute / 4
         note(user, f"Topic {n} was collected", ago, type="auto_ingest_complete", url="/jobs/")
-    note(user, "Ingest ADYEN was cancelled", 2 * day, read=True, url="/jobs/", level="warning")
+    told(job(user, "cancelled", title="Ingest ADYEN"), 2 * day)
+    note(user, "Another site has news", 3 * day, url="https://news.example.org/a?b=c", read=True)
     note(user, "Rent is due", 40 * day, read=True, data={"snoozed_since": "2026-11-01T10:00:00Z"})

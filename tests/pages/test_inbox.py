@@ -8,7 +8,8 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from notifications import acting, broadcasts, days, listing
+from ingestion import serializers
+from notifications import acting, broadcasts, days, inbox, listing
 from notifications.models import Inbox, Mute, Notification
 from tests.pages import rows
 
@@ -41,6 +42,31 @@ def test_it_shows_rows_newest_first_with_sentence_time_and_state(listed, alice):
     assert '<a class="title" href="/jobs/">Older</a>' in html
     assert 'data-status="failed" data-unread' in html
     assert html.count(" data-unread>") == 1
+
+
+OFFERED = [
+    ("failed", ["Retry"]),
+    ("partial", ["Retry"]),
+    ("waiting", ["Review"]),
+    ("running", []),
+    ("completed", []),
+    ("cancelled", []),
+]
+
+
+@pytest.mark.parametrize(("state", "offered"), OFFERED)
+def test_the_row_of_a_job_says_how_it_is_and_offers_its_owner_more(state, offered, client, alice, bob):
+    job = rows.job(alice, state)
+    inbox.follow(bob, job.stream)
+    rows.told(job)
+    shown = {}
+    for user in (alice, bob):
+        client.force_login(user)
+        shown[user] = client.get(INBOX).content.decode()
+        assert f'data-status="{serializers.display(job)}"' in shown[user]
+    offers = {"Retry": f'formaction="/jobs/{job.pk}/retry/"', "Review": f'href="/jobs/{job.pk}/review/"'}
+    assert [word for word, markup in offers.items() if markup in shown[alice]] == offered
+    assert [word for word, markup in offers.items() if markup in shown[bob]] == []
 
 
 def test_each_view_shows_its_rows_and_counts_them(listed, alice):
@@ -197,7 +223,7 @@ def test_bulk_under_a_filter_touches_what_matches_and_nothing_else(listed, clien
         rows.note(alice, f"Article {n}", timedelta(hours=n), type="auto_ingest_error")
         rows.note(alice, f"Other {n}", timedelta(hours=n))
     html = listed(type="Articles")
-    assert 'data-matching="5"' in html and "All 5 that match" in html and "Select all 3" in html
+    assert 'data-matching="5"' in html and ">5</span> that match" in html and "Select all 3" in html
     upto = re.search(r'name="upto" value="([^"]+)"', html)[1]
     rows.note(alice, "Came later", type="auto_ingest_error")
     done = act(client, verb="archive", all="1", type="Articles", upto=upto).json()
