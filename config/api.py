@@ -19,7 +19,7 @@ from config.http import StrictParser
 from config.middleware import exception_response
 from config.problems import Problem, field_errors, from_errors, problem_response
 from ingestion import api as jobs_api
-from ingestion import tokens, uploads_api
+from ingestion import status_api, tokens, uploads_api
 from ingestion.admission import Refused
 from ingestion.schemas import ProblemOut, start_adapter
 from ingestion.sources.imports import api as imports_api
@@ -159,6 +159,7 @@ api = HeadwayAPI(
 )
 api.add_router("", jobs_api.router)
 api.add_router("", uploads_api.router)
+api.add_router("", status_api.router)
 api.add_router("", imports_api.router)
 api.add_router("", settings_api.router)  # before the inbox: its paths are no ids
 api.add_router("", notifications_api.router)

@@ -17,9 +17,10 @@ from config.bodies import BodyLimit, Scope
 from config.headers import SecurityHeaders
 from config.proxies import Proxies
 from config.staticfiles import StaticFiles
-from ingestion import tokens
+from ingestion import stability, tokens
 from realtime.credentials import identify
 from realtime.http import PATH, LiveHttp
+from realtime.plain_events import PlainEvents
 from realtime.routing import websockets
 
 
@@ -45,12 +46,12 @@ http = BodyLimit(
     page=errors.page,
 )
 websocket = websockets()
-live = LiveHttp()
+live = {PATH: LiveHttp(), stability.PATH: PlainEvents(stability.STREAM, stability.message)}
 
 
 def _is_live(scope: Scope) -> bool:
     """Tell whether a request is for the live wire. What must be redirected to https is Django's to answer."""
-    if scope["path"] != PATH or scope["method"] not in ("GET", "HEAD"):
+    if scope["path"] not in live or scope["method"] not in ("GET", "HEAD"):
         return False
     return scope["scheme"] == "https" or not settings.SECURE_SSL_REDIRECT
 
@@ -58,7 +59,7 @@ def _is_live(scope: Scope) -> bool:
 async def route(scope: Scope, receive: Any, send: Any) -> None:
     """Send a connection to the part that speaks its protocol."""
     if scope["type"] == "http" and _is_live(scope):
-        await live(scope, receive, send)
+        await live[scope["path"]](scope, receive, send)
     elif scope["type"] == "http":
         await http(scope, receive, send)
     elif scope["type"] == "websocket":

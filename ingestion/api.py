@@ -4,7 +4,7 @@ import json
 from typing import Annotated, Any
 from uuid import UUID
 
-from django.db.models import Q, QuerySet
+from django.db.models import Count, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from ninja import Query, Router
@@ -15,7 +15,7 @@ from config.http import JsonBody, RowId, StrictQuery, answer, json_object
 from config.problems import Problem, field_errors, from_errors, invalid
 from ingestion import access, idempotency, lifecycle, serializers, streams, uploads, waiting
 from ingestion.admission import Refused
-from ingestion.models import FINAL, OPEN, Job, JobEvent, JobItem, State
+from ingestion.models import ACTIVE, FINAL, OPEN, Job, JobEvent, JobItem, State
 from ingestion.schemas import (
     AnswerIn,
     EventsOut,
@@ -38,7 +38,7 @@ from ingestion.source import registry
 from realtime.epoch import current
 
 READ = ["GET", "HEAD"]
-MAX_WATCHED = 100  # open jobs of an object whose end is seen at once; of more, within a second
+MAX_WATCHED = 100  # active jobs of an object whose end is seen at once; of more, within a second
 router = Router(tags=["jobs"])
 
 
@@ -277,19 +277,24 @@ async def wait_for_job(
 
 @router.api_operation(READ, "/ready", response=ReadyOut, operation_id="is_ready", tags=["ready"])
 async def is_ready(request: HttpRequest, filters: Annotated[ReadyFilter, StrictQuery(...)]) -> HttpResponse:
-    """Say whether nothing about an object is open, at once or, with `timeout`, as soon as it is so."""
+    """Say whether nothing works on an object, at once or, with `timeout`, as soon as it is so.
+
+    What waits for a person, a time or another job is open, and works on nothing.
+    """
     open_jobs = Job.objects.filter(object=filters.object, state__in=OPEN)
+    active = open_jobs.filter(ACTIVE)
 
     def open_streams() -> list[str]:
         if not access.can_ask_about(request.user, filters.object):
             raise Problem("not_found")
-        return [f"job:{pk}" for pk in open_jobs.order_by("pk").values_list("pk", flat=True)[:MAX_WATCHED]]
+        return [f"job:{pk}" for pk in active.order_by("pk").values_list("pk", flat=True)[:MAX_WATCHED]]
 
     with waiting.place(_user_id(request)):
         if await waiting.in_thread(open_streams) and filters.timeout:
             await waiting.until_none(request, open_streams, filters.timeout)
-        count = await waiting.in_thread(open_jobs.count)
-    return answer({"object": filters.object, "ready": count == 0, "open": count})
+        counts = {"works": Count("pk", filter=ACTIVE), "open": Count("pk")}
+        found = await waiting.in_thread(lambda: open_jobs.aggregate(**counts))
+    return answer({"object": filters.object, "ready": found["works"] == 0, "open": found["open"]})
 
 
 # ---- inside -----------------------------------------------------------------------------------------------

@@ -42,6 +42,8 @@ POINTS = (
     "keeper.before_rescue",
     "keeper.after_rescue",
     "token.popped",
+    "listener.heard",
+    "stability.before_commit",
 )
 MODES = ("exit", "raise", "sleep")
 EXIT_CODE = 137

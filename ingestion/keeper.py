@@ -20,7 +20,7 @@ import structlog
 from django.db import DatabaseError, InterfaceError, OperationalError, connection, transaction
 from django.db.models import F
 
-from ingestion import claims, lifecycle, orphans, positions, queues, retention, schedules
+from ingestion import claims, lifecycle, orphans, positions, queues, retention, schedules, stability
 from ingestion.clock import ClockTimestamp
 from ingestion.failpoints import hit
 from ingestion.models import Job, JobAttempt, State
@@ -60,6 +60,7 @@ class Keeper:
             self.note_stalls,
             self.tell_positions,
             self.wake,
+            stability.look,
             self.courier.start,
             keeping.end_snoozes,
             keeping.Comparison().go_on,

@@ -304,11 +304,47 @@ class EventsOut(Schema):
 
 
 class ReadyOut(Schema):
-    """Whether nothing about an object is open."""
+    """Whether nothing works on an object. `open` counts what waits too."""
 
     object: str
     ready: bool
     open: int
+
+
+class ImportInProgressOut(Schema):
+    """An import that is active."""
+
+    id: UUID
+    slug: str
+    state: str
+    total_rows: int
+    imported_rows: int
+    progress_pct: int
+
+
+class TaskInProgressOut(Schema):
+    """A job of the queue `analytics` that is active."""
+
+    id: UUID
+    command: str
+    state: Literal["pending", "processing"]
+    created_at: datetime
+    duration_ms: int
+
+
+class StatusDetailsOut(Schema):
+    """What is being processed."""
+
+    system_stable: bool
+    import_jobs: list[ImportInProgressOut]
+    analytics_tasks: list[TaskInProgressOut]
+    others: Annotated[int, Field(description="Active jobs that are not in a list, or not yours to see")]
+
+
+class SystemStableOut(Schema):
+    """One message of the event stream."""
+
+    stable: Annotated[bool | None, Field(description="null: nobody knows")]
 
 
 class SourceStepOut(Schema):

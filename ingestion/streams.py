@@ -1,4 +1,4 @@
-"""The stream `job:<uuid>`, and the jobs in `user:<pk>`."""
+"""The streams `job:<uuid>` and `system`, and the jobs in `user:<pk>`."""
 
 import re
 from collections import defaultdict
@@ -9,9 +9,9 @@ from uuid import UUID
 from django.contrib.postgres.aggregates import ArrayAgg
 from django.db.models import Count, Q
 
-from ingestion import serializers
+from ingestion import serializers, stability
 from ingestion.access import visible_jobs
-from ingestion.models import ACTIVE_REASONS, FINAL, OPEN, Job, JobEvent, State
+from ingestion.models import ACTIVE_REASONS, FINAL, OPEN, Job, JobEvent, State, System
 from notifications import streams as user_streams
 from notifications.models import Follow
 from realtime import streams
@@ -24,8 +24,11 @@ OPEN_IDS = 50  # jobs of a user's stream by id; above it only their number
 
 
 def register() -> None:
-    """Make the kind `job` known and contribute `jobs` to the users' streams."""
+    """Make both kinds known and contribute `jobs` to the users' streams."""
     streams.register(streams.Kind(name="job", visible=_visible, versions=_versions, read=_read))
+    streams.register(
+        streams.Kind(name=stability.STREAM, visible=_may_ask, versions=_system_stands_at, read=_read_system)
+    )
     user_streams.contribute("jobs", jobs_of_users)
 
 
@@ -140,6 +143,20 @@ def _followed(users: Collection[int]) -> list[tuple[int, UUID, bool]]:
         for pk, state, reason in jobs
         for user in follows[pk]
     ]
+
+
+def _may_ask(user: Any, keys: Iterable[str]) -> set[str]:
+    return {key for key in keys if not key} if user.is_authenticated and user.is_active else set()
+
+
+def _system_stands_at(keys: Iterable[str]) -> dict[str, int]:
+    return {"": stability.position()} if "" in set(keys) else {}
+
+
+def _read_system(since: Mapping[str, int | None]) -> dict[str, Reading]:
+    row = System.objects.first()
+    version = 0 if row is None else row.version
+    return {"": Reading(version=version, data=stability.said(row), events=[])} if "" in since else {}
 
 
 def _ids(keys: Iterable[str]) -> list[UUID]:

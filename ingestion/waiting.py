@@ -59,9 +59,9 @@ async def until_job(
 
 
 async def until_none(request: HttpRequest, open_streams: Callable[[], list[str]], timeout: float) -> None:
-    """Sleep until nothing is open, or the time is up.
+    """Sleep until nothing works, or the time is up.
 
-    open_streams: asks the database for the streams of the open jobs; asked when one ends, and every second.
+    open_streams: asks the database for the streams of those that do; asked when one ends, and every second.
     Raises Problem auth_required when the session or token of the request ends meanwhile.
     """
     end = _end(timeout)

@@ -32,13 +32,7 @@ class Asked:
 
 def read(scope: Scope) -> Asked:
     """Return what a request asks for. Raises Problem."""
-    if any(
-        name == b"transfer-encoding" or (name == b"content-length" and value != b"0")
-        for name, value in scope["headers"]
-    ):
-        raise Problem("bad_request", detail="A GET has no body.", headers={"Connection": "close"})
-    if not _is_our_host(tuple(headers(scope, b"host"))):
-        raise Problem("bad_request")
+    check(scope)
     streams: list[str] = []
     given: dict[str, str] = {}
     for name, value in _query(scope):
@@ -56,12 +50,23 @@ def read(scope: Scope) -> Asked:
         reason = f"name 1 to {limits.STREAMS_A_FRAME} streams"
         raise Problem("bad_parameter", name="stream", reason=reason)
     unique = tuple(dict.fromkeys(streams))
-    events = _wants_events(scope)
+    events = wants_events(scope)
     places, resumed = _places(scope, given.get("cursor", ""), events)
     places.only(unique)
     return Asked(
         streams=unique, places=places, wait=_wait(given.get("wait", "0")), events=events, resumed=resumed
     )
+
+
+def check(scope: Scope) -> None:
+    """Refuse a request that is none for us. Raises Problem."""
+    if any(
+        name == b"transfer-encoding" or (name == b"content-length" and value != b"0")
+        for name, value in scope["headers"]
+    ):
+        raise Problem("bad_request", detail="A GET has no body.", headers={"Connection": "close"})
+    if not _is_our_host(tuple(headers(scope, b"host"))):
+        raise Problem("bad_request")
 
 
 def _query(scope: Scope) -> list[tuple[str, str]]:
@@ -98,7 +103,7 @@ def _wait(text: str) -> float:
     return min(float(text), settings.MAX_WAIT_SECONDS)
 
 
-def _wants_events(scope: Scope) -> bool:
+def wants_events(scope: Scope) -> bool:
     """Say which of our two formats the client likes best; raises Problem for one that takes neither."""
     best: tuple[float, bool] | None = None
     for part in ",".join(headers(scope, b"accept") or ["*/*"]).split(","):

@@ -2,12 +2,12 @@
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from config.problems import Problem
 from realtime import limits
-from realtime.answers import COMMON, EVENTS, Receive, Send, disconnected, respond
+from realtime.answers import Receive, Send, disconnected, respond
 from realtime.asking import Asked
 from realtime.credentials import Standing
 from realtime.cursors import Places
@@ -59,12 +59,25 @@ class EventStream(Socket):
 
 
 class EventAnswer:
-    """One answer to who asked for events."""
+    """One answer to who asked for events.
 
-    def __init__(self, hub: "Hub", standing: Standing, asked: Asked, receive: Receive, send: Send) -> None:
+    events: makes the connection that writes them. headers: of the answer.
+    """
+
+    def __init__(
+        self,
+        hub: "Hub",
+        standing: Standing,
+        asked: Asked,
+        receive: Receive,
+        send: Send,
+        events: Callable[[Standing, Places, Callable[[str], Awaitable[None]]], EventStream],
+        headers: Sequence[tuple[bytes, bytes]],
+    ) -> None:
         self.hub, self.asked, self.receive, self.send = hub, asked, receive, send
+        self.headers = headers
         self.started = False
-        self.stream = EventStream(standing, asked.places, self._write)
+        self.stream = events(standing, asked.places, self._write)
 
     async def run(self) -> None:
         """Write until the turn is over, the streams have ended or somebody leaves. Raises Problem."""
@@ -100,7 +113,7 @@ class EventAnswer:
     async def _start(self) -> None:
         if not self.started:
             self.started = True
-            await self.send({"type": "http.response.start", "status": 200, "headers": EVENTS + COMMON})
+            await self.send({"type": "http.response.start", "status": 200, "headers": list(self.headers)})
             retry = f"retry: {limits.RETRY_MS}\n\n".encode()
             await self.send({"type": "http.response.body", "body": retry, "more_body": True})
 

@@ -7,6 +7,7 @@ answer that says nothing new costs no query.
 import asyncio
 import json
 import time
+from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
 from django.conf import settings
@@ -15,10 +16,11 @@ from config.problems import Problem
 from realtime import hub as hubs
 from realtime import limits
 from realtime.admission import NotAdmitted, admit
-from realtime.answers import EVENTS, JSON, Receive, Send, disconnected, refuse, respond
+from realtime.answers import COMMON, EVENTS, JSON, Receive, Send, disconnected, refuse, respond
 from realtime.asking import Asked, read
 from realtime.credentials import Standing, bearer
-from realtime.events import EventAnswer
+from realtime.cursors import Places
+from realtime.events import EventAnswer, EventStream
 from realtime.frames import Ready
 from realtime.limits import Close
 from realtime.origin import Scope, cookies, has_session_cookie, is_foreign, shown
@@ -33,8 +35,20 @@ PATH = "/api/live"
 class LiveHttp:
     """An ASGI application for GET and HEAD of one path."""
 
+    event_headers: Sequence[tuple[bytes, bytes]] = (*EVENTS, *COMMON)
+
     def __init__(self) -> None:
         self._rates = Rates()
+
+    def read(self, scope: Scope) -> Asked:
+        """Return what a request asks for. Raises Problem."""
+        return read(scope)
+
+    def events(
+        self, standing: Standing, places: Places, send: Callable[[str], Awaitable[None]]
+    ) -> EventStream:
+        """Return a connection that writes frames as events."""
+        return EventStream(standing, places, send)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
@@ -46,7 +60,7 @@ class LiveHttp:
         if is_foreign(scope):
             log.warning("live_origin_refused", origin=shown(scope))
             raise Problem("permission_denied")
-        asked = read(scope)
+        asked = self.read(scope)
         hub = hubs.current()
         if scope["method"] == "HEAD":
             await self._standing(hub, scope)
@@ -60,7 +74,8 @@ class LiveHttp:
         try:
             self._rates.spend(("user", standing.user.pk), settings.RATE_READS_PER_MINUTE, time.monotonic())
             if asked.events:
-                await EventAnswer(hub, standing, asked, receive, send).run()
+                answer = EventAnswer(hub, standing, asked, receive, send, self.events, self.event_headers)
+                await answer.run()
                 return
             if seat is None:
                 hub.seats.make_room(standing.user.pk)

@@ -2,6 +2,7 @@
 
 from ingestion.models.access import ApiToken, IdempotencyKey
 from ingestion.models.jobs import (
+    ACTIVE,
     ACTIVE_REASONS,
     FINAL,
     MOVES,
@@ -17,11 +18,12 @@ from ingestion.models.jobs import (
     Priority,
     State,
 )
-from ingestion.models.operations import Pause, Process
+from ingestion.models.operations import Pause, Process, System
 from ingestion.models.schedules import Schedule
 from ingestion.models.uploads import Upload
 
 __all__ = [
+    "ACTIVE",
     "ACTIVE_REASONS",
     "FINAL",
     "MOVES",
@@ -41,5 +43,6 @@ __all__ = [
     "Process",
     "Schedule",
     "State",
+    "System",
     "Upload",
 ]

@@ -54,6 +54,10 @@ class PendingReason(models.TextChoices):
 
 # Pending for one of these is work in progress; the others wait for a time, or a parent that says so itself.
 ACTIVE_REASONS = (PendingReason.QUEUE, PendingReason.SLOT, PendingReason.RETRY)
+# Work in progress: what makes data unstable. `is_system_stable()` of migration 0003 says the same in SQL.
+ACTIVE = models.Q(state="running") | models.Q(
+    state="pending", pending_reason__in=[str(reason) for reason in ACTIVE_REASONS]
+)
 
 
 class Priority(models.IntegerChoices):
@@ -151,6 +155,8 @@ class Job(Versioned):
                 fields=["queue", "source", "limit_key"],
                 condition=models.Q(state="running"),
             ),
+            # stability: is anything active, of all, of a source, about an object?
+            models.Index(name="job_active", fields=["source", "object"], condition=ACTIVE),
             # "what of mine is open", home page, user stream
             models.Index(
                 name="job_open_of_owner",
@@ -321,6 +327,12 @@ class JobAttempt(models.Model):
     stats = models.JSONField(default=dict)
 
     class Meta:
+        indexes: ClassVar = [
+            # status page: workers that were lost lately; seldom written
+            models.Index(
+                name="jobattempt_lost", fields=["ended_at"], condition=models.Q(outcome__in=["lost", "crashed"])
+            ),
+        ]
         constraints: ClassVar = [models.UniqueConstraint(name="jobattempt_once", fields=["job", "number"])]
 
     def __str__(self) -> str:

@@ -7,6 +7,8 @@ from django.conf import settings
 from django.db import models
 from django.db.models.functions import Now
 
+from realtime.streams import Versioned
+
 
 class ProcessQuerySet(models.QuerySet["Process"]):
     """Processes, by whether they live."""
@@ -55,3 +57,17 @@ class Pause(models.Model):
 
     def __str__(self) -> str:
         return self.scope
+
+
+class System(Versioned):
+    """One row: whether all data is stable, as it was last found. Written only when that changes."""
+
+    id = models.SmallIntegerField(primary_key=True, default=1)
+    stable = models.BooleanField(null=True)  # null: nobody looks, or has looked yet
+    since = models.DateTimeField(db_default=Now(), editable=False)
+
+    class Meta:
+        constraints: ClassVar = [models.CheckConstraint(name="system_one_row", condition=models.Q(id=1))]
+
+    def __str__(self) -> str:
+        return {True: "stable", False: "processing", None: "unknown"}[self.stable]

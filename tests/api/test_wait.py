@@ -3,6 +3,7 @@
 import asyncio
 import time
 from typing import Any
+from uuid import UUID
 
 import pytest
 from asgiref.sync import sync_to_async
@@ -18,6 +19,7 @@ from tests.realtime.client import fresh_hub
 from tests.waiting import until_async
 
 PUSH_SECONDS = 4.0  # a hang guard, 4 x the figure of the push
+TOKEN = UUID(int=1)
 READY = "/api/ready?object=company:1&timeout=60"
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -247,6 +249,20 @@ def test_ready_says_whether_something_is_open(as_alice: ApiClient, as_bob: ApiCl
             "ready": True,
             "open": 0,
         }
+
+
+@pytest.mark.seed("S4.4")
+def test_who_waits_for_a_person_does_not_keep_an_object_from_being_ready(
+    as_alice: ApiClient, alice: Any, job: Job
+) -> None:
+    """UX 42: a review that nobody has answered yet blocks nobody."""
+    lifecycle.start(job.pk, worker="w", token=TOKEN)
+    lifecycle.wait(job.pk, TOKEN, "review", "?")
+    Job.objects.filter(pk=job.pk).update(object="company:1")
+    told = as_alice.read("/ready?object=company:1").json()
+    assert told == {"object": "company:1", "ready": True, "open": 1}
+    lifecycle.answer(job, "approve", {}, alice)
+    assert as_alice.read("/ready?object=company:1").json()["ready"] is False
 
 
 async def test_ready_waits_for_the_last_job(alice: Any, job: Job) -> None:

@@ -12,6 +12,7 @@ from tests.waiting import until
 
 N = 6
 KEEPER = ["keeper.after_rescue", "keeper.before_rescue", "job.lost.before_commit"]
+OF_KEEPERS = ("keeper.", "listener.", "stability.")
 OTHER_PATHS = (
     "job.create.",
     "job.partial.",
@@ -24,7 +25,7 @@ OTHER_PATHS = (
 ON_THE_WAY = [
     point
     for point in POINTS
-    if not point.startswith((*OTHER_PATHS, "keeper.", "job.released", "job.crashed", "item.before_failure"))
+    if not point.startswith((*OTHER_PATHS, *OF_KEEPERS, "job.released", "job.crashed", "item.before_failure"))
 ]
 FEW = [
     "claim.after_commit",

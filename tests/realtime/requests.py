@@ -13,7 +13,9 @@ from tests.realtime.client import PATIENCE, in_database, session
 class Exchange:
     """One request and what has come back so far."""
 
-    def __init__(self, query: Any, headers: dict[str, str], method: str = "GET") -> None:
+    def __init__(
+        self, query: Any, headers: dict[str, str], method: str = "GET", path: str = "/api/live"
+    ) -> None:
         from config.asgi import application
 
         text = query if isinstance(query, str) else urlencode(query, doseq=True)
@@ -24,8 +26,8 @@ class Exchange:
             "http_version": "1.1",
             "method": method,
             "scheme": "http",
-            "path": "/api/live",
-            "raw_path": b"/api/live",
+            "path": path,
+            "raw_path": path.encode(),
             "query_string": text.encode(),
             "root_path": "",
             "headers": [(name.lower().encode(), value.encode("latin-1")) for name, value in sent.items()],

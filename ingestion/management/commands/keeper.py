@@ -5,7 +5,9 @@ from typing import Any
 from django.core.management.base import CommandParser
 from django.db import InterfaceError, OperationalError, connection
 
+from ingestion import stability
 from ingestion.keeper import Keeper
+from ingestion.listener import Listener
 from ingestion.management.terminal import TerminalCommand, check_migrations
 
 
@@ -31,4 +33,7 @@ class Command(TerminalCommand):
             keeper.once()
             keeper.courier.wait()
         else:
+            listener = Listener(stability.look)
+            listener.start()
             keeper.run()
+            listener.stop()

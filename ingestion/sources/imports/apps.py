@@ -5,3 +5,10 @@ class ImportsConfig(AppConfig):
     name = "ingestion.sources.imports"
     label = "imports"
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        """List active imports in the details of the system's status."""
+        from ingestion import details
+        from ingestion.sources.imports import status  # models are there when apps are ready
+
+        details.contribute("import_jobs", "imports", status.rows)

@@ -1,0 +1,66 @@
+"""The words that S4 has for where an import is, and its line in the details of the system's status."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from django.db.models import F, FloatField, Sum
+from django.db.models.fields.json import KT
+from django.db.models.functions import Cast
+
+from ingestion.models import ItemState, Job, JobItem, State
+from ingestion.sources.imports.models import Import
+
+# The step that is not done yet -> what the import does.
+DOING = {
+    "read": "preparing_data",
+    "match": "preparing_data",
+    "check": "analysing_data",
+    "load": "processing_data",
+}
+ENDED = {
+    State.COMPLETED: "finished",
+    State.PARTIAL: "finished",
+    State.FAILED: "failed",
+    State.CANCELLED: "rejected",
+}
+
+
+def state_of(job: Job) -> str:
+    """Return the state of an import (SEEDS S4.55)."""
+    state = State(job.state)
+    if state in ENDED:
+        return ENDED[state]
+    if state == State.WAITING:
+        return f"waiting_for_{(job.waiting_for or {}).get('kind', 'review')}"
+    if state == State.PENDING and not job.attempt:
+        return "upload_completed"
+    steps = job.steps or {}
+    return next(
+        (word for step, word in DOING.items() if steps.get(step, {}).get("state") != "completed"),
+        "processing_data",
+    )
+
+
+def rows(jobs: Sequence[Job]) -> list[dict[str, Any]]:
+    """Tell active imports, in their order (SEEDS S4.46)."""
+    imports = {one.job_id: one for one in Import.objects.filter(job__in=jobs).defer("problems", "spans")}
+    loaded = _loaded(jobs)
+    return [
+        {
+            "id": str(job.pk),
+            "slug": imports[job.pk].file_name if job.pk in imports else job.title,
+            "state": state_of(job),
+            "total_rows": (imports[job.pk].rows_total if job.pk in imports else None) or 0,
+            "imported_rows": loaded.get(job.pk, 0),
+            "progress_pct": int(job.progress * 100 + 1e-9),
+        }
+        for job in jobs
+    ]
+
+
+def _loaded(jobs: Sequence[Job]) -> dict[Any, int]:
+    """Return how many rows each job has written so far: its own batches and those it took over."""
+    done = JobItem.objects.filter(job__in=jobs, step="load", state=ItemState.DONE).values("job")
+    written = Cast(KT("result__created"), FloatField()) + Cast(KT("result__updated"), FloatField())
+    sums = done.annotate(written=Sum(written)).values_list(F("job"), "written")
+    return {pk: int(written or 0) for pk, written in sums}

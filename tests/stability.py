@@ -1,0 +1,69 @@
+"""Whoever listens to the database for the answer, and what must be true of everything it was told."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg
+from django.db import connection
+
+from ingestion.models import System
+
+
+class Ear:
+    """Hears a channel of the database from a session of its own."""
+
+    def __init__(self, channel: str) -> None:
+        self.raw: Any = psycopg.connect(**_address(), autocommit=True)
+        self.raw.execute(f"LISTEN {channel}")
+
+    def payloads(self) -> list[str]:
+        """Return what was said since the last call, in order."""
+        return [one.payload for one in self.raw.notifies(timeout=0)]
+
+
+class Told:
+    """What was pushed so far."""
+
+    def __init__(self, ear: Ear) -> None:
+        self.ear = ear
+        self.answers: list[bool | None] = []
+
+    def hear(self) -> list[bool | None]:
+        """Return every answer so far. Each differs from the one before it."""
+        self.answers += [json.loads(text)["stable"] for text in self.ear.payloads()]
+        pairs = zip(self.answers, self.answers[1:], strict=False)
+        assert all(one != other for one, other in pairs), self.answers
+        return self.answers
+
+
+@contextmanager
+def listening(channel: str = "system_stability") -> Iterator[Ear]:
+    """Listen for a while."""
+    ear = Ear(channel)
+    try:
+        yield ear
+    finally:
+        ear.raw.close()
+
+
+def answer_of_the_database() -> bool:
+    """Return whether nothing is active, asked without the function and the index that are under test."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT count(*) = 0 FROM ingestion_job WHERE state = 'running' OR"
+            " (state = 'pending' AND pending_reason = ANY (ARRAY['queue', 'slot', 'retry']))"
+        )
+        return bool(cursor.fetchone()[0])
+
+
+def row() -> bool | None:
+    """Return the answer that is kept."""
+    return System.objects.values_list("stable", flat=True).first()
+
+
+def _address() -> dict[str, Any]:
+    known = connection.settings_dict
+    names = {"host": "HOST", "port": "PORT", "user": "USER", "password": "PASSWORD", "dbname": "NAME"}
+    return {name: known[key] for name, key in names.items() if known[key]}
