@@ -8,7 +8,7 @@ somebody was first, which is normal. Lock order: queue, objects, job, dependants
 import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from functools import partial, wraps
+from functools import wraps
 from typing import Any, Concatenate, ParamSpec
 from uuid import UUID
 
@@ -579,8 +579,9 @@ def _requeue(
 
 def _leave_to(job: Job, heir: int, by: Any) -> Job:
     inbox.unfollow(heir, job.stream)
-    _change(job, [Note("left", by_whom("Left to the others by", by))], owner_id=heir)
-    inbox.touch([by.pk])
+    _amend(job, [Note("left", by_whom("Left to the others by", by))], owner_id=heir)
+    inbox.touch([heir, by.pk], [job.stream])  # at once: inboxes are locked in ascending order
+    publish(job.stream, job.version, urgent=True)
     recheck([by.pk])
     return Job.objects.get(pk=job.pk)
 
@@ -634,16 +635,18 @@ def _tell(*jobs: Job, moved: bool = True) -> None:
     for job in jobs:
         publish(job.stream, job.version, urgent=True)
         if job.state == State.PENDING and job.pending_reason in ACTIVE_REASONS and job.run_after is None:
-            transaction.on_commit(partial(queues.wake, job.queue), robust=True)
+            transaction.on_commit(_waking(job.queue), robust=True)
+
+
+def _waking(queue: str) -> Callable[[], object]:
+    return lambda: queues.wake(queue)  # a partial has no name, and Django logs that when one fails
 
 
 def _wake_after_commit(queue: str) -> None:
-    if queues.looks_itself(queue):
-        return
-
     def wake() -> None:
         # Only whether something waits: a token that finds no slot ends quietly.
         if Job.objects.filter(queue=queue, state=State.PENDING, pending_reason__in=_READY).exists():
             queues.wake(queue)
 
-    transaction.on_commit(wake, robust=True)
+    if not queues.looks_itself(queue):
+        transaction.on_commit(wake, robust=True)

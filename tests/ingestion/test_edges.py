@@ -2,6 +2,7 @@
 
 import pytest
 from django.contrib.auth.models import User
+from django.db import OperationalError, connection
 from pydantic import TypeAdapter
 
 from ingestion import claims, lifecycle
@@ -59,3 +60,18 @@ def test_who_only_watches_a_job_does_not_inherit_it(alice: User, bob: User) -> N
     job = lifecycle.create("ping", {}, owner=alice).job
     inbox.follow(bob, job.stream)
     assert lifecycle.cancel(job, alice).state == State.CANCELLED
+
+
+def test_a_connection_that_is_lost_after_the_commit_fails_nobody(alice: User) -> None:
+    """The job is there; that its queue could not be woken is the keeper's business."""
+    lost = []
+
+    def lose(execute: object, sql: str, *args: object) -> object:
+        if "FROM ingestion_process" in sql:  # what `wake` asks first
+            lost.append(sql)
+            raise OperationalError("the connection is closed")
+        return execute(sql, *args)  # type: ignore[operator]
+
+    with connection.execute_wrapper(lose):
+        made = lifecycle.create("ping", {}, owner=alice)
+    assert lost and made.created
