@@ -94,8 +94,12 @@ _TELL = f"""
         SELECT id, is_active FROM {get_user_model()._meta.db_table}
         WHERE id IN (SELECT user_id FROM addressed UNION SELECT user_id FROM moving)
         ORDER BY id FOR KEY SHARE
-    ), held AS MATERIALIZED (
+    ), missing AS MATERIALIZED (
+        SELECT id FROM person WHERE id NOT IN (SELECT user_id FROM {Inbox._meta.db_table}
+            WHERE user_id IN (SELECT id FROM person))
+    ), held AS MATERIALIZED (  -- all or none: see `_OPEN`
         SELECT user_id FROM {Inbox._meta.db_table} WHERE user_id IN (SELECT id FROM person)
+            AND NOT EXISTS (SELECT 1 FROM missing)
         ORDER BY user_id FOR UPDATE
     ), wanted AS (
         SELECT note.*, addressed.user_id,
@@ -107,7 +111,8 @@ _TELL = f"""
             OR EXISTS (SELECT 1 FROM {Preference._meta.db_table} p WHERE p.user_id = addressed.user_id
                 AND p.type = note.type AND p.channel = 'inbox' AND p."when" = 'off') AS hushed
         FROM addressed JOIN note USING (n) JOIN person ON person.id = addressed.user_id
-        WHERE (SELECT count(*) FROM held) >= 0  -- nothing is written before the inboxes are locked
+        -- Nothing is written before the inboxes are locked.
+        WHERE (SELECT count(*) FROM held) = (SELECT count(*) FROM person)
     ), told AS (
         INSERT INTO {Notification._meta.db_table} AS row (recipient_id, type, level, title, text, url, about,
             group_key, version, data, created_at, updated_at, read_at, was_unread)
@@ -138,13 +143,23 @@ _TELL = f"""
         INSERT INTO {Inbox._meta.db_table} AS inbox (user_id, version, unread)
         SELECT person.id, 1, greatest(coalesce(change.unread, 0), 0)
         FROM person LEFT JOIN change ON change.user_id = person.id
-        WHERE change.user_id IS NOT NULL OR person.id IN (SELECT user_id FROM moving)
+        WHERE (change.user_id IS NOT NULL OR person.id IN (SELECT user_id FROM moving))
+            AND (SELECT count(*) FROM held) = (SELECT count(*) FROM person)
         ORDER BY person.id
         ON CONFLICT (user_id) DO UPDATE SET version = inbox.version + 1, unread = inbox.unread + coalesce(
             (SELECT change.unread FROM change WHERE change.user_id = inbox.user_id), 0)
         RETURNING user_id, version
     ) SELECT moved.user_id, moved.version, told.id, told.type, told.version, told.is_unread
-      FROM moved LEFT JOIN told ON told.recipient_id = moved.user_id ORDER BY moved.user_id, told.id
+      FROM moved LEFT JOIN told ON told.recipient_id = moved.user_id
+      UNION ALL SELECT id, NULL, NULL, NULL, NULL, NULL FROM missing
+      ORDER BY 1, 3
+"""  # nosec B608
+# Inboxes that are not there, or not seen yet, cannot be locked. Who went on without them would hold rows that
+# somebody with the lock waits for, and then wait for the lock. So they are made first, while none is locked.
+_OPEN = f"""
+    INSERT INTO {Inbox._meta.db_table} (user_id, version, unread)
+    SELECT id, 0, 0 FROM {get_user_model()._meta.db_table} WHERE id = ANY(%s::int[])
+    ORDER BY id FOR KEY SHARE ON CONFLICT DO NOTHING
 """  # nosec B608
 
 
@@ -158,8 +173,12 @@ def tell(news: Sequence[News], moving: Iterable[int] = (), moving_abouts: Iterab
     parameters |= {"moving": sorted(set(moving)), "moving_abouts": sorted(set(moving_abouts))}
     if not news and not parameters["moving"] and not parameters["moving_abouts"]:
         return []
+    rows = execute(_TELL, parameters)
+    while missing := [user_id for user_id, version, *_ in rows if version is None]:
+        execute(_OPEN, [missing])
+        rows = execute(_TELL, parameters)
     told, versions = [], {}
-    for user_id, version, row_id, kind, row_version, fresh in execute(_TELL, parameters):
+    for user_id, version, row_id, kind, row_version, fresh in rows:
         versions[user_id] = version
         if row_id is not None:
             told.append(Told(row_id, user_id, kind, row_version, fresh))

@@ -179,6 +179,7 @@ def test_news_brings_back_what_was_archived(alice, counted):
 def test_it_is_one_statement_and_one_for_the_deliveries_for_any_number_of_users(
     alice, bob, django_assert_num_queries
 ):
+    inbox.touch([alice.pk, bob.pk])  # makes the inboxes
     with transaction.atomic(), django_assert_num_queries(2):
         telling.tell([telling.News(type="system", title="x", users=[alice.pk, bob.pk])])
 

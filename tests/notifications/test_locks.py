@@ -1,0 +1,58 @@
+"""Who tells and who acts at the same moment wait for each other in one order, and never in a circle."""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+
+import pytest
+from django.db import connection, transaction
+
+from notifications import inbox
+from notifications.models import Inbox, Notification
+from tests.waiting import until
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def waiting() -> int:
+    """Count the sessions that wait for another's transaction."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_stat_clear_snapshot()")  # a transaction looks once, and keeps what it saw
+        cursor.execute(
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() "
+            "AND wait_event_type = 'Lock'"
+        )
+        return int(cursor.fetchone()[0])
+
+
+@contextmanager
+def alongside(work: Callable[[], object]) -> Iterator[None]:
+    """Let a thread do it meanwhile; it must not fail."""
+    errors: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            work()
+        except BaseException as error:
+            errors.append(error)
+        finally:
+            connection.close()
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        yield
+    finally:
+        thread.join(30)
+    assert errors == [] and not thread.is_alive()
+
+
+def test_inboxes_that_are_not_there_are_made_before_any_is_locked(alice, bob, counted):
+    """Otherwise who makes them holds what somebody else waits for who has made one."""
+    inbox.touch([alice.pk])
+    with ExitStack() as after, transaction.atomic():
+        inbox.touch([bob.pk])  # made, and not there for others yet
+        after.enter_context(alongside(lambda: inbox.notify([alice, bob], "system", "News")))
+        until(lambda: waiting() == 1)
+        Inbox.objects.select_for_update(nowait=True).get(pk=alice.pk)
+    assert Notification.objects.count() == 2
