@@ -72,6 +72,10 @@ class Proxy:
         """
         self._do(self._each(_Link.deafen))
 
+    def lose_answers(self) -> None:
+        """Let clients on the connections of now speak on, and reset them before they hear an answer."""
+        self._do(self._each(_Link.lose_answers))
+
     def refuse(self) -> None:
         """Reset every connection and take no other."""
         self._do(self._refuse())
@@ -149,6 +153,7 @@ class _Link:
         self.proxy = proxy
         self.ends = (client, server)
         self.mute = False
+        self.fragile = False
 
     def reset(self) -> None:
         for end in self.ends:
@@ -157,13 +162,18 @@ class _Link:
     def deafen(self) -> None:
         self.mute = True
 
+    def lose_answers(self) -> None:
+        self.fragile = True
+
     def half_close(self) -> None:
         self.mute = True
         with contextlib.suppress(OSError):
             self.ends[0].write_eof()
 
     def hear(self, data: bytes) -> bytes:
-        return b"" if self.mute else data
+        if self.fragile:
+            self.reset()
+        return b"" if self.mute or self.fragile else data
 
     async def carry(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, look: Callable[[bytes], bytes]

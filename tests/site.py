@@ -31,7 +31,7 @@ class Site:
         self.engine = Engine()
         self.switches = Path(tempfile.mkdtemp(prefix="headway-test-switches-"))
         self.redis = Proxy(_redis_address(os.environ["REDIS_URL"]))
-        self.database = Proxy(_database_address(os.environ["DATABASE_URL"]), mark=READ)
+        self.database = Proxy(database_address(), mark=READ)
         self.processes: dict[int, subprocess.Popen[bytes]] = {}
         self.front = Proxy(("127.0.0.1", self.web()))
 
@@ -141,8 +141,9 @@ def _redis_address(url: str) -> Address:
     return unquote(parts.path) if parts.scheme == "unix" else (parts.hostname or "", parts.port or 6379)
 
 
-def _database_address(url: str) -> Address:
-    parts = urlsplit(url)
+def database_address() -> Address:
+    """Return where PostgreSQL listens."""
+    parts = urlsplit(os.environ["DATABASE_URL"])
     host = unquote(parts.hostname or "")
     # urlsplit lowers the host's letters, and a folder's name may have large ones.
     if "%2f" in (parts.hostname or "").lower():

@@ -7,7 +7,7 @@ from tests.engine import ROOT
 
 TEXT = (ROOT / "docs" / "promises.md").read_text()
 ROWS = re.findall(r"^\| ([PXF]\d+) \|(.*)\|$", TEXT, re.MULTILINE)
-PROMISES = ["P3", "P4", "P5", "P6", "P15", "P16", "P17", "P18", "P22", "P23", "P24"]
+PROMISES = ["P3", "P4", "P5", "P6", "P13", "P14", "P15", "P16", "P17", "P18", "P22", "P23", "P24"]
 FAULTS = ["X16", "X17", "X18", *(f"X{n}" for n in range(25, 33)), "X40"]
 FINDINGS = ["F1", "F2", "F3", "F4", "F10", "F11", "F12", "F13", "F14", "F15", "F16", "F20"]
 
