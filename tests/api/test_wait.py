@@ -151,6 +151,32 @@ async def test_who_waits_is_told_within_a_second_that_the_sign_in_ended(
         assert time.monotonic() - began < PUSH_SECONDS
 
 
+async def test_a_sign_out_before_the_sleep_began_is_not_missed(
+    alice: Any, job: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The hint may come while the request is between its judgement and the hub."""
+    monkeypatch.setattr(publish, "_skip_until", 0.0)
+    client = await client_of(alice)
+    until_job = waiting.until_job
+
+    async def late(*args: Any) -> None:
+        await sync_to_async(client.logout)()
+        await until_async(recheck_heard, what="the hint of the sign-out")
+        await until_job(*args)
+
+    async with fresh_hub() as hub:
+        await heard(hub)
+        before = hub.guard._told_at
+
+        async def recheck_heard() -> bool:
+            return hub.guard._told_at > before
+
+        monkeypatch.setattr(waiting, "until_job", late)
+        began = time.monotonic()
+        assert_problem(await client.get(f"/api/jobs/{job.pk}/wait?timeout=60"), 401, "auth_required")
+        assert time.monotonic() - began < PUSH_SECONDS
+
+
 async def test_a_revoked_token_ends_its_waiting_and_no_other(
     alice: Any, job: Job, monkeypatch: pytest.MonkeyPatch
 ) -> None:
