@@ -9,12 +9,14 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
+from urllib.request import urlopen
 
 from django.db import connection
 
 from config import children
 from ingestion.models import Job, Process, State
 from tests.demo.models import Effect
+from tests.servers import free_port
 from tests.waiting import until
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -45,6 +47,26 @@ class Engine:
             )
         self.children.append(child)
         return child
+
+    def web(self, *options: str, port: int | None = None, **env: str) -> tuple[subprocess.Popen[bytes], int]:
+        """Start a web process, on a free port or this one; return it and its port when it serves."""
+        port = port or free_port()
+        child = self.start("serve", "--port", str(port), *options, HEADWAY_ROLE="web", **env)
+        self.await_web(child, port)
+        return child, port
+
+    def await_web(self, child: subprocess.Popen[bytes], port: int) -> None:
+        """Return when a process serves at a port of loopback. Fails with what it wrote when it ended."""
+
+        def serves() -> bool:
+            assert child.poll() is None, self.log.read_text()
+            try:
+                with urlopen(f"http://127.0.0.1:{port}/healthz", timeout=1) as answer:
+                    return bool(answer.status == 200)
+            except OSError:
+                return False
+
+        until(serves, 90, "the web process")
 
     def worker(self, queue: str = "default", **env: str) -> subprocess.Popen[bytes]:
         """Start a worker and return when it has beaten."""

@@ -2,7 +2,6 @@
 
 import json
 import os
-import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -48,18 +47,11 @@ class Site:
 
     def web(self, host: str = "127.0.0.1", **env: str) -> int:
         """Start a web process and return its port when it serves."""
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port: int = free.getsockname()[1]
         database = urlsplit(environment()["DATABASE_URL"])
         number = parse_qs(urlsplit(os.environ["REDIS_URL"]).query).get("db", ["0"])[0]
-        self.processes[port] = process = self.engine.start(
-            "serve",
+        process, port = self.engine.web(
             "--host",
             host,
-            "--port",
-            str(port),
-            HEADWAY_ROLE="web",
             DATABASE_URL=f"postgres://{database.username}@{self.database.address}{database.path}",
             REDIS_URL=f"redis://{self.redis.address}/{number}",
             HEADWAY_WS_HEARTBEAT_SECONDS=str(BEAT_SECONDS),
@@ -67,7 +59,7 @@ class Site:
             HEADWAY_TEST_SWITCHES=str(self.switches),
             **env,
         )
-        until(lambda: self._serves(port, process), 60, "the web process")
+        self.processes[port] = process
         return port
 
     @contextmanager
@@ -120,14 +112,6 @@ class Site:
         except OSError:
             return False
         return True
-
-    def _serves(self, port: int, process: subprocess.Popen[bytes]) -> bool:
-        assert process.poll() is None, self.log()
-        try:
-            with urlopen(f"http://127.0.0.1:{port}/healthz", timeout=1) as answer:
-                return bool(answer.status == 200)
-        except OSError:
-            return False
 
 
 def resident(pid: int) -> int:

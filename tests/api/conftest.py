@@ -96,9 +96,9 @@ def live(transactional_db: Any, tmp_path: Path) -> Iterator[str]:
     from django.conf import settings
     from django.db import connection
 
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    from tests.servers import free_port
+
+    port = free_port()
     database = re.sub(r"/[^/?]*(\?|$)", rf"/{connection.settings_dict['NAME']}\1", os.environ["DATABASE_URL"])
     environment = os.environ | {
         "DATABASE_URL": database,

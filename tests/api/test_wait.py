@@ -15,7 +15,7 @@ from ingestion.models import Job
 from realtime import hub as hubs
 from realtime import publish
 from tests.api.clients import ApiClient, assert_problem
-from tests.realtime.client import fresh_hub
+from tests.realtime.client import fresh_hub, heard
 from tests.waiting import until_async
 
 PUSH_SECONDS = 4.0  # a hang guard, 4 x the figure of the push
@@ -120,15 +120,6 @@ def _another_password(user: Any, client: AsyncClient) -> None:
 
 def _sign_out(user: Any, client: AsyncClient) -> None:
     client.logout()
-
-
-async def heard(hub: Any) -> None:
-    """Wait until the hub hears what changes: it joins in the background."""
-
-    async def joined() -> bool:
-        return publish.ACCESS in hub.watching.hints._joined
-
-    await until_async(joined, what="the hub to listen")
 
 
 @pytest.mark.parametrize("end", [_sign_out, _deactivate, _another_password])

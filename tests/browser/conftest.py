@@ -2,18 +2,13 @@
 
 import os
 import shutil
-import socket
-import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.request import urlopen
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from django.conf import settings
-
-from tests.waiting import until
 
 if TYPE_CHECKING:  # models cannot be imported before the settings are read, see tests/conftest.py
     from tests.engine import Engine
@@ -46,25 +41,11 @@ def site(django_db_setup: Any, django_db_blocker: Any) -> Iterator[str]:
     """Serve the site for the whole run; return its address."""
     from tests.engine import Engine
 
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
     engine = Engine()
     with django_db_blocker.unblock():
-        server = engine.start("serve", "--port", str(port), HEADWAY_ROLE="web", HEADWAY_LINK_HOSTS=LINK_HOST)
-    address = f"http://127.0.0.1:{port}"
-    until(lambda: _answers(address, server, engine), 60, "the web process")
-    yield address
+        _, port = engine.web(HEADWAY_LINK_HOSTS=LINK_HOST)
+    yield f"http://127.0.0.1:{port}"
     engine.stop()
-
-
-def _answers(address: str, server: "subprocess.Popen[bytes]", engine: "Engine") -> bool:
-    assert server.poll() is None, engine.log.read_text()
-    try:
-        with urlopen(f"{address}/healthz", timeout=1) as answer:
-            return bool(answer.status == 200)
-    except OSError:
-        return False
 
 
 @pytest.fixture

@@ -341,9 +341,8 @@ def test_a_server_that_stops_and_one_that_is_killed_lose_nothing(
     page, context, through, engine, works, alice
 ):
     """UX 5: away for 20 s while 30 items finish; afterwards the page shows all, without a reload."""
-    port = free_port()
+    server, port = engine.web()
     address = f"127.0.0.1:{port}"
-    server = serve(engine, port)
     job = lifecycle.create("shelves", {"n": 40, "wait": 0.5}, owner=alice).job
     through(address, job.get_absolute_url())
     expect(page.locator(LIVE)).to_be_visible(timeout=10_000)
@@ -369,37 +368,12 @@ def test_a_server_that_stops_and_one_that_is_killed_lose_nothing(
     )
     until(lambda: time.monotonic() - killed >= 20, 21, "20 s without a server")
     assert chips.count() >= shown  # the old figures stay
-    serve(engine, port)
+    engine.web(port=port)
     expect(page.locator(LIVE)).to_be_visible(timeout=45_000)
     assert ended(job).items_done == 40
     expect(chips).to_have_count(40, timeout=20_000)
     expect(page.locator(".badge.lg")).to_have_text("Complete")
     assert page.evaluate("window.same") is True
-
-
-def free_port() -> int:
-    import socket
-
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
-
-
-def serve(engine: Any, port: int) -> Any:
-    from urllib.request import urlopen
-
-    server = engine.start("serve", "--port", str(port), HEADWAY_ROLE="web")
-
-    def answers() -> bool:
-        assert server.poll() is None, engine.log.read_text()
-        try:
-            with urlopen(f"http://127.0.0.1:{port}/healthz", timeout=1) as answer:
-                return bool(answer.status == 200)
-        except OSError:
-            return False
-
-    until(answers, 60, "the web process")
-    return server
 
 
 def test_the_first_paint_without_script_says_what_the_live_page_says(browser, page, through, line, alice):

@@ -111,6 +111,7 @@ def opened(name, page, open_as, alice, bob):
         page.wait_for_url("**/cancel/")
 
 
+@pytest.mark.seed("SEC37")
 @pytest.mark.parametrize("look", LOOKS)
 @pytest.mark.parametrize("name", PAGES)
 def test_a_page_is_accessible_and_within_the_csp(

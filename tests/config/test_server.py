@@ -18,7 +18,6 @@ from django.test import Client
 
 from ingestion.models import Upload
 from tests.engine import Engine
-from tests.servers import free_port
 from tests.waiting import until
 
 
@@ -26,9 +25,8 @@ class Site:
     """A web process of these tests."""
 
     def __init__(self, engine: Engine, **env: str) -> None:
-        self.engine, self.port = engine, free_port()
-        self.process = engine.start("serve", "--port", str(self.port), HEADWAY_ROLE="web", **env)
-        until(self.lives, 60, "the web process")
+        self.engine = engine
+        self.process, self.port = engine.web(**env)
 
     def lives(self) -> bool:
         """Say whether it answers; it must not have ended."""

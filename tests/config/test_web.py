@@ -83,6 +83,7 @@ async def ask(
 # --- headers ---
 
 
+@pytest.mark.seed("SEC37", "SEC38")
 @pytest.mark.parametrize(
     "url", ["/signin/", "/nowhere/", "/static/headway/headway.css", "/healthz", "/api/jobs", "/static/no.css"]
 )
@@ -97,6 +98,7 @@ async def test_every_answer_carries_the_security_headers(url):
     assert "server" not in headers
 
 
+@pytest.mark.seed("SEC37")
 def test_the_policy_allows_no_inline_code(client, db):
     policy = client.get("/signin/")["Content-Security-Policy"]
     assert "unsafe" not in policy
@@ -106,6 +108,7 @@ def test_the_policy_allows_no_inline_code(client, db):
     assert {part.strip() for part in expected.split(";")} == {part.strip() for part in policy.split(";")}
 
 
+@pytest.mark.seed("SEC38")
 def test_private_answers_are_not_stored(client, alice):
     assert "no-store" not in client.get("/healthz").headers.get("Cache-Control", "")
     client.force_login(alice)
@@ -215,6 +218,7 @@ async def test_a_user_sends_five_files_at_once_and_no_sixth():
     assert not app.uploading
 
 
+@pytest.mark.seed("SEC45")
 async def test_a_body_that_stops_ends_in_408_under_api():
     status, _, body, _ = await ask(
         limited(seconds=0.2), "/api/jobs", method="POST", headers={"Content-Length": "10"}, body=[b"a", None]
@@ -298,6 +302,7 @@ async def seen(client: str, headers: dict[str, str]) -> tuple[str, str]:
     return found["client"][0], found["scheme"]
 
 
+@pytest.mark.seed("SEC43")
 @pytest.mark.parametrize(
     ("client", "forwarded", "expected"),
     [

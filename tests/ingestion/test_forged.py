@@ -31,6 +31,7 @@ def token(worker: queues.HeadwayWorker, function: object, *args: object, **kwarg
     return worker.queues[0].enqueue_call(function, args=args, kwargs=kwargs)
 
 
+@pytest.mark.seed("SEC55")
 def test_a_forged_token_is_refused_before_anything_is_imported(worker: queues.HeadwayWorker) -> None:
     for job in (
         token(worker, subprocess.getoutput, "true"),
@@ -48,6 +49,7 @@ def test_a_token_that_cannot_be_read_is_refused(worker: queues.HeadwayWorker) ->
     assert not worker.is_ours(RqJob.fetch(job.id, connection=worker.connection, serializer=JSONSerializer))
 
 
+@pytest.mark.seed("SEC54")
 def test_what_redis_holds_is_json() -> None:
     assert all(
         queue["SERIALIZER"] == "rq.serializers.JSONSerializer" for queue in settings.RQ_QUEUES.values()

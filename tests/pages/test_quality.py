@@ -78,6 +78,7 @@ def test_every_state_has_a_word_and_an_icon(alice):
     assert all(f'id="i-{name}"' in icons for name in used)
 
 
+@pytest.mark.seed("SEC37", "SEC38")
 @pytest.mark.django_db
 def test_every_answer_has_a_csp_and_is_not_kept(client: Client, alice):
     client.force_login(alice)

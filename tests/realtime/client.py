@@ -10,10 +10,14 @@ from asgiref.testing import ApplicationCommunicator
 from channels.db import database_sync_to_async
 from channels.testing import WebsocketCommunicator
 from django.conf import settings
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 
 from realtime import hub as hubs
+from realtime import publish
 from realtime.credentials import Credential, Standing, standings
+from tests.waiting import until_async
 
 ORIGIN = "http://testserver"
 PATIENCE = 8.0  # seconds; a guard against hanging, not a figure
@@ -135,6 +139,15 @@ async def wire_of(user: Any) -> AsyncIterator[Wire]:
         await wire.leave()
 
 
+async def heard(hub: hubs.Hub) -> None:
+    """Wait until a hub hears whose rights change: it joins in the background."""
+
+    async def joined() -> bool:
+        return publish.ACCESS in hub.watching.hints._joined
+
+    await until_async(joined, what="the hub to listen")
+
+
 async def in_database(call: Any, *args: Any, **kwargs: Any) -> Any:
     """Run `call` in a thread of its own, committed like any other process's work."""
     return await database_sync_to_async(call, thread_sensitive=False)(*args, **kwargs)
@@ -151,3 +164,25 @@ async def fresh_hub() -> AsyncIterator[hubs.Hub]:
         # A question that is answered after the test would leave its connection open: pytest-django lets
         # nobody touch the database then, not even to close it.
         await asyncio.to_thread(hub.database._threads.shutdown)
+
+
+@asynccontextmanager
+async def counted(hub: hubs.Hub) -> AsyncIterator[list[int]]:
+    """Count the queries of each question that a hub asks meanwhile."""
+    counts: list[int] = []
+    original = hub.database.ask
+
+    def count(call: Any, *args: Any) -> Any:
+        with CaptureQueriesContext(connection) as queries:
+            result = call(*args)
+        counts.append(len(queries))
+        return result
+
+    async def spy(call: Any, *args: Any) -> Any:
+        return await original(count, call, *args)
+
+    hub.database.ask = spy  # type: ignore[method-assign]
+    try:
+        yield counts
+    finally:
+        hub.database.ask = original  # type: ignore[method-assign]

@@ -18,7 +18,7 @@ from notifications import inbox
 from realtime import limits
 from realtime import publish as door
 from realtime.limits import Close
-from tests.realtime.client import connect, fresh_hub, in_database, standing_of, wire_of
+from tests.realtime.client import connect, fresh_hub, heard, in_database, standing_of, wire_of
 from tests.realtime.rows import make_job
 from tests.waiting import until_async
 
@@ -75,15 +75,6 @@ async def answers(wire):
     """Say whether a socket is open: it answers."""
     await wire.say({"type": "ack", "id": 1})
     return (await wire.next("beat"))["id"] == 1
-
-
-async def heard(hub):
-    """Wait until the hub hears what changes: it joins in the background."""
-
-    async def joined():
-        return door.ACCESS in hub.watching.hints._joined
-
-    await until_async(joined, what="the hub to listen")
 
 
 async def looks(hub, count):

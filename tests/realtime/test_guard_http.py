@@ -8,10 +8,10 @@ from django.test import Client
 from notifications import inbox
 from realtime import limits
 from realtime import publish as door
-from tests.realtime.client import fresh_hub, in_database
+from tests.realtime.client import fresh_hub, heard, in_database
 from tests.realtime.requests import Program, program_of
 from tests.realtime.rows import make_job
-from tests.realtime.test_guard import Browser, change_password, heard, make_staff
+from tests.realtime.test_guard import Browser, change_password, make_staff
 from tests.realtime.test_http import present
 from tests.realtime.test_origin import FOREIGN
 from tests.waiting import until_async

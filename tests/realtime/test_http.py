@@ -6,7 +6,6 @@ import threading
 
 import pytest
 from django.db import connection
-from django.test.utils import CaptureQueriesContext
 
 from config.problems import Problem
 from ingestion import tokens
@@ -14,7 +13,7 @@ from ingestion.models import Job
 from realtime import limits
 from realtime.rates import Rates
 from tests.realtime import rows
-from tests.realtime.client import fresh_hub, in_database
+from tests.realtime.client import counted, fresh_hub, in_database
 from tests.realtime.requests import Exchange, Program, program_of
 from tests.realtime.rows import make_job
 from tests.realtime.test_hub import end, move
@@ -394,35 +393,22 @@ async def test_a_tick_costs_the_same_queries_whatever_the_transports(alice, monk
             for stream in streams:
                 await stream.event("state", "change")
             await until_async(present(hub, 2 * viewers), what="everybody")
-            costs.append(await counted(hub, job, polls, streams))
+            costs.append(await counted_read(hub, job, polls, streams))
             for exchange in streams:
                 await exchange.leave()
 
     assert costs[0] == costs[1] > 0
 
 
-async def counted(hub, job, polls, streams):
+async def counted_read(hub, job, polls, streams):
     """Move the job once; return the queries of the read that tells everybody."""
-    counts = []
-    original = hub.database.ask
-
-    def count(call, *args):
-        with CaptureQueriesContext(connection) as queries:
-            result = call(*args)
-        counts.append(len(queries))
-        return result
-
-    async def spy(call, *args):
-        return await original(count, call, *args)
-
     seen = [len(stream.events) for stream in streams]
     version = await in_database(move, job, message="Go")
-    hub.database.ask = spy
-    hub.watching.hinted(job.stream, version, True)
-    await asyncio.gather(*(exchange.done() for exchange in polls))
-    for stream, before in zip(streams, seen, strict=True):
-        await stream.event("change", after=before)
-    hub.database.ask = original
+    async with counted(hub) as counts:
+        hub.watching.hinted(job.stream, version, True)
+        await asyncio.gather(*(exchange.done() for exchange in polls))
+        for stream, before in zip(streams, seen, strict=True):
+            await stream.event("change", after=before)
     return sum(counts)
 
 

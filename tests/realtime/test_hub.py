@@ -6,9 +6,7 @@ import threading
 from dataclasses import replace
 
 import pytest
-from django.db import connection
 from django.db.models import F
-from django.test.utils import CaptureQueriesContext
 
 from ingestion.models import Job, JobEvent
 from notifications import inbox
@@ -17,7 +15,7 @@ from realtime import publish as door
 from realtime.limits import Close
 from realtime.models import Epoch
 from realtime.streams import kind_of, register
-from tests.realtime.client import connect, fresh_hub, in_database, session, wire_of
+from tests.realtime.client import connect, counted, fresh_hub, in_database, session, wire_of
 from tests.realtime.noise import noise
 from tests.realtime.rows import make_job
 from tests.waiting import until_async
@@ -352,24 +350,11 @@ async def test_a_tick_costs_the_same_queries_for_one_viewer_and_for_fifteen(alic
 
 async def counted_read(hub, job, wires):
     """Move the job once; return the queries of the read that tells every wire."""
-    counts = []
-    original = hub.database.ask
-
-    def counted(call, *args):
-        with CaptureQueriesContext(connection) as queries:
-            result = call(*args)
-        counts.append(len(queries))
-        return result
-
-    async def spy(call, *args):
-        return await original(counted, call, *args)
-
     version = await in_database(move, job, message="Go")
-    hub.database.ask = spy
-    hub.watching.hinted(job.stream, version, True)
-    for wire in wires:
-        await wire.next("change")
-    hub.database.ask = original
+    async with counted(hub) as counts:
+        hub.watching.hinted(job.stream, version, True)
+        for wire in wires:
+            await wire.next("change")
     return sum(counts)
 
 

@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -74,33 +73,14 @@ def valkey(monkeypatch):
 @pytest.fixture
 def web(valkey):
     """The address and the process of a web process on the test's database and that Valkey."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
     engine = Engine()
-    redis_url = f"unix://{valkey.socket}?db=0"
-    process = engine.start(
-        "serve",
-        "--port",
-        str(port),
-        HEADWAY_ROLE="web",
-        REDIS_URL=redis_url,
+    process, port = engine.web(
+        REDIS_URL=f"unix://{valkey.socket}?db=0",
         HEADWAY_WS_HEARTBEAT_SECONDS="5",
         HEADWAY_METRICS_NETWORKS="127.0.0.1",
     )
-    address = f"127.0.0.1:{port}"
-    until(lambda: serves(address, process, engine), 60, "the web process")
-    yield address, process
+    yield f"127.0.0.1:{port}", process
     engine.stop()
-
-
-def serves(address, process, engine):
-    assert process.poll() is None, engine.log.read_text()
-    try:
-        with urlopen(f"http://{address}/healthz", timeout=1) as answer:
-            return answer.status == 200
-    except OSError:
-        return False
 
 
 @pytest.fixture

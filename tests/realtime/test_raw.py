@@ -13,9 +13,7 @@ from tests.engine import Engine
 from tests.realtime import raw
 from tests.realtime.client import session
 from tests.realtime.raw import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, Raw, frame
-from tests.servers import free_port
 from tests.site import resident
-from tests.waiting import until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -26,11 +24,8 @@ class Web:
     """A web process."""
 
     def __init__(self, engine):
-        self.engine, self.port = engine, free_port()
-        self.process = engine.start(
-            "serve", "--port", str(self.port), HEADWAY_ROLE="web", HEADWAY_WS_CONNECTS_PER_SESSION="10000"
-        )
-        until(self.lives, 60, "the web process")
+        self.engine = engine
+        self.process, self.port = engine.web(HEADWAY_WS_CONNECTS_PER_SESSION="10000")
 
     @property
     def origin(self):

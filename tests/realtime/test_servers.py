@@ -15,9 +15,8 @@ from realtime.limits import Close
 from tests.engine import ROOT, Engine, environment
 from tests.realtime.client import session
 from tests.realtime.rows import finish, make_job, move
-from tests.realtime.test_processes import page_of, serves
+from tests.realtime.test_processes import page_of
 from tests.servers import free_port
-from tests.waiting import until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -34,16 +33,15 @@ def address(server, django_db_setup, django_db_blocker):
     engine, port = Engine(), free_port()
     with django_db_blocker.unblock():
         if server == "uvicorn":
-            process = engine.start("serve", "--port", str(port), HEADWAY_ROLE="web")
+            engine.web(port=port)
         else:
             command = [sys.executable, "-m", "daphne", "-p", str(port), "config.asgi:application"]
             env = environment(HEADWAY_ROLE="web", DJANGO_SETTINGS_MODULE="config.settings")
             with engine.log.open("ab") as log:
                 process = children.start(command, cwd=ROOT, env=env, output=log)
             engine.children.append(process)
-    address = f"127.0.0.1:{port}"
-    until(lambda: serves(address, process, engine), 60, "the server")
-    yield address
+            engine.await_web(process, port)
+    yield f"127.0.0.1:{port}"
     engine.stop()
 
 

@@ -32,25 +32,32 @@ async def heard(wire, version):
     return wire.frames[begin:]
 
 
-async def test_without_acks_a_client_is_parked_and_then_told_one_state(alice, quick, monkeypatch):
-    monkeypatch.setattr(limits, "CREDIT_FRAMES", 4)
+@asynccontextmanager
+async def standing(user, *, ack=True):
+    """Let a client that knows one stream's state wait for more. ack: it acknowledges what it gets."""
     with noise() as streams:
         name = streams.make("a", n=1)
-        async with fresh_hub() as hub, wire_of(alice) as wire:
-            await wire.hello(name, ack=True)
+        async with fresh_hub() as hub, wire_of(user) as wire:
+            await wire.hello(name, ack=ack)
             await wire.next("state")
-            for n in (2, 3, 4):
-                await heard(wire, streams.move(hub, "a", n=n))
-            for n in (5, 6, 7):
-                streams.move(hub, "a", n=n)
-                await until_async(stands(hub, name, n), what="the copy")
-            await wire.say({"type": "ack", "id": 1})
-            beat = await wire.next("beat", "change", "state")
-            parked = hub.counts["parked"]
-            await wire.say({"type": "ack", "versions": {name: 4}})
-            state = await wire.next("beat", "change", "state")
-            await wire.say({"type": "ack", "versions": {name: 7}})
-            change = (await heard(wire, streams.move(hub, "a", n=8)))[-1]
+            yield streams, name, hub, wire
+
+
+async def test_without_acks_a_client_is_parked_and_then_told_one_state(alice, quick, monkeypatch):
+    monkeypatch.setattr(limits, "CREDIT_FRAMES", 4)
+    async with standing(alice) as (streams, name, hub, wire):
+        for n in (2, 3, 4):
+            await heard(wire, streams.move(hub, "a", n=n))
+        for n in (5, 6, 7):
+            streams.move(hub, "a", n=n)
+            await until_async(stands(hub, name, n), what="the copy")
+        await wire.say({"type": "ack", "id": 1})
+        beat = await wire.next("beat", "change", "state")
+        parked = hub.counts["parked"]
+        await wire.say({"type": "ack", "versions": {name: 4}})
+        state = await wire.next("beat", "change", "state")
+        await wire.say({"type": "ack", "versions": {name: 7}})
+        change = (await heard(wire, streams.move(hub, "a", n=8)))[-1]
 
     assert (beat["type"], beat["versions"]) == ("beat", {})
     assert parked == 1
@@ -68,16 +75,12 @@ def stands(hub, name, version):
 
 async def test_the_end_reaches_a_parked_client_too(alice, quick, monkeypatch):
     monkeypatch.setattr(limits, "CREDIT_FRAMES", 2)
-    with noise() as streams:
-        name = streams.make("a", n=1)
-        async with fresh_hub() as hub, wire_of(alice) as wire:
-            await wire.hello(name, ack=True)
-            await wire.next("state")
-            await heard(wire, streams.move(hub, "a", n=2))
-            streams.move(hub, "a", n=3, final=True)
-            await until_async(deserted(hub, name), what="the end")
-            await wire.say({"type": "ack", "versions": {name: 2}})
-            state, end = await wire.next("state"), await wire.next("end", "state", "change")
+    async with standing(alice) as (streams, name, hub, wire):
+        await heard(wire, streams.move(hub, "a", n=2))
+        streams.move(hub, "a", n=3, final=True)
+        await until_async(deserted(hub, name), what="the end")
+        await wire.say({"type": "ack", "versions": {name: 2}})
+        state, end = await wire.next("state"), await wire.next("end", "state", "change")
 
     assert (state["why"], state["version"], end["type"], end["version"]) == ("slow", 3, "end", 3)
 
@@ -102,44 +105,32 @@ async def test_a_parked_client_that_never_acknowledges_is_4508(alice, quick, mon
 
 async def test_who_does_not_say_ack_is_never_parked(alice, quick, monkeypatch):
     monkeypatch.setattr(limits, "CREDIT_FRAMES", 1)
-    with noise() as streams:
-        name = streams.make("a", n=1)
-        async with fresh_hub() as hub, wire_of(alice) as wire:
-            await wire.hello(name)
-            await wire.next("state")
-            for n in (2, 3, 4):
-                await heard(wire, streams.move(hub, "a", n=n))
+    async with standing(alice, ack=False) as (streams, _, hub, wire):
+        for n in (2, 3, 4):
+            await heard(wire, streams.move(hub, "a", n=n))
 
 
 async def test_an_ack_above_what_was_said_counts_for_nothing(alice, quick, monkeypatch):
     monkeypatch.setattr(limits, "CREDIT_FRAMES", 1)
-    with noise() as streams:
-        name = streams.make("a", n=1)
-        async with fresh_hub() as hub, wire_of(alice) as wire:
-            await wire.hello(name, ack=True)
-            await wire.next("state")
-            await wire.say({"type": "ack", "id": 1, "versions": {name: 99, "job:x": 1}})
-            await wire.next("beat")
-            (viewer,) = hub.everybody()
-            assert (hub.counts["ack_ahead"], viewer.parked_at is None) == (1, False)
+    async with standing(alice) as (_, name, hub, wire):
+        await wire.say({"type": "ack", "id": 1, "versions": {name: 99, "job:x": 1}})
+        await wire.next("beat")
+        (viewer,) = hub.everybody()
+        assert (hub.counts["ack_ahead"], viewer.parked_at is None) == (1, False)
 
 
 async def test_an_ack_below_the_last_one_takes_nothing_back(alice, quick, monkeypatch):
     """WS61."""
     monkeypatch.setattr(limits, "CREDIT_FRAMES", 3)
-    with noise() as streams:
-        name = streams.make("a", n=1)
-        async with fresh_hub() as hub, wire_of(alice) as wire:
-            await wire.hello(name, ack=True)
-            await wire.next("state")
-            await heard(wire, streams.move(hub, "a", n=2))
-            await wire.say({"type": "ack", "versions": {name: 2}})
-            await wire.say({"type": "ack", "id": 1, "versions": {name: 1}})
-            assert (await wire.next("beat"))["versions"] == {name: 2}
-            # Two more are fine: the older acknowledgement made nobody owe what was acknowledged already.
-            await heard(wire, streams.move(hub, "a", n=3))
-            await heard(wire, streams.move(hub, "a", n=4))
-            assert (hub.counts["parked"], hub.counts["ack_ahead"]) == (0, 0)
+    async with standing(alice) as (streams, name, hub, wire):
+        await heard(wire, streams.move(hub, "a", n=2))
+        await wire.say({"type": "ack", "versions": {name: 2}})
+        await wire.say({"type": "ack", "id": 1, "versions": {name: 1}})
+        assert (await wire.next("beat"))["versions"] == {name: 2}
+        # Two more are fine: the older acknowledgement made nobody owe what was acknowledged already.
+        await heard(wire, streams.move(hub, "a", n=3))
+        await heard(wire, streams.move(hub, "a", n=4))
+        assert (hub.counts["parked"], hub.counts["ack_ahead"]) == (0, 0)
 
 
 async def test_an_unsubscribed_stream_gives_its_credit_back(alice, quick, monkeypatch):
