@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -12,6 +13,7 @@ from django.conf import settings
 
 if TYPE_CHECKING:  # models cannot be imported before the settings are read, see tests/conftest.py
     from tests.engine import Engine
+    from tests.proxy import Proxy
 
 # Playwright's sync API keeps an event loop in this thread, and Django would refuse the database beside one.
 os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "1"
@@ -26,6 +28,16 @@ FLAGS = [
 ]  # fmt: skip
 LINK_HOST = "news.example.org"  # links in notifications may lead there
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+
+# When the pill and the banner changed, on the page's own clock.
+WATCH = """() => {
+  window.seen = [];
+  const pill = document.getElementById("conn"), banner = document.getElementById("conn-banner");
+  const note = () => window.seen.push([performance.now(), pill.dataset.status, pill.textContent.trim(),
+                                       !banner.hidden]);
+  const all = {attributes: true, childList: true, characterData: true, subtree: true};
+  for (const element of [pill, banner]) new MutationObserver(note).observe(element, all);
+}"""
 
 
 @pytest.fixture(scope="session")
@@ -115,3 +127,44 @@ def picture() -> Callable[[Any, str], None]:
             page.screenshot(path=Path(folder) / f"{name}.png", full_page=True)
 
     return keep
+
+
+def target(site: str) -> tuple[str, int]:
+    parts = urlsplit(site)
+    assert parts.hostname and parts.port
+    return parts.hostname, parts.port
+
+
+@pytest.fixture
+def line(site: str) -> "Iterator[Proxy]":
+    """What lies between the browser and the server."""
+    from tests.proxy import Proxy
+
+    proxy = Proxy(target(site))
+    yield proxy
+    proxy.close()
+
+
+def sign_in(context: Any, user: Any, address: str) -> None:
+    from django.test import Client
+
+    client = Client()
+    client.force_login(user)
+    key = client.cookies[settings.SESSION_COOKIE_NAME].value
+    context.add_cookies([{"name": settings.SESSION_COOKIE_NAME, "value": key, "url": f"http://{address}"}])
+
+
+@pytest.fixture
+def through(context: Any, page: Any, alice: Any) -> Callable[..., Any]:
+    """Return a function that opens a path through a proxy, signed in as alice, in this or another page."""
+
+    def go(address: str, path: str, where: Any = None) -> Any:
+        where = where or page
+        if not context.cookies():  # one session for all tabs
+            sign_in(context, alice, address)
+        where.goto(f"http://{address}{path}")
+        where.evaluate("window.same = true")
+        where.evaluate(WATCH)
+        return where
+
+    return go

@@ -6,10 +6,8 @@ import signal
 import time
 from collections.abc import Iterator
 from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
-from django.conf import settings
 from django.db import transaction
 from django.db.models import F
 from playwright.sync_api import expect
@@ -17,6 +15,7 @@ from playwright.sync_api import expect
 from ingestion import lifecycle
 from ingestion.models import Job
 from realtime import publish
+from tests.browser.conftest import sign_in, target
 from tests.browser.test_wire import hide
 from tests.engine import ended
 from tests.pages import rows
@@ -28,15 +27,6 @@ pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 LIVE = "#conn[data-status=live]"
 SLOW = 4  # times promised are hang guards here; what they are is measured in the page itself
 
-# When the pill and the banner changed, on the page's own clock.
-WATCH = """() => {
-  window.seen = [];
-  const pill = document.getElementById("conn"), banner = document.getElementById("conn-banner");
-  const note = () => window.seen.push([performance.now(), pill.dataset.status, pill.textContent.trim(),
-                                       !banner.hidden]);
-  const all = {attributes: true, childList: true, characterData: true, subtree: true};
-  for (const element of [pill, banner]) new MutationObserver(note).observe(element, all);
-}"""
 CUT = "() => { window.cutAt = performance.now() }"
 
 
@@ -54,50 +44,11 @@ class Upgrades(Proxy):
         return super()._look(data)
 
 
-def target(site: str) -> tuple[str, int]:
-    parts = urlsplit(site)
-    assert parts.hostname and parts.port
-    return parts.hostname, parts.port
-
-
-@pytest.fixture
-def line(site: str) -> Iterator[Proxy]:
-    """What lies between the browser and the server."""
-    proxy = Proxy(target(site))
-    yield proxy
-    proxy.close()
-
-
 @pytest.fixture
 def no_upgrades(site: str) -> Iterator[Upgrades]:
     proxy = Upgrades(target(site))
     yield proxy
     proxy.close()
-
-
-def sign_in(context: Any, user: Any, address: str) -> None:
-    from django.test import Client
-
-    client = Client()
-    client.force_login(user)
-    key = client.cookies[settings.SESSION_COOKIE_NAME].value
-    context.add_cookies([{"name": settings.SESSION_COOKIE_NAME, "value": key, "url": f"http://{address}"}])
-
-
-@pytest.fixture
-def through(context, page, alice):
-    """Return a function that opens a path through a proxy, signed in as alice, in this or another page."""
-
-    def go(address: str, path: str, where: Any = None) -> Any:
-        where = where or page
-        if not context.cookies():  # one session for all tabs
-            sign_in(context, alice, address)
-        where.goto(f"http://{address}{path}")
-        where.evaluate("window.same = true")
-        where.evaluate(WATCH)
-        return where
-
-    return go
 
 
 @pytest.fixture

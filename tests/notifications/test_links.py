@@ -27,7 +27,7 @@ def hosts(settings):
 @pytest.mark.seed("S2.105")
 @pytest.mark.parametrize("url", BAD)
 def test_a_bad_link_is_refused_when_written_and_no_link_when_drawn(url):
-    """SEC31, SEC32: F21's forms."""
+    """SEC31, SEC32, UX 32: F21's forms."""
     with pytest.raises(ValueError, match="path of this site"):
         links.check(url)
     assert links.href(url) == "" and links.absolute(url) == ""
