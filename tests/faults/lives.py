@@ -127,7 +127,7 @@ def wrong(jobs: Sequence[UUID], always: Sequence[int], at_rest: Sequence[int]) -
     rows: dict[tuple[str, int], list[tuple[Any, ...]]] = {}
     told = Notification.objects.filter(group_key__in=[f"job:{pk}" for pk in jobs])
     for key, user, *says, read_at in told.values_list(
-        "group_key", "recipient", "version", "data__display", "read_at"
+        "group_key", "recipient", "version", "data__status", "read_at"
     ):
         rows.setdefault((key, user), []).append((*says, read_at is None))
     for job in Job.objects.filter(pk__in=jobs):
