@@ -55,8 +55,5 @@ def _is_path(url: str) -> bool:
 
 def _is_plain(url: str) -> bool:
     # Browsers drop tabs and newlines, and read a backslash as a slash: what is judged must be what they read.
-    return (
-        len(url) <= MAX_LINK
-        and "\\" not in url
-        and not any(character.isspace() or not character.isprintable() for character in url)
-    )
+    # Of the white space only the blank is printable.
+    return len(url) <= MAX_LINK and "\\" not in url and " " not in url and url.isprintable()

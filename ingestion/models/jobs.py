@@ -330,7 +330,9 @@ class JobAttempt(models.Model):
         indexes: ClassVar = [
             # status page: workers that were lost lately; seldom written
             models.Index(
-                name="jobattempt_lost", fields=["ended_at"], condition=models.Q(outcome__in=["lost", "crashed"])
+                name="jobattempt_lost",
+                fields=["ended_at"],
+                condition=models.Q(outcome__in=["lost", "crashed"]),
             ),
         ]
         constraints: ClassVar = [models.UniqueConstraint(name="jobattempt_once", fields=["job", "number"])]
