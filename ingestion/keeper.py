@@ -1,7 +1,4 @@
-"""The process that keeps promises: a list of small duties, each safe to run ten times at once.
-
-Every tick (1 s) does what is due by the database's clock and repairs what a lost wake-up left behind.
-"""
+"""The process that keeps promises: every second it does what is due and repairs what was lost."""
 
 import os
 import signal
