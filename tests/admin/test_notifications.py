@@ -3,10 +3,12 @@
 import pytest
 from django.contrib.auth.models import Permission
 from django.test import Client
+from django.utils.html import escape
 
 from notifications import broadcasts, inbox, preferences
 from notifications.models import Broadcast, Delivery, Inbox, Notification
 from tests.notifications.counting import wrong_counts
+from tests.notifications.polyglots import POLYGLOTS
 
 pytestmark = pytest.mark.django_db
 
@@ -113,3 +115,29 @@ def test_operators_see_deliveries_without_what_they_say_and_send_them_again(
     assert states.pop(first.pk) == "due" and set(states.values()) == {"failed"}
     type(staff).objects.get(pk=staff.pk).user_permissions.clear()
     assert desk(staff).get(DELIVERIES).status_code == 403
+
+
+@pytest.mark.seed("SEC34")
+def test_texts_are_shown_literally(staff, alice):
+    for text in POLYGLOTS:
+        inbox.notify([alice], "system", text, text=text)
+        broadcasts.broadcast(text, text=text)
+    client = desk(staff, "view_notification", "view_broadcast", "send_broadcast")
+    one, made = Notification.objects.earliest("pk"), Broadcast.objects.earliest("pk")
+
+    lists = [client.get(path).content.decode() for path in (NOTIFICATIONS, BROADCASTS)]
+    for text in POLYGLOTS:
+        assert all(escape(text) in html for html in lists), text
+    for path in (f"{NOTIFICATIONS}{one.pk}/change/", f"{BROADCASTS}{made.pk}/change/"):
+        lists.append(client.get(path).content.decode())
+        assert escape(POLYGLOTS[0]) in lists[-1]
+    for raw in (
+        "<img src=x",
+        "<script>alert",
+        "<svg/onload",
+        "<svg onload",
+        "<iframe",
+        "<details open ontoggle",
+        "<base ",
+    ):
+        assert not any(raw in html for html in lists), raw

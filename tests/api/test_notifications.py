@@ -8,6 +8,7 @@ from django.contrib.auth.models import Permission, User
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from config.api import api
 from ingestion import lifecycle
 from notifications import inbox
 from notifications.models import Broadcast, Follow, Mute, Notification
@@ -41,7 +42,7 @@ def listed(client: ApiClient, query: str = "") -> list[str]:
     return [row["title"] for row in client.read(f"/notifications{query}").json()["notifications"]]
 
 
-@pytest.mark.seed("S2.25", "S2.38", "S2.104")
+@pytest.mark.seed("S2.3", "S2.25", "S2.38", "S2.104")
 def test_the_list_is_ones_own_newest_first(as_alice: ApiClient, anon: ApiClient, rows: Any) -> None:
     assert listed(as_alice) == ["three", "two", "one"]
     assert_problem(anon.read("/notifications"), 401, "auth_required")
@@ -54,7 +55,26 @@ def test_the_list_is_ones_own_newest_first(as_alice: ApiClient, anon: ApiClient,
     )
 
 
+@pytest.mark.seed("S2.104")
+def test_nothing_of_it_is_for_who_is_not_signed_in(anon: ApiClient, rows: Any) -> None:
+    before = list(Notification.objects.values())
+    paths = api.get_openapi_schema()["paths"]
+    found = [
+        (method, path.replace("{entry_id}", str(rows["one"])))
+        for path, methods in paths.items()
+        if path.startswith("/api/notifications")
+        for method in methods
+        if method in ("get", "post", "put", "patch", "delete")
+    ]
+    assert len(found) >= 12
+    for method, path in found:
+        answer = anon.generic(method.upper(), path, "{}", "application/json")
+        assert_problem(answer, 401, "auth_required")
+    assert list(Notification.objects.values()) == before
+
+
 def test_the_list_has_pages_and_filters(as_alice: ApiClient, as_bob: ApiClient, rows: Any) -> None:
+    """API82."""
     first = as_alice.read("/notifications?limit=2").json()
     assert [row["title"] for row in first["notifications"]] == ["three", "two"]
     assert listed(as_alice, f"?limit=2&cursor={first['next']}") == ["one"]

@@ -68,6 +68,7 @@ def test_a_broadcast_is_withdrawn_once(alice):
     assert run("broadcast").code == 2
 
 
+@pytest.mark.seed("S2.94")
 def test_inbox_lists_what_a_user_was_told(alice, bob):
     inboxes.notify([alice], "system", "Hello \x1b[31m", text="first")
     inboxes.notify([bob], "system", "bob's")

@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID, uuid4
@@ -11,6 +12,7 @@ from django.db import transaction
 from django.db.models import Max
 
 from ingestion import lifecycle
+from ingestion.admission import Refused
 from ingestion.models import FINAL, Job, JobEvent, State
 from ingestion.serializers import display
 from ingestion.source import Outcome
@@ -110,6 +112,11 @@ class Life:
     def perform(self, verb: str) -> None:
         """Do a verb in this process."""
         perform(verb, self.job.pk, self.token, self.staff.pk)
+
+    def again(self, verb: str) -> None:
+        """Do a verb that broke once more; it may have happened, where only its answer was lost."""
+        with suppress(Refused):
+            self.perform(verb)
 
     def wrong(self) -> list[str]:
         """Return what is wrong with the rows that people have of these jobs."""

@@ -27,7 +27,7 @@ def titles(user, view):
     return [entry.title for entry in listing.entries(user, Filter(view), limit=50)]
 
 
-@pytest.mark.seed("S2.27", "S2.28")
+@pytest.mark.seed("S2.4", "S2.27", "S2.28")
 def test_reading_one_and_reading_all(alice, bob, rows):
     assert acting.read(alice, [rows["one"]]).ids == [rows["one"]]
     assert listing.unread_count(alice) == 2
@@ -56,7 +56,7 @@ def test_twice_is_once(alice, rows, name):
     assert Inbox.objects.values().get(pk=alice.pk) == before
 
 
-@pytest.mark.seed("S2.29", "S2.30")
+@pytest.mark.seed("S2.4", "S2.29", "S2.30")
 def test_deleting_one_and_deleting_all_that_are_read(alice, rows):
     acting.read(alice, [rows["one"], rows["two"]])
 

@@ -56,6 +56,7 @@ def test_until_it_finishes_is_no_time_that_comes(alice, counted):
     assert keeping.end_snoozes() == 0
 
 
+@pytest.mark.seed("S2.98")
 def test_what_was_read_goes_after_90_days_and_what_was_not_after_365(alice, rows, counted):
     acting.read(alice, [rows["one"], rows["two"]])
     aged("one", updated_at=91, read_at=91)
@@ -69,6 +70,7 @@ def test_what_was_read_goes_after_90_days_and_what_was_not_after_365(alice, rows
     assert dict(Inbox.objects.values_list("user", "unread"))[alice.pk] == 1
 
 
+@pytest.mark.seed("S2.98")
 def test_what_is_archived_or_snoozed_is_kept_until_asked_for(alice, rows, counted):
     acting.archive(alice, [rows["one"]])
     acting.snooze(alice, [rows["two"]], timezone.now() + timedelta(days=1))

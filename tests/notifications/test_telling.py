@@ -16,7 +16,7 @@ def tell(users, version=1, **more):
     )
 
 
-@pytest.mark.seed("S2.24", "S2.102")
+@pytest.mark.seed("S2.4", "S2.24", "S2.102")
 def test_each_user_has_a_row_of_their_own(alice, bob, counted):
     inbox.notify([alice, bob], "system", "Hello", text="All is well", url="/jobs/")
 
