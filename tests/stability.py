@@ -10,17 +10,28 @@ from django.db import connection
 
 from ingestion.models import System
 
+LAST_WORD = "that was all"
+HEARD_WITHIN = 20.0  # seconds
+
 
 class Ear:
     """Hears a channel of the database from a session of its own."""
 
     def __init__(self, channel: str) -> None:
+        self.channel = channel
         self.raw: Any = psycopg.connect(**_address(), autocommit=True)
         self.raw.execute(f"LISTEN {channel}")
 
     def payloads(self) -> list[str]:
         """Return what was said since the last call, in order."""
-        return [one.payload for one in self.raw.notifies(timeout=0)]
+        # They come in the order of the commits: whatever was said before this word has come when it comes.
+        self.raw.execute("SELECT pg_notify(%s, %s)", [self.channel, LAST_WORD])
+        found: list[str] = []
+        for one in self.raw.notifies(timeout=HEARD_WITHIN):
+            if one.payload == LAST_WORD:
+                return found
+            found.append(one.payload)
+        raise AssertionError(f"not even our own word was heard, only {found}")
 
 
 class Told:
