@@ -1,6 +1,6 @@
 """Whether a job may be made: its params, its uploads, its parents, and the room there is."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,12 +10,11 @@ from pydantic import ValidationError
 
 from config.statements import execute
 from ingestion.clock import ClockTimestamp
-from ingestion.models import ItemState, Job, JobItem, JobNeed, Upload
+from ingestion.models import ItemState, Job, JobItem, Upload
 from ingestion.settings import MAX_QUEUED, MAX_QUEUED_PER_USER
 from ingestion.source import Source, SourceParams, find, upload_fields
 
 MAX_PARENTS = 50
-MAX_DEPTH = 10
 CAPACITY_LOCK = 3  # first key of the advisory lock; 1 is the claim's, 2 the idempotency keys'
 
 
@@ -115,15 +114,6 @@ def check_capacity(job: Job) -> None:
         raise Refused(
             "queue_full", "The service is busy. Nothing was created. Try again in 60 seconds.", retry_after=60
         )
-
-
-def check_depth(parents: Sequence[Job]) -> None:
-    level = {parent.pk for parent in parents}
-    for _ in range(MAX_DEPTH):
-        level = set(JobNeed.objects.filter(job__in=level).values_list("parent", flat=True))
-        if not level:
-            return
-    raise invalid("depends_on", f"At most {MAX_DEPTH} jobs deep.")
 
 
 def inherit(job: Job, rows: QuerySet[JobItem]) -> None:

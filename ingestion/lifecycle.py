@@ -17,13 +17,12 @@ from django.db import IntegrityError, transaction
 from django.db.models import F, Q, QuerySet
 from django.db.models.functions import Now
 
-from ingestion import answers, claims, moves, notices, queues
+from ingestion import answers, claims, moves, needs, notices, queues
 from ingestion.admission import (
     MAX_PARENTS,
     Created,
     Refused,
     check_capacity,
-    check_depth,
     constraint_of,
     inherit,
     invalid,
@@ -36,12 +35,10 @@ from ingestion.failpoints import hit
 from ingestion.history import Figures, Note, record
 from ingestion.models import (
     ACTIVE_REASONS,
-    FINAL,
     OPEN,
     ItemState,
     Job,
     JobItem,
-    JobNeed,
     Level,
     PendingReason,
     Priority,
@@ -158,14 +155,14 @@ def _insert(
             with transaction.atomic():
                 check_capacity(job)
                 if parents:
-                    check_depth(parents)
+                    needs.check_depth(parents)
                     job.pending_reason = PendingReason.DEPENDENCY
                 moves.create(job, Note("created", f"{job.title} was asked for"))
                 take_uploads(job, p)
                 if inherited is not None:
                     inherit(job, inherited)
                 source.created(job, p)
-                JobNeed.objects.bulk_create(JobNeed(job=job, parent=one, strict=strict) for one in parents)
+                needs.add(job, parents, strict)
                 if job.retry_of_id:
                     _announce_child(job.retry_of_id, job)
                 _tell(job, *_unblock([job.pk] if parents else []))
@@ -543,8 +540,7 @@ def _finalise(
         except Exception:
             log.exception("source_ended_failed", job=str(job.pk), source=job.source)
     _wake_after_commit(job.queue)
-    needing = JobNeed.objects.filter(parent=job).values_list("job", flat=True) if moved.needed else ()
-    return [job, *_unblock(needing)]
+    return [job, *_unblock(needs.needing(job) if moved.needed else ())]
 
 
 def _fail(job: Job, error: Mapping[str, str], figures: Figures | None, **attempt: str) -> bool:
@@ -602,31 +598,16 @@ def _amend(job: Job, notes: list[Note], **columns: Any) -> None:
 def _unblock(ids: Iterable[UUID]) -> list[Job]:
     """Move dependants whose needs are met, cancel those whose needs failed; return them, for `_tell`."""
     moved: list[Job] = []
-    ids = sorted(ids)
-    if not ids:
-        return moved
-    # Locked first, looked at in a new statement: two parents ending together would each see the other open.
-    locked = list(
-        Job.objects.select_for_update()
-        .filter(pk__in=ids, state=State.PENDING, pending_reason=PendingReason.DEPENDENCY)
-        .order_by("pk")
-    )
-    for job in locked:
-        needs = list(job.need_rows.values_list("parent__state", "strict", "parent__title"))
-        bad = next((title for state, strict, title in needs if _unmet(state, strict)), None)
-        if bad is not None:
-            text = f"“{bad}” did not end well, and this job needs it."
+    for job, unmet in needs.settled(ids):
+        if unmet:
+            text = f"“{unmet}” did not end well, and this job needs it."
             columns = {"error": {"code": "dependency_failed", "text": text}, "message": text[:300]}
             moved += _finalise(job, State.CANCELLED, Note("cancelled", text, Level.WARNING), columns, None)
-        elif all(state in FINAL for state, _, _ in needs):
+        else:
             reason = PendingReason.SCHEDULE if job.run_after else PendingReason.QUEUE
             _amend(job, [Note("unblocked", "What it needed is done")], pending_reason=reason)
             moved.append(job)
     return moved
-
-
-def _unmet(state: str, strict: bool) -> bool:
-    return state in (State.FAILED, State.CANCELLED) or (strict and state == State.PARTIAL)
 
 
 def _tell(*jobs: Job, moved: bool = True) -> None:
