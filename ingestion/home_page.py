@@ -5,7 +5,7 @@ from typing import Any
 from django.db.models import Count
 from django.utils import timezone
 
-from ingestion import serializers, source
+from ingestion import serializers, source, stability
 from ingestion.access import can_act, visible_jobs
 from ingestion.forms import StartForm, source_form
 from ingestion.models import FINAL, OPEN, Job, State
@@ -43,6 +43,7 @@ def overview(user: Any) -> dict[str, Any]:
         "waiting_count": counts[State.WAITING],
         "active_count": counts[State.RUNNING] + counts[State.PENDING],
         "now": timezone.now(),
+        "system": stability.kept(),
         "refresh": bool(running or queued),
     }
 

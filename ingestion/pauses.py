@@ -25,6 +25,15 @@ def check(scope: str) -> None:
         raise ValueError(f"No {kind} {name}. Known: {', '.join(known)}.")
 
 
+def named(scope: str) -> str:
+    """Return a scope in words, as the beginning of a sentence."""
+    kind, _, name = scope.partition(":")
+    if kind == "source":
+        known = registry().get(name)
+        return known.label if known else name
+    return {"all": "Everything", "queue": f"The queue {name}", "host": name}.get(kind, scope)
+
+
 def begin(scope: str, by: Any, *, length: timedelta | None = None, reason: str = "") -> Pause:
     """Let nothing in a scope start, for a time or until it is ended; what runs goes on. Raises ValueError."""
     check(scope)

@@ -16,7 +16,7 @@ from realtime.publish import publish
 
 STREAM = "system"
 PATH = "/api/system-status/live"
-KEEPER_GONE = 15  # seconds without a beat of any keeper; then nobody knows whether the answer still holds
+GONE_SECONDS = 15  # without a beat; without any keeper nobody knows whether the answer still holds
 
 _STATES = {True: "stable", False: "processing", None: "unknown"}
 
@@ -34,20 +34,31 @@ def is_stable(*, source: str | None = None, object: str | None = None) -> bool:
     return not active.exists()
 
 
-_DIFFERS = """
-    SELECT is_system_stable() IS DISTINCT FROM (SELECT stable FROM ingestion_system WHERE id = 1)
-"""
-_MOVE = """
-    INSERT INTO ingestion_system AS row (id, version, stable, since)
-    SELECT 1, 1, is_system_stable(), clock_timestamp()
-    ON CONFLICT (id) DO UPDATE SET stable = excluded.stable, since = excluded.since, version = row.version + 1
-    WHERE row.stable IS DISTINCT FROM excluded.stable RETURNING version
-"""
+_ALIVE = f"beat_at > clock_timestamp() - interval '{GONE_SECONDS} seconds'"
+_FOUND = f"""
+    is_system_stable() AS stable,
+    NOT EXISTS (SELECT 1 FROM ingestion_process WHERE role = 'worker' AND {_ALIVE}) AS no_workers
+"""  # nosec B608  # a number of ours
+_DIFFERS = f"""
+    SELECT NOT EXISTS (
+        SELECT 1 FROM ingestion_system kept, (SELECT {_FOUND}) found
+        WHERE kept.stable = found.stable AND kept.no_workers = found.no_workers
+    )
+"""  # nosec B608
+_MOVE = f"""
+    INSERT INTO ingestion_system AS kept (id, version, since, stable, no_workers)
+    SELECT 1, 1, clock_timestamp(), {_FOUND}
+    ON CONFLICT (id) DO UPDATE SET stable = excluded.stable, no_workers = excluded.no_workers,
+        since = CASE WHEN kept.stable = excluded.stable THEN kept.since ELSE excluded.since END,
+        version = kept.version + 1
+    WHERE (kept.stable, kept.no_workers) IS DISTINCT FROM (excluded.stable, excluded.no_workers)
+    RETURNING version
+"""  # nosec B608
 _LOCK = "SELECT pg_advisory_xact_lock(2, 0)"
 
 
 def look() -> bool:
-    """Bring the row to the answer, and push it where it changed. Return whether it did.
+    """Bring the row to what is so, and push it where it changed. Return whether it did.
 
     Nothing is written while the answer stands.
     """
@@ -69,7 +80,7 @@ _POSITION = f"""
         UPDATE ingestion_system SET stable = NULL, since = clock_timestamp(), version = version + 1
         WHERE stable IS NOT NULL AND NOT EXISTS (
             SELECT 1 FROM ingestion_process
-            WHERE role = 'keeper' AND beat_at > clock_timestamp() - interval '{KEEPER_GONE} seconds'
+            WHERE role = 'keeper' AND {_ALIVE}
         ) RETURNING version
     ) SELECT coalesce((SELECT version FROM doubted), (SELECT version FROM ingestion_system), 0)
 """  # nosec B608  # a number of ours
@@ -88,7 +99,14 @@ def said(row: System | None) -> dict[str, Any]:
     """Return what the stream says of its row."""
     stable = None if row is None else row.stable
     since = None if row is None or stable is None else row.since.isoformat()
-    return {"stable": stable, "state": _STATES[stable], "since": since}
+    no_workers = row is not None and row.no_workers
+    return {"stable": stable, "state": _STATES[stable], "since": since, "no_workers": no_workers}
+
+
+def kept() -> dict[str, Any]:
+    """Return what the row says, for a page: {state, at}."""
+    row = System.objects.first()
+    return {"state": said(row)["state"], "at": None if row is None else row.since}
 
 
 def message(data: dict[str, Any]) -> dict[str, Any]:

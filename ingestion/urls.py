@@ -2,11 +2,15 @@
 
 from django.urls import path
 
-from ingestion import views
+from ingestion import status_views, views
 
 app_name = "ingestion"
 urlpatterns = [
     path("", views.home, name="home"),
+    path("status/", status_views.page, name="status"),
+    path("status/details/", status_views.in_progress, name="details"),
+    path("status/pause/", status_views.pause, name="pause"),
+    path("status/resume/", status_views.resume, name="resume"),
     path("start/<slug:kind>/", views.start, name="start"),
     path("jobs/", views.jobs, name="jobs"),
     path("jobs/bulk/", views.bulk, name="bulk"),

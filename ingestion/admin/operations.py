@@ -8,7 +8,7 @@ from django.db.models import Case, QuerySet, Value, When
 from django.http import HttpRequest
 
 from config.admin_lists import PAGE, BoundedAdmin
-from ingestion import pauses, schedules, tokens
+from ingestion import maintenance, pauses, schedules, tokens
 from ingestion.access import can_operate
 from ingestion.admin.base import MAX_ACTED, OperatorAdmin
 from ingestion.admin.filters import QueueFilter, SourceFilter
@@ -148,15 +148,16 @@ class PauseAdmin(ManagedAdmin):
         """Keep it, and who did it."""
         obj.by = request.user  # type: ignore[assignment]
         super().save_model(request, obj, form, change)
+        maintenance.tell(obj, request.user)
 
     def delete_model(self, request: HttpRequest, obj: Pause) -> None:
         """End it."""
-        pauses.end(obj.scope)
+        maintenance.end(obj.scope, request.user)
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Pause]) -> None:
         """End them."""
         for scope in queryset.values_list("scope", flat=True):
-            pauses.end(scope)
+            maintenance.end(scope, request.user)
 
 
 @admin.register(Process)

@@ -60,11 +60,12 @@ class Pause(models.Model):
 
 
 class System(Versioned):
-    """One row: whether all data is stable, as it was last found. Written only when that changes."""
+    """One row: whether all data is stable and somebody works, as last found. Written when that changes."""
 
     id = models.SmallIntegerField(primary_key=True, default=1)
     stable = models.BooleanField(null=True)  # null: nobody looks, or has looked yet
-    since = models.DateTimeField(db_default=Now(), editable=False)
+    since = models.DateTimeField(db_default=Now(), editable=False)  # when `stable` became what it is
+    no_workers = models.BooleanField(default=False)  # nobody takes jobs
 
     class Meta:
         constraints: ClassVar = [models.CheckConstraint(name="system_one_row", condition=models.Q(id=1))]

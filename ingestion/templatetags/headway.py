@@ -11,7 +11,7 @@ from django.utils.html import format_html, json_script
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.safestring import SafeString
 
-from ingestion import figures, source, words
+from ingestion import figures, pauses, source, words
 from ingestion.access import visible_jobs
 from ingestion.models import FINAL, OPEN, Job, JobItem, State
 from ingestion.serializers import display, item_display
@@ -117,6 +117,15 @@ def _rect(status: str, field: str, x: float, width: float, job: Job) -> SafeStri
 
 def _css(name: str) -> str:
     return f" {name}" if name else ""
+
+
+@register.filter
+def in_words(state: str) -> str:
+    """Write a state of a seed's own vocabulary for people: processing_data, Processing data."""
+    return state.replace("_", " ").capitalize()
+
+
+register.filter("scope", pauses.named)
 
 
 @register.filter

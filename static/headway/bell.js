@@ -191,8 +191,8 @@ async function begin() {
   $("form", bell).addEventListener("submit", readAll);
   // The very live.js of the page, whose address may carry a hash: under another it would connect twice.
   const { follow } = await import($('script[type="module"][src*="/realtime/live."]').src);
-  follow(`user:${button.dataset.user}`, (state) => heard("own", state));
-  follow("broadcast", (state) => heard("all", state));
+  follow(`user:${button.dataset.user}`, (state) => state.lost || heard("own", state));
+  follow("broadcast", (state) => state.lost || heard("all", state));
 }
 
 begin();

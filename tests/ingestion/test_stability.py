@@ -291,6 +291,11 @@ def test_nobody_knows_without_a_keeper(alice: User) -> None:
     Process.objects.update(role="worker")
     assert (stability.position(), row()) == (stands + 1, None)
     assert (stability.position(), stability.position()) == (stands + 1, stands + 1)
-    assert stability.said(System.objects.get()) == {"stable": None, "state": "unknown", "since": None}
+    assert stability.said(System.objects.get()) == {
+        "stable": None,
+        "state": "unknown",
+        "since": None,
+        "no_workers": True,
+    }
     stability.look()  # a keeper is back
     assert row() is True

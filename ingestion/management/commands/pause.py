@@ -4,7 +4,7 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
-from ingestion import pauses
+from ingestion import maintenance, pauses
 from ingestion.management.terminal import TerminalCommand, add_json, find_user, moment, period, usage
 from ingestion.models import Pause
 
@@ -12,7 +12,7 @@ from ingestion.models import Pause
 class Command(TerminalCommand):
     """`pause [SCOPE] [--for 10m] [--reason TEXT] [--user NAME] [--json]`."""
 
-    help = "Let nothing start in a scope; what runs goes on. Without a scope: list what is paused."
+    help = "Let nothing start in a scope, and tell everybody. Without a scope: list what is paused."
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Take the scope and for how long."""
@@ -31,7 +31,7 @@ class Command(TerminalCommand):
             return
         by = find_user(options["user"]) if options["user"] else None
         try:
-            made = pauses.begin(options["scope"], by, length=options["length"], reason=options["reason"])
+            made = maintenance.begin(options["scope"], by, length=options["length"], reason=options["reason"])
         except ValueError as error:
             usage(str(error))
         if options["as_json"]:

@@ -4,14 +4,14 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
-from ingestion import pauses
+from ingestion import maintenance, pauses
 from ingestion.management.terminal import TerminalCommand, add_json, usage
 
 
 class Command(TerminalCommand):
     """`resume SCOPE [--json]`."""
 
-    help = "End a pause. `pause` lists those there are."
+    help = "End a pause, and tell everybody. `pause` lists those there are."
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Take the scope."""
@@ -21,7 +21,7 @@ class Command(TerminalCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """End the pause; one that is over already is fine."""
         scope = options["scope"]
-        ended = pauses.end(scope)
+        ended = maintenance.end(scope, None)
         if not ended:
             try:
                 pauses.check(scope)

@@ -1,4 +1,4 @@
-// Custom elements for any page of the site: <job-progress job="...">, <unread-count user="...">.
+// Custom elements for any page of the site: <job-progress>, <unread-count>, <system-stability>.
 // They show a stream as it stands, over the page's one connection. No HTML is made of text: PROTOCOL.md, "Elements".
 
 // The very live.js of the page, whose address may carry a hash: under another it would be loaded and connect twice.
@@ -14,8 +14,12 @@ style.replaceSync(`
     border: 1px solid transparent; border-radius: 1rem; background: var(--line, #8884) }
   .done { display: block; height: 100%; width: 0; background: var(--st, var(--accent, #2563eb)); forced-color-adjust: none }
   .text { display: block; font-size: .875em; font-variant-numeric: tabular-nums }
+  .dot { display: inline-block; width: .5rem; height: .5rem; margin-right: .4rem; border-radius: 50%; background: var(--st, #888) }
+  :host([data-status=loading]) .dot { animation: dot 1s infinite alternate }
+  @keyframes dot { to { opacity: 0 } }
   .said { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap }
   @media (prefers-reduced-motion: no-preference) { .done { transition: width .25s } }
+  @media (prefers-reduced-motion) { .dot { animation: none!important } }
 `);
 
 const number = new Intl.NumberFormat("en-GB");
@@ -144,5 +148,37 @@ class UnreadCount extends Streamed {
   }
 }
 
+const STABILITY = {
+  loading: ["Loading...", ""],
+  stable: ["System Stable", "All data processing is complete"],
+  processing: ["Processing Data", "Data is currently being processed"],
+  unknown: ["Status unknown", ""],
+  lost: ["Status unknown", "Connection error. Status updates may be unavailable."],
+};
+
+// <system-stability>: is all data stable? `stable` is true, false, or null.
+class SystemStability extends Streamed {
+  static parts = [["dot", ""], ["line", ""]];
+  stream = "system";
+
+  connectedCallback() {
+    this.#paint("loading");
+    super.connectedCallback();
+  }
+
+  show({ data, gone, lost }) {
+    this.#paint(lost ? "lost" : (!gone && data?.state) || "unknown");
+  }
+
+  #paint(state) {
+    const [text, title] = STABILITY[state] ?? ["Status unknown", "Error processing status update."];
+    this.stable = { stable: true, processing: false }[state] ?? null;
+    this.dataset.status = state === "processing" ? "busy" : state;
+    this.title = title;
+    this.parts.line.textContent = text;
+  }
+}
+
+customElements.define("system-stability", SystemStability);
 customElements.define("job-progress", JobProgress);
 customElements.define("unread-count", UnreadCount);

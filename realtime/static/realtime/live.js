@@ -285,9 +285,14 @@ function paintSoon(stream) {
   }, Math.max(0, paintedAt + PAINT_MS - performance.now()));
 }
 
+function hear(stream, listeners = followers.get(stream) ?? []) {
+  const held = reducer.streams.get(stream);
+  for (const listener of listeners) if (held?.data || held?.gone || !here) listener({ ...held, lost: !here });
+}
+
 function paint(stream) {
   const held = reducer.streams.get(stream);
-  for (const listener of followers.get(stream) ?? []) if (held) listener(held);
+  if (held) hear(stream);
   if (!held?.data) return;
   for (const root of elementsOf(stream)) {
     const own = (selector) => [...root.querySelectorAll(selector)].filter((e) => e.closest("[data-live]") === root);
@@ -467,8 +472,15 @@ function connectionNow() {
   return polling ? ["polling", document.hidden ? "Every 30 s" : `Every ${POLL_SECONDS} s`] : ["live", "Live"];
 }
 
+const isHere = (status) => ["live", "polling", "connecting"].includes(status);
+let here = true;
+
 function showConnection() {
   const [status, text] = connectionNow();
+  if (here !== isHere(status)) {
+    here = !here;
+    for (const name of followers.keys()) hear(name);
+  }
   const pill = document.getElementById("conn");
   if (pill) {
     pill.hidden = false;
@@ -913,12 +925,13 @@ function begin() {
   connect();
 }
 
-// Call `listener` with {version, data, over, gone} of a stream now and whenever it moved, 4 times a second at most.
+// Call `listener` with {version, data, over, gone, lost} of a stream now, whenever it moved, 4 times a second at most,
+// and when the connection was `lost` or is back.
 // Return a function that ends that.
 export function follow(stream, listener) {
   if (!followers.has(stream)) followers.set(stream, new Set());
   followers.get(stream).add(listener);
-  if (reducer.streams.get(stream)?.data) listener(reducer.streams.get(stream));
+  hear(stream, [listener]);
   begin();
   watch();
   return () => {
