@@ -1,4 +1,4 @@
-"""For authors' tests: run a source here and now, kill it at a chosen place."""
+"""For authors' tests: run a source here and now, kill it at a chosen place, watch it as a page does."""
 
 from typing import Any
 from uuid import uuid4
@@ -12,6 +12,9 @@ from ingestion.reporter import Reporter
 from ingestion.run import Run
 from ingestion.source import get
 from ingestion.worker import attempt
+from realtime.testing import assert_live_equals_fresh
+
+__all__ = ["Killed", "assert_live_equals_fresh", "kill_at", "lose_worker", "resume_inline", "run_inline"]
 
 
 class Killed(BaseException):

@@ -12,7 +12,7 @@ from django.contrib.auth.models import User
 from ingestion import lifecycle
 from ingestion.models import ItemState, Job, State
 from ingestion.source import get, registry
-from ingestion.testing import Killed, kill_at, lose_worker, resume_inline
+from ingestion.testing import Killed, assert_live_equals_fresh, kill_at, lose_worker, resume_inline
 from tests.imports.conftest import store
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -81,18 +81,27 @@ def test_a_good_run_completes(kind: str, alice: User) -> None:
 
 
 @every_source
+def test_open_pages_show_what_a_page_loaded_anew_does(kind: str, alice: User) -> None:
+    job = start(kind, alice)
+    with assert_live_equals_fresh(job, f"user:{alice.pk}", "system"):
+        job = to_its_end(job, alice)
+    assert job.is_final
+
+
+@every_source
 def test_a_run_whose_worker_is_lost_anywhere_ends_as_if_it_were_not(kind: str, alice: User) -> None:
     whole = made_of(to_its_end(start(kind, alice), alice))
     killed = []
     for point, n in POINTS:
         job = start(kind, alice)
-        with kill_at(point, n):
-            try:
-                job = resume_inline(job)
-            except Killed:
-                killed.append(point)
-                job = lose_worker(job)
-        assert made_of(to_its_end(job, alice)) == whole, (point, n)
+        with assert_live_equals_fresh(job):
+            with kill_at(point, n):
+                try:
+                    job = resume_inline(job)
+                except Killed:
+                    killed.append(point)
+                    job = lose_worker(job)
+            assert made_of(to_its_end(job, alice)) == whole, (point, n)
     assert killed
 
 
