@@ -8,8 +8,8 @@ from django.db import transaction
 from django.db.models import F
 from playwright.sync_api import expect
 
-from ingestion import lifecycle
-from ingestion.models import Job
+from ingestion import lifecycle, stability
+from ingestion.models import Job, Process
 from realtime import publish
 from tests.pages import rows
 
@@ -126,3 +126,19 @@ def test_a_count_is_shown_said_and_put_into_the_title(somewhere, page, alice, vi
     lifecycle.cancel(job, alice)
     expect(count).to_be_hidden()
     assert page.title() == "Somebody's page"
+
+
+@pytest.mark.seed("S4.29", "S4.30", "S4.35", "S4.37", "S4.38")
+def test_stability_is_shown_in_any_page(somewhere, page, alice, violations):
+    Process.objects.create(name="keeper-1", role="keeper", host="here", pid=1)
+    stability.look()
+    somewhere("<system-stability></system-stability>", "")
+    element = page.locator("system-stability")
+    expect(element).to_have_text("System Stable")
+    rows.job(alice, "running")
+    stability.look()
+    expect(element).to_have_text("Processing Data")
+    assert element.evaluate("element => element.stable") is False
+    assert len(page.sockets) == 1
+    page.evaluate("document.querySelector('system-stability').remove()")
+    assert violations(page) == []
