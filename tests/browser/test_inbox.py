@@ -379,6 +379,7 @@ def test_a_fold_opens_and_is_acted_on_as_one(page, inbox, alice):
     expect(page.locator("[data-picked]")).to_have_text("4 selected")
     page.get_by_role("button", name="Archive: 4 topics were collected").click()
     expect(fold).to_be_hidden()
+    until(lambda: not Notification.objects.filter(archived_at=None).exists(), what="all four archived")
     page.keyboard.press("z")
     expect(fold).to_be_visible()
     expect(fold.locator("li.notice[data-unread]")).to_have_count(3)
