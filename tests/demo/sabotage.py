@@ -53,6 +53,13 @@ def _no_fence() -> None:
     reporter.Reporter._beat = lambda self: None  # type: ignore[method-assign]
 
 
+def _no_escalation() -> None:
+    """Ask a job to stop and insist on nothing."""
+    from ingestion.keeper import Keeper
+
+    Keeper.escalate_cancels = lambda self: None  # type: ignore[method-assign]
+
+
 def _no_session_end() -> None:
     from ingestion import keeper
 
@@ -65,6 +72,7 @@ SWITCHES: dict[str, Callable[[], None]] = {
     "parent_report": _no_parent_report,
     "fence": _no_fence,
     "session_end": _no_session_end,
+    "escalation": _no_escalation,
 }
 
 

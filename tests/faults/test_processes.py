@@ -222,6 +222,16 @@ def test_cancel_ends_a_deaf_worker_within_ten_seconds(engine: Engine, owner: Use
     assert ended(job, within(10)).state == State.CANCELLED  # P12
 
 
+def test_without_insisting_a_deaf_worker_is_never_cancelled(engine: Engine, owner: User) -> None:
+    engine.keeper(HEADWAY_TEST_WITHOUT="escalation")
+    engine.worker()
+    job = lifecycle.create("nap", {"seconds": 500}, owner=owner).job
+    running(job, 0)
+    lifecycle.cancel(job, owner)
+    with pytest.raises(AssertionError, match="the end of"):
+        ended(job, 12)
+
+
 def test_a_frozen_worker_cannot_hold_up_a_cancel(engine: Engine, owner: User) -> None:
     engine.keeper()
     worker = engine.worker()

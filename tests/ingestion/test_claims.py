@@ -2,6 +2,7 @@
 
 import threading
 from datetime import timedelta
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -14,6 +15,7 @@ from ingestion import claims, lifecycle
 from ingestion.admission import Created
 from ingestion.keeper import Keeper
 from ingestion.models import Job, Pause, Priority, State
+from ingestion.source import get
 
 pytestmark = pytest.mark.django_db
 
@@ -138,7 +140,38 @@ def test_many_workers_at_once_never_exceed_a_limit_and_never_share_a_job(alice: 
 
 
 @pytest.mark.django_db(transaction=True)
-def test_fifty_starts_of_the_same_work_make_one_job(alice: User) -> None:
+def test_without_the_queues_lock_a_limit_leaks(alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The control: between one worker's look and its claim another one takes the last place."""
+    for _ in range(3):
+        ping(alice)
+    claim(), claim()
+    looked, taken = threading.Event(), threading.Event()
+    pick = claims.pick
+
+    def pick_and_wait(queue: str) -> Any:
+        chosen = pick(queue)
+        if threading.current_thread() is slow:
+            looked.set()
+            taken.wait(20)
+        return chosen
+
+    def work() -> None:
+        claim()
+        connection.close()
+
+    monkeypatch.setattr(claims, "lock", lambda queue: None)
+    monkeypatch.setattr(claims, "pick", pick_and_wait)
+    slow = threading.Thread(target=work)
+    slow.start()
+    assert looked.wait(20)
+    ping(alice, priority=Priority.HIGH)
+    assert claim() is not None
+    taken.set()
+    slow.join()
+    assert Job.objects.filter(state=State.RUNNING).count() == 4  # the limit is 3
+
+
+def fifty_starts(alice: User) -> list[Created]:
     made: list[Created] = []
     barrier = threading.Barrier(10)
 
@@ -154,5 +187,17 @@ def test_fifty_starts_of_the_same_work_make_one_job(alice: User) -> None:
     for thread in threads:
         thread.join()
     assert len(made) == 50
+    return made
+
+
+@pytest.mark.django_db(transaction=True)
+def test_fifty_starts_of_the_same_work_make_one_job(alice: User) -> None:
+    made = fifty_starts(alice)
     assert sum(one.created for one in made) == 1
     assert len({one.job.pk for one in made}) == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_without_a_unique_key_fifty_starts_make_fifty(alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(get("shelves"), "unique", None)
+    assert len({one.job.pk for one in fifty_starts(alice)}) == 50

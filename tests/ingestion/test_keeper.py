@@ -47,6 +47,16 @@ def test_a_keeper_that_was_always_there_counts_the_crash(alice: User) -> None:
     assert (job.state, job.crashes) == (State.PENDING, 1)
 
 
+def test_without_knowing_of_its_outage_a_keeper_blames_the_worker(
+    alice: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Keeper, "outage", lambda self: False)
+    job = lost(alice)
+    Keeper().rescue()
+    job.refresh_from_db()
+    assert job.crashes == 1
+
+
 def test_a_gap_in_the_keepers_own_ticks_is_an_outage() -> None:
     keeper = Keeper()
     keeper.began -= 100

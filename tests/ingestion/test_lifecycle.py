@@ -151,6 +151,16 @@ def test_an_item_that_crashed_its_job_again_and_again_is_set_aside(alice: User) 
     assert job.items.get().state == "quarantined"
 
 
+def test_without_knowing_which_item_it_was_a_poison_item_fails_its_job(alice: User) -> None:
+    job = started(alice)
+    Job.objects.filter(pk=job.pk).update(crashes=2, items_total=1)
+    JobItem.objects.create(job=job, step="fill", key="k", ordinal=0, crashes=2)  # not written as running
+    lifecycle.rescue(job.pk, job.lease_token, crashed=True, expired=False)
+
+    job.refresh_from_db()
+    assert (job.state, job.items.get().state) == (State.FAILED, "pending")
+
+
 def test_answers_count_once(alice: User) -> None:
     job = started(alice, "door")
     lifecycle.wait(job.pk, job.lease_token, "review", "Open?")
