@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from typing import Any
+from uuid import uuid4
 
 from django import forms
 from django.contrib import admin, messages
@@ -72,6 +73,7 @@ class BroadcastForm(forms.Form):
         widget=AdminTextInputWidget,
     )
     level = forms.ChoiceField(choices=Level.choices, initial=Level.INFO)
+    key = forms.UUIDField(initial=uuid4, widget=forms.HiddenInput)  # pressed twice is sent once
 
     def clean_url(self) -> str:
         """Refuse a link that may not be stored."""

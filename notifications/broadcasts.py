@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from typing import Any
+from uuid import UUID
 
 from django.contrib.auth import get_user_model
 from django.db import transaction
@@ -22,25 +23,38 @@ _MOVE = f"""
 
 
 def broadcast(
-    title: str, *, text: str = "", url: str = "", type: str = "system", level: str = "", by: Any = None
+    title: str,
+    *,
+    text: str = "",
+    url: str = "",
+    type: str = "system",
+    level: str = "",
+    by: Any = None,
+    key: UUID | None = None,
 ) -> Broadcast:
     """Tell everybody who has joined by now. Raises UnknownType, ValueError.
 
-    title: 1-200 characters. text: 2,000 at most. by: the user who says it.
+    title: 1-200 characters. text: 2,000 at most. by: the user who says it. key: a second call with the same
+    one says nothing, and returns what the first said.
     """
     kind = types.known(type)
     if not title or len(title) > MAX_TITLE or len(text) > MAX_TEXT:
         raise ValueError(f"a title of 1-{MAX_TITLE} characters, and a text of {MAX_TEXT} at most")
     with transaction.atomic():
-        made = Broadcast.objects.create(
-            type=type,
-            level=level or kind.level,
-            title=title,
-            text=text,
-            url=links.check(url),
-            published_by=None if by is None else by.pk,
-        )
-        _move()
+        told = {
+            "type": type,
+            "level": level or kind.level,
+            "title": title,
+            "text": text,
+            "url": links.check(url),
+            "published_by": None if by is None else by.pk,
+        }
+        if key is None:
+            made, is_new = Broadcast.objects.create(**told), True
+        else:
+            made, is_new = Broadcast.objects.get_or_create(key=key, defaults=told)
+        if is_new:
+            _move()
     return Broadcast.objects.get(pk=made.pk)
 
 

@@ -27,8 +27,10 @@ class Broadcast(models.Model):
     """One notification for everybody who had joined when it was published.
 
     published_by: a user's id; plain, so that it outlives the user. withdrawn_at: when it left all inboxes.
+    key: of the form or the program that sent it, so that sending twice is sending once.
     """
 
+    key = models.UUIDField(null=True, blank=True, unique=True)
     type = models.CharField(max_length=60, default="system")
     level = models.CharField(max_length=10, choices=Level, default=Level.INFO)
     title = models.CharField(max_length=200)

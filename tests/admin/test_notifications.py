@@ -1,5 +1,7 @@
 """Notifications, broadcasts and deliveries in the admin."""
 
+import re
+
 import pytest
 from django.contrib.auth.models import Permission
 from django.test import Client
@@ -51,10 +53,18 @@ def test_deleting_counts_out_of_the_inbox(alice, bob, staff):
     assert set(Inbox.objects.values_list("unread", flat=True)) == {0} and wrong_counts() == []
 
 
+def key_of(client):
+    """Return the key of an empty form to send a broadcast with."""
+    return re.search(r'name="key" value="([0-9a-f-]{36})"', client.get(f"{BROADCASTS}add/").content.decode())[
+        1
+    ]
+
+
 @pytest.mark.seed("S2.102")
 def test_a_broadcast_is_shown_with_its_count_before_it_is_sent(staff, alice, bob):
     client = desk(staff, "send_broadcast")
     said = {"title": "Planned <b>maintenance</b>", "text": "On Sunday", "url": "/jobs/", "level": "warning"}
+    said["key"] = key_of(client)
 
     preview = client.post(f"{BROADCASTS}add/", said).content.decode()
 
@@ -72,6 +82,10 @@ def test_a_broadcast_is_shown_with_its_count_before_it_is_sent(staff, alice, bob
     assert (row.title, row.level, row.url, row.published_by) == (said["title"], "warning", "/jobs/", staff.pk)
     assert "was sent to everybody" in answer.content.decode()
     assert broadcasts.unread_of([alice.pk]) == {alice.pk: 1}
+
+    client.post(f"{BROADCASTS}add/", {**said, "confirmed": "yes"})  # pressed twice
+    assert Broadcast.objects.get() == row
+    assert key_of(client) != said["key"]
 
     client.post(BROADCASTS, {"action": "withdraw", "_selected_action": row.pk})
     assert broadcasts.unread_of([alice.pk]) == {}
