@@ -34,6 +34,9 @@ class Process(models.Model):
 
     objects = ProcessQuerySet.as_manager()
 
+    class Meta:
+        verbose_name_plural = "processes"
+
     def __str__(self) -> str:
         return self.name
 
