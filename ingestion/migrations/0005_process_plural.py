@@ -4,14 +4,13 @@ from django.db import migrations
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('ingestion', '0004_system_no_workers'),
+        ("ingestion", "0004_system_no_workers"),
     ]
 
     operations = [
         migrations.AlterModelOptions(
-            name='process',
-            options={'verbose_name_plural': 'processes'},
+            name="process",
+            options={"verbose_name_plural": "processes"},
         ),
     ]
