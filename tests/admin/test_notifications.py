@@ -91,6 +91,7 @@ def test_a_broadcast_is_shown_with_its_count_before_it_is_sent(staff, alice, bob
     assert broadcasts.unread_of([alice.pk]) == {}
 
 
+@pytest.mark.seed("SEC31")
 def test_a_broadcast_with_a_bad_link_is_refused(staff):
     """SEC31."""
     client = desk(staff, "send_broadcast")

@@ -30,6 +30,7 @@ ASKS: dict[str, Ask] = {
 ACTS = ["cancel", "retry", "answer", "delete"]
 
 
+@pytest.mark.seed("SEC7", "SEC78")
 @pytest.mark.parametrize("ask", ASKS.values(), ids=ASKS)
 def test_a_stranger_sees_no_difference_between_foreign_and_missing(
     as_bob: ApiClient, job: Job, ask: Ask

@@ -180,6 +180,7 @@ def test_with_the_csrf_token_a_session_may_change(alice: Any) -> None:
 # ---- rates ------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.seed("SEC62")
 def test_nobody_asks_120_times_a_minute(anon: ApiClient, as_alice: ApiClient) -> None:
     """SEC62. The window slides while we ask: two more a second may be answered than the 120."""
     began = time.monotonic()

@@ -183,6 +183,7 @@ def test_an_invalid_field_is_marked(
     assert not Job.objects.exists()
 
 
+@pytest.mark.seed("SEC13")
 @pytest.mark.parametrize(
     "name", ["foo", "owner", "state", "lease_token", "version", "retry_of", "unique_key"]
 )
@@ -242,6 +243,7 @@ def test_jobs_that_wait_for_each_other_are_so_deep_at_most(as_alice: ApiClient, 
     assert problem["errors"][0]["message"] == "At most 10 jobs deep."
 
 
+@pytest.mark.seed("SEC11")
 def test_somebody_elses_job_cannot_be_needed(as_bob: ApiClient, job: Job) -> None:
     """SEC11: the same answer as for no job at all."""
     foreign = as_bob.send("/jobs", {"source": "ping", "depends_on": [str(job.pk)]})

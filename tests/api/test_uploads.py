@@ -301,6 +301,7 @@ def test_an_outdated_file_is_not_taken(as_alice: ApiClient) -> None:
     assert problem["errors"][0]["message"] == "This file is no longer available."
 
 
+@pytest.mark.seed("SEC11")
 def test_somebody_elses_file_is_no_file(as_alice: ApiClient, as_bob: ApiClient) -> None:
     """SEC11."""
     pk = raw(as_alice, CSV).json()["id"]

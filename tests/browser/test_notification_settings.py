@@ -80,7 +80,7 @@ def test_the_browser_is_asked_by_a_click_and_tells_what_was_chosen(page, signed_
     )
 
 
-@pytest.mark.seed("S2.105")
+@pytest.mark.seed("S2.105", "SEC34", "SEC35")
 def test_whatever_titles_hold_is_text_on_page_toast_and_bell(page, signed_in, alice):
     """SEC34, SEC35."""
     for text in POLYGLOTS:

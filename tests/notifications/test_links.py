@@ -24,7 +24,7 @@ def hosts(settings):
     settings.SITE_URL = "https://headway.test"
 
 
-@pytest.mark.seed("S2.105")
+@pytest.mark.seed("S2.105", "SEC31", "SEC32")
 @pytest.mark.parametrize("url", BAD)
 def test_a_bad_link_is_refused_when_written_and_no_link_when_drawn(url):
     """SEC31, SEC32, UX 32: F21's forms."""
@@ -65,7 +65,7 @@ def test_a_path_is_drawn_as_itself_and_in_mail_with_the_site():
     assert links.absolute("/jobs/1/") == "https://headway.test/jobs/1/"
 
 
-@pytest.mark.seed("S2.105")
+@pytest.mark.seed("S2.105", "SEC33")
 @pytest.mark.django_db
 def test_another_site_is_named_before_it_is_shown(client: Client):
     """SEC33."""
@@ -79,6 +79,7 @@ def test_another_site_is_named_before_it_is_shown(client: Client):
     assert "<strong>other.test</strong>" in page
 
 
+@pytest.mark.seed("SEC32")
 @pytest.mark.django_db
 @pytest.mark.parametrize("url", ["", *BAD])
 def test_the_page_leads_nowhere_else(client: Client, url):

@@ -108,7 +108,7 @@ def test_a_subject_is_one_line_and_the_header_ends_there(reached, mail_server):
     assert mail["Subject"] == "One Bcc: evil@evil.test Three four" and mail["Bcc"] is None
 
 
-@pytest.mark.seed("S2.105")
+@pytest.mark.seed("S2.105", "SEC31")
 def test_a_link_that_was_forced_in_is_text(reached, mail_server):
     """SEC31."""
     inbox.notify([reached], "system", "Look")
@@ -117,6 +117,7 @@ def test_a_link_that_was_forced_in_is_text(reached, mail_server):
     assert "javascript" not in plain + html and "Open in Headway" not in html
 
 
+@pytest.mark.seed("SEC33")
 def test_a_link_to_another_site_goes_past_the_page_that_names_it(reached, mail_server, settings):
     """SEC33."""
     settings.LINK_HOSTS = ["other.test"]

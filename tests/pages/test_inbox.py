@@ -348,6 +348,7 @@ def test_muting_ends_with_its_undo(client, alice):
     assert not Mute.objects.exists()
 
 
+@pytest.mark.seed("SEC31")
 def test_a_link_that_is_none_is_text(listed, alice):
     """SEC31: even where the row was written past us."""
     note = rows.note(alice, "Click me")

@@ -54,6 +54,7 @@ def test_templates_need_no_hole_in_the_csp(path):
         assert "src=" in script
 
 
+@pytest.mark.seed("SEC35")
 def test_own_scripts_write_no_html():
     """SEC35."""
     for path in (ROOT / "static").rglob("*.js"):
@@ -90,6 +91,7 @@ def test_every_answer_has_a_csp_and_is_not_kept(client: Client, alice):
         assert response["X-Content-Type-Options"] == "nosniff"
 
 
+@pytest.mark.seed("SEC32")
 @pytest.mark.django_db
 @pytest.mark.parametrize(
     "target",

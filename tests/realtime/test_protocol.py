@@ -131,6 +131,7 @@ def test_every_problem_of_http_is_documented():
     assert used == {word for word in re.findall(r"`(\w+)`", section) if word in PROBLEMS}
 
 
+@pytest.mark.seed("SEC35")
 def test_the_pages_script_builds_no_html():
     """SEC35: what arrives is written as text."""
     script = (Path(realtime.__file__).parent / "static/realtime/live.js").read_text()
