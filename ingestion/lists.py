@@ -10,7 +10,7 @@ from django.db.models import Count, Q, QuerySet
 from django.http import QueryDict
 
 from ingestion import serializers, source
-from ingestion.access import can_act, visible_jobs
+from ingestion.access import can_act, can_view_all, visible_jobs
 from ingestion.models import FINAL, OPEN, Job, State
 
 PAGE = 25  # rows of a page
@@ -114,38 +114,53 @@ def page_of(jobs: QuerySet[Job], before: str) -> Page:
 
 def context(user: Any, filters: Filters) -> dict[str, Any]:
     """Return what the list's template shows."""
-    visible = visible_jobs(user)
-    page = page_of(filters.apply(visible), filters.before)
-    counts = dict(
-        filters._apply_others(visible.filter(state__in=OPEN))
-        .order_by()
-        .values_list("state")
-        .annotate(Count("pk"))
-    )
-    segments = [
-        {
-            "label": label,
-            "count": sum(counts.get(state, 0) for state in states) if set(states) <= set(OPEN) else None,
-            "query": filters.query(state=name),
-            "current": filters.state == name,
-        }
-        for name, (label, states) in STATES.items()
-    ]
+    page = page_of(filters.apply(visible_jobs(user)), filters.before)
     return {
-        "filters": filters,
-        "segments": segments,
+        **news(user, filters),
         "sources": source.registry().values(),
         "rows": [{"job": job, "acts": can_act(user, job)} for job in page.jobs],
         "following": filters.query(before=page.following) if page.following else "",
         "newest": max((str(job.pk) for job in page.jobs), default=""),
         "first": not filters.before,
         "refresh": any(job.state not in FINAL for job in page.jobs),
-        "query": filters.query(),
         "filter_values": [(k, v) for k, v in vars(filters).items() if v and k != "before"],
         "bulk": BULK,
-        "running": counts.get(State.RUNNING, 0),
-        "queued": counts.get(State.PENDING, 0),
-        "waiting": counts.get(State.WAITING, 0),
+    }
+
+
+def news(user: Any, filters: Filters, since: str | None = None) -> dict[str, Any]:
+    """Return what changes above the rows: how many jobs of which state, how many since the newest one shown.
+
+    `tag` names all of it. `asks`: no stream tells this user of all that the list shows, so the page asks.
+    """
+    counts = dict(
+        filters._apply_others(visible_jobs(user).filter(state__in=OPEN))
+        .order_by()
+        .values_list("state")
+        .annotate(Count("pk"))
+    )
+    new = 0 if since is None else newer(user, filters, since)
+    named = {"new": new} | {
+        name: counts.get(state, 0)
+        for name, state in [("running", State.RUNNING), ("queued", State.PENDING), ("waiting", State.WAITING)]
+    }
+    return {
+        **named,
+        "tag": "-".join(map(str, named.values())),
+        "asks": can_view_all(user),
+        "newest": since,
+        "filters": filters,
+        "query": filters.query(),
+        "segments": [
+            {
+                "name": name or "all",
+                "label": label,
+                "count": sum(counts.get(state, 0) for state in states) if set(states) <= set(OPEN) else None,
+                "query": filters.query(state=name),
+                "current": filters.state == name,
+            }
+            for name, (label, states) in STATES.items()
+        ],
     }
 
 

@@ -45,10 +45,13 @@ def jobs(request: HttpRequest) -> HttpResponseBase:
     """List jobs; all of the list's state is in its URL."""
     filters = lists.Filters.from_query(request.GET)
     if _target(request) == "new-jobs":
-        newest = request.GET.get("since", "")
-        new = lists.newer(request.user, filters, newest)
-        context = {"new": new, "filters": filters, "newest": newest, "query": filters.query(), "first": True}
-        return render(request, "ingestion/_new_jobs.html", context)
+        news = lists.news(request.user, filters, request.GET.get("since", ""))
+        etag = f'"{news["tag"]}"'
+        if request.headers.get("If-None-Match") == etag:
+            return HttpResponse(status=HTTPStatus.NOT_MODIFIED, headers={"ETag": etag})
+        response = render(request, "ingestion/_list_news.html", {**news, "fragment": True})
+        response["ETag"] = etag
+        return response
     return render(request, "ingestion/jobs.html", lists.context(request.user, filters))
 
 

@@ -7,7 +7,9 @@ from playwright.sync_api import expect
 
 from ingestion import lifecycle
 from ingestion.models import Job
+from tests.browser.test_wire import hide
 from tests.engine import ended
+from tests.pages import rows
 from tests.waiting import until
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -150,3 +152,31 @@ def test_a_job_that_stands_still_says_so_instead_of_an_estimate(page, signed_in,
     eta = page.locator("[data-field=eta]").first
     expect(eta).to_have_text("")
     expect(eta).to_have_text(re.compile(r"no progress for \d+ s"), timeout=60_000)
+
+
+def test_an_operators_list_asks_while_it_is_seen_and_moves_no_row(page, signed_in, alice, staff):
+    """Nobody's stream tells an operator of other people's new jobs."""
+    first = rows.job(alice, "pending")
+    answers = []
+    page.on("response", lambda r: "since=" in r.url and answers.append(r.status))
+    signed_in(staff, "/jobs/")
+    page.evaluate("window.same = true")
+    page.locator("#list-state-failed").focus()
+    until(lambda: page.wait_for_timeout(50) or 304 in answers, 20, "an answer that nothing is new")
+    rows.job(alice, "running")
+    expect(page.locator("#show-new")).to_have_text("1 new job, show", timeout=20_000)
+    expect(page.locator("#list-counts")).to_contain_text("1 running")
+    expect(page.locator("#list-state-active")).to_have_text("Active 2")
+    expect(page.locator("#list-state-failed")).to_be_focused()
+    expect(page.locator("tbody tr")).to_have_count(1)
+    expect(page.locator(f"#row-{first.pk}")).to_be_visible()
+
+    hide(page, True)
+    rows.job(alice, "failed")
+    before = len(answers)
+    page.evaluate("new Promise((done) => setTimeout(done, 6000))")  # its own clock, past the time of asking
+    assert len(answers) == before
+    hide(page, False)
+    expect(page.locator("#show-new")).to_have_text("2 new jobs, show", timeout=20_000)
+    assert same_page(page)
+    assert page.watched.wrong == []

@@ -6,6 +6,7 @@ from uuid import uuid4
 import pytest
 from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from ingestion.models import Job
@@ -126,6 +127,58 @@ def test_new_jobs_wait_behind_a_button(client: Client, listed, alice):
     rows.job(alice, "pending")
     rows.job(alice, "pending")
     assert "2 new jobs, show" in client.get(url, headers=headers).content.decode()
+
+
+def news(client: Client, since: str, tag: str = ""):
+    headers = {"HX-Request": "true", "HX-Target": "new-jobs"} | ({"If-None-Match": tag} if tag else {})
+    return client.get(f"{LIST}?since={since}", headers=headers)
+
+
+def test_an_operators_list_asks_for_what_no_stream_tells_and_others_do_not(client: Client, alice, staff):
+    rows.job(alice, "running")
+    for user, asks in [(alice, False), (staff, True)]:
+        client.force_login(user)
+        assert ('data-every="5000"' in client.get(LIST).content.decode()) is asks
+
+
+def test_nothing_new_is_304_until_something_is(client: Client, alice, staff):
+    shown = rows.job(alice, "running")
+    client.force_login(staff)
+    tag = re.search(r'data-tag="([^"]*)"', client.get(LIST).content.decode())[1]
+    unchanged = news(client, shown.pk, f'"{tag}"')
+    assert (unchanged.status_code, unchanged.content, unchanged["ETag"]) == (304, b"", f'"{tag}"')
+
+    rows.job(alice, "pending")
+    moved = news(client, shown.pk, f'"{tag}"')
+    html = moved.content.decode()
+    assert moved.status_code == 200 and moved["ETag"] != f'"{tag}"'
+    assert "1 new job, show" in html and "<span>1 queued</span>" in html and "Active 2<" in html
+    assert f'data-tag="{moved["ETag"][1:-1]}"' in html
+    assert news(client, shown.pk, moved["ETag"]).status_code == 304
+
+
+def test_a_job_that_moves_changes_the_tag(client: Client, alice, staff):
+    shown = rows.job(alice, "pending")
+    client.force_login(staff)
+    tag = news(client, shown.pk)["ETag"]
+    Job.objects.filter(pk=shown.pk).update(
+        state="running", pending_reason="", lease_token=uuid4(), lease_until=timezone.now()
+    )
+    assert news(client, shown.pk, tag).status_code == 200
+
+
+def test_asking_costs_as_much_with_many_jobs_as_with_one(client: Client, alice, staff):
+    shown = rows.job(alice, "running")
+    client.force_login(staff)
+    tag = news(client, shown.pk)["ETag"]
+    with CaptureQueriesContext(connection) as one:
+        assert news(client, shown.pk, tag).status_code == 304
+    for n in range(12):
+        rows.job(alice, "running" if n % 2 else "failed")
+    tag = news(client, shown.pk)["ETag"]
+    with CaptureQueriesContext(connection) as many:
+        assert news(client, shown.pk, tag).status_code == 304
+    assert len(many) == len(one) <= 6
 
 
 def test_empty_lists_say_why(listed, alice):

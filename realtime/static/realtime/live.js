@@ -262,6 +262,7 @@ function structureOf(held, withItems) {
 const reducer = new Reducer();
 const shapes = new WeakMap(); // element -> the structure it shows
 const fetched = new Map(); // element id -> when its fragment was last fetched
+const asked = new Map(); // element id -> when it was last asked for, because no stream tells of it
 const failures = new Map(); // element id -> fetches in a row that brought nothing
 const dirty = new Set(); // streams to paint
 const movedAt = new Map(); // stream -> when a frame last changed it, on the monotonic clock
@@ -341,9 +342,9 @@ function refetch(root) {
     return;
   }
   fetched.set(key, performance.now());
-  const asked = reducer.streams.get(root.dataset.live);
-  const shape = asked?.data && structureOf(asked, root.dataset.refetch === "items");
-  const version = asked?.version;
+  const held = reducer.streams.get(root.dataset.live);
+  const shape = held?.data && structureOf(held, root.dataset.refetch === "items");
+  const version = held?.version;
   const select = root.id ? `#${CSS.escape(root.id)}` : undefined;
   const swapped = window.htmx?.ajax("GET", root.dataset.fragment, { target: root, swap: "outerHTML", select });
   const done = () => {
@@ -359,6 +360,19 @@ function refetch(root) {
     if (now?.dataset.live) paint(now.dataset.live); // at once: the fragment may be older than what was shown
   };
   swapped?.then(done, done);
+}
+
+// What no stream tells of is asked for every `data-every` ms while it can be seen; `data-tag` names what is shown.
+function askForTheRest() {
+  if (document.hidden) return;
+  for (const root of document.querySelectorAll("[data-every]")) {
+    if (performance.now() - (asked.get(root.id) ?? 0) < Number(root.dataset.every)) continue;
+    asked.set(root.id, performance.now());
+    const headers = { "If-None-Match": `"${root.dataset.tag}"` };
+    const select = `#${CSS.escape(root.id)}`;
+    const answer = window.htmx?.ajax("GET", root.dataset.fragment, { target: root, swap: "outerHTML", select, headers });
+    answer?.catch(() => {}); // asked again soon
+  }
 }
 
 // ---------------------------------------------------------------- title and announcements
@@ -905,6 +919,7 @@ function eachSecond() {
   const now = Date.now();
   const slept = now - clockedAt > SLEPT_MS && !document.hidden;
   clockedAt = now;
+  askForTheRest();
   if (resting) return;
   if (slept || (live && performance.now() - heardAt > 2 * beatMs)) doubt();
   else if (away() >= OPEN_MS && navigator.onLine) pollSoon();
