@@ -10,6 +10,7 @@ from django.db import transaction
 from django.db.models.functions import Now
 
 from config.statements import execute
+from notifications import outbox
 from notifications.models import Broadcast, Inbox, Notification
 from notifications.telling import unread
 from realtime.publish import publish
@@ -30,28 +31,36 @@ _SLEEPERS = f"""
     ) due ORDER BY 1
 """  # nosec B608  # names of our own tables
 _LOCK = f"SELECT 1 FROM {_INBOX} WHERE user_id = %s FOR UPDATE"  # nosec B608
-# Their own condition once more, after the lock: another keeper may have ended them, or the user.
+# Their own condition once more, after the lock: another keeper may have ended them, or the user. What came while
+# they slept and nobody read has left neither by mail nor by webhook.
 _END = f"""
-    WITH woken AS (
+    WITH due AS MATERIALIZED (
+        SELECT id, updated_at > snoozed_at AND read_at IS NULL AS is_news FROM {_ROWS}
+        WHERE recipient_id = %(user)s AND snoozed_at IS NOT NULL AND snoozed_until <= clock_timestamp()
+    ), woken AS (
         UPDATE {_ROWS} n SET was_unread = {unread("n")}, snoozed_at = NULL, snoozed_until = NULL,
             read_at = NULL, seen_at = NULL, updated_at = clock_timestamp(),
             data = n.data || jsonb_build_object('snoozed_since', n.snoozed_at)
-        WHERE recipient_id = %(user)s AND snoozed_at IS NOT NULL AND snoozed_until <= clock_timestamp()
-        RETURNING {unread("n")}::int - was_unread::int AS change
+        FROM due WHERE n.id = due.id
+        RETURNING n.id, due.is_news, {unread("n")}::int - was_unread::int AS change
     ) UPDATE {_INBOX} SET version = version + 1, unread = unread + (SELECT sum(change) FROM woken)
       WHERE user_id = %(user)s AND EXISTS (SELECT 1 FROM woken)
-      RETURNING version, (SELECT count(*) FROM woken)
+      RETURNING version, (SELECT count(*) FROM woken), ARRAY(SELECT id FROM woken WHERE is_news)
 """  # nosec B608  # names of our own tables
 
 
 def end_snoozes() -> int:
-    """Bring back what was snoozed until now: on top, unread, once. Return how many rows."""
+    """Bring back what was snoozed until now: on top, unread, once. Return how many rows.
+
+    What came while they slept goes out by mail and webhook now.
+    """
     ended = 0
     for (user_id,) in execute(_SLEEPERS, [PER_TICK]):
         with transaction.atomic():
             execute(_LOCK, [user_id])
-            for version, count in execute(_END, {"user": user_id}):
+            for version, count, news in execute(_END, {"user": user_id}):
                 publish(f"user:{user_id}", version, urgent=True)
+                outbox.add(news)
                 ended += count
     return ended
 

@@ -8,7 +8,8 @@ import pytest
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from notifications import acting, delivery, inbox, outbox, preferences, webhooks
+from notifications import acting, delivery, inbox, keeping, outbox, preferences, webhooks
+from notifications.listing import Filter
 from notifications.models import Delivery, DeliveryState, Notification, Webhook
 from notifications.outbox import Outcome
 from tests.waiting import until
@@ -90,6 +91,32 @@ def test_told_twice_is_sent_once(reached, mail_server):
         tell(reached, group_key="k", version=3)
     delivery.deliver_due()
     assert len(mail_server.mails) == 1 and states() == [("email", "sent")]
+
+
+def test_news_that_comes_during_a_snooze_goes_out_when_it_ends(reached):
+    for key in ("a", "b"):
+        inbox.notify([reached], "system", f"{key} waits", group_key=key, version=1)
+    Delivery.objects.update(state="sent", sent_at=timezone.now())
+    acting.snooze(reached, Filter(), timezone.now() + timedelta(hours=1))
+    inbox.notify([reached], "system", "a is done", group_key="a", version=2)
+    assert states() == [("email", "sent")] * 2
+    Notification.objects.update(snoozed_until=timezone.now() - timedelta(seconds=1))
+
+    assert (keeping.end_snoozes(), keeping.end_snoozes()) == (2, 0)
+
+    due = Delivery.objects.filter(state="due").values_list("notification__title", "version")
+    assert list(due) == [("a is done", 2)]
+
+
+def test_news_that_was_read_during_a_snooze_does_not_go_out(reached):
+    inbox.notify([reached], "system", "Waits", group_key="k", version=1)
+    acting.snooze(reached, Filter(), timezone.now() + timedelta(hours=1))
+    inbox.notify([reached], "system", "Ends", group_key="k", version=2)
+    acting.read(reached, Filter("snoozed"))
+    Notification.objects.update(snoozed_until=timezone.now() - timedelta(seconds=1))
+
+    assert keeping.end_snoozes() == 1
+    assert list(Delivery.objects.values_list("version", flat=True)) == [1]
 
 
 # ---- sent -------------------------------------------------------------------------------------------------
