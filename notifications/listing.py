@@ -23,7 +23,8 @@ VIEWS: Mapping[str, str] = {
     "snoozed": "n.snoozed_at IS NOT NULL",
     "archived": "n.archived_at IS NOT NULL",
     "all": "true",
-    "read": "n.read_at IS NOT NULL",
+    # Read and in the inbox: what is put away for later or for good is no part of "all read".
+    "read": "n.read_at IS NOT NULL AND n.archived_at IS NULL AND n.snoozed_at IS NULL",
 }
 # The same for broadcasts, which are not snoozed.
 _BROADCAST_VIEWS: Mapping[str, Callable[[Entry], bool]] = {
@@ -32,7 +33,7 @@ _BROADCAST_VIEWS: Mapping[str, Callable[[Entry], bool]] = {
     "snoozed": lambda entry: False,
     "archived": lambda entry: entry.archived_at is not None,
     "all": lambda entry: True,
-    "read": lambda entry: entry.read_at is not None,
+    "read": lambda entry: entry.read_at is not None and entry.archived_at is None,
 }
 
 

@@ -109,6 +109,17 @@ def test_until_it_finishes_is_for_what_will_speak_again(alice, rows):
     assert acting.snooze(alice, [rows["one"], rows["two"], rows["three"]], None).ids == [rows["two"]]
 
 
+@pytest.mark.seed("S2.45")
+def test_deleting_all_that_is_read_leaves_what_is_put_away(alice, rows):
+    shared = [-broadcasts.broadcast(title).pk for title in ("kept", "gone")]
+    acting.read(alice, Filter("unread"))
+    acting.archive(alice, [rows["one"], shared[0]])
+    acting.snooze(alice, [rows["two"]], TOMORROW)
+
+    assert sorted(acting.delete(alice, Filter("read")).ids) == sorted([rows["three"], shared[1]])
+    assert (titles(alice, "archived"), titles(alice, "snoozed")) == (["kept", "one"], ["two"])
+
+
 def test_archiving_ends_a_snooze_and_snoozing_takes_out_of_the_archive(alice, rows):
     acting.snooze(alice, [rows["one"]], TOMORROW)
     acting.archive(alice, [rows["one"]])
