@@ -14,7 +14,7 @@ from typing import Any
 from config.statements import execute
 from notifications import broadcasts
 from notifications.entries import COLUMNS, Entry, json_of, of_broadcast, of_row
-from notifications.models import BroadcastReceipt, Inbox, Notification
+from notifications.models import Broadcast, BroadcastReceipt, Inbox, Notification
 from notifications.telling import unread
 
 MOST = 6  # rows of the bell: the unread ones first
@@ -35,6 +35,18 @@ _NEWEST = f"""
          ORDER BY n.updated_at DESC, n.id DESC LIMIT greatest(0, {MOST} - coalesce(inbox.unread, 0)))
     ) n ON true
     ORDER BY wanted.user_id, n.place, n.updated_at DESC, n.id DESC
+"""  # nosec B608  # names of our own tables
+
+
+# Twice as many as show: when one is withdrawn an older one shows again, and that moves no user's stream.
+_DONE_WITH = f"""
+    SELECT receipt.user_id, receipt.broadcast_id FROM (
+        SELECT id FROM {Broadcast._meta.db_table} WHERE withdrawn_at IS NULL
+        ORDER BY published_at DESC LIMIT {2 * broadcasts.MOST_LIVE}
+    ) live JOIN {BroadcastReceipt._meta.db_table} receipt ON receipt.broadcast_id = live.id
+    WHERE receipt.user_id = ANY(%s::int[])
+        AND (receipt.read_at IS NOT NULL OR receipt.archived_at IS NOT NULL OR receipt.deleted_at IS NOT NULL)
+    ORDER BY receipt.broadcast_id DESC
 """  # nosec B608  # names of our own tables
 
 
@@ -59,18 +71,7 @@ def inboxes(users: Collection[int]) -> dict[int, dict[str, Any]]:
 
 def _done_with(users: Collection[int]) -> dict[int, list[int]]:
     """Return the broadcasts, by the ids of entries, that are not unread for these users any more."""
-    rows = execute(
-        f"""
-        SELECT wanted.user_id, receipt.broadcast_id FROM unnest(%s::int[]) AS wanted(user_id)
-        CROSS JOIN LATERAL (
-            SELECT broadcast_id FROM {BroadcastReceipt._meta.db_table} r
-            WHERE r.user_id = wanted.user_id
-                AND (r.read_at IS NOT NULL OR r.archived_at IS NOT NULL OR r.deleted_at IS NOT NULL)
-            ORDER BY broadcast_id DESC LIMIT {broadcasts.MOST_LIVE}
-        ) receipt
-        """,  # nosec B608  # names of our own tables
-        [sorted(users)],
-    )
+    rows = execute(_DONE_WITH, [sorted(users)])
     found: dict[int, list[int]] = defaultdict(list)
     for user_id, broadcast_id in rows:
         found[user_id].append(-broadcast_id)

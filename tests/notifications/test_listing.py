@@ -146,6 +146,29 @@ def test_the_stream_says_the_count_and_the_newest_rows_in_one_frame(alice, bob, 
     assert everybody.versions([""]) == {"": 1}
 
 
+def test_a_live_broadcast_stays_read_whatever_is_withdrawn(alice):
+    kept = broadcasts.broadcast("kept").pk
+    acting.read(alice, [-kept])
+    for n in range(broadcasts.MOST_LIVE):
+        gone = broadcasts.broadcast(f"gone {n}").pk
+        acting.read(alice, [-gone])
+        broadcasts.withdraw(gone)
+
+    assert _read(alice)[alice.pk]["done_with"] == [-kept]
+
+
+def test_a_broadcast_that_shows_again_stays_read(alice):
+    first = broadcasts.broadcast("first").pk
+    acting.read(alice, [-first])
+    for n in range(broadcasts.MOST_LIVE):
+        later = broadcasts.broadcast(f"later {n}").pk
+
+    said = _read(alice)[alice.pk]["done_with"]
+    broadcasts.withdraw(later)  # moves no user's stream
+
+    assert said == [-first] and broadcasts.live()[-1].pk == first
+
+
 def _read(*users):
     return newest.inboxes([user.pk for user in users])
 
