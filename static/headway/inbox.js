@@ -93,9 +93,9 @@ function show(verb, chosen) {
 // What the server says against it, in words for the reader.
 class Refused extends Error {}
 
-async function post(fields) {
-  const body = new URLSearchParams(new FormData(form));
-  for (const name of ["pick", "all"]) body.delete(name);
+async function post(fields, from) {
+  const body = new URLSearchParams(new FormData(from));
+  if (from === form) for (const name of ["pick", "all"]) body.delete(name); // `fields` name what is meant
   for (const [name, value] of Object.entries({ zone, ...fields })) body.set(name, value);
   const headers = { Accept: "application/json", "X-CSRFToken": $('meta[name="csrf"]').content };
   const response = await fetch(ACT, { method: "POST", headers, body, keepalive: true });
@@ -107,11 +107,11 @@ async function post(fields) {
 let asked = 0; // requests so far
 let pending = 0; // those the server has not answered yet
 
-async function ask(fields, failed) {
+async function ask(fields, failed, from = form) {
   asked += 1;
   pending += 1;
   try {
-    const answer = await post(fields);
+    const answer = await post(fields, from);
     pending -= 1;
     document.dispatchEvent(new CustomEvent("acted", { detail: answer }));
     return answer;
@@ -123,20 +123,24 @@ async function ask(fields, failed) {
   }
 }
 
-// Do `verb` to rows: shown at once, with a message that can undo it; shown undone when the server refuses.
-async function act(verb, chosen, fields, { quiet = false } = {}) {
+const many = (count) => (count === 1 ? "1 notification" : `${number.format(count)} notifications`);
+
+// Do `verb` to rows: shown at once, with a message that can undo it; shown undone when the server refuses. Of all that
+// match only the server knows how many it changes, so that the message waits for it. `from`: the form that asks.
+async function act(verb, chosen, fields, { quiet = false, wide = false, from } = {}) {
   const keys = chosen.flatMap((row) => row.dataset.keys.split(","));
   const unshow = show(verb, chosen);
   const [word, icon] = DONE[verb];
-  const done = ask(fields ?? { one: `${verb} ${keys.join()}` }, `Not ${word.toLowerCase()}`);
-  if (!quiet) {
-    const count = fields?.all ? Number(form.dataset.matching) : keys.length;
-    const title = verb === "mute" ? word : `${word} ${count === 1 ? "1 notification" : `${number.format(count)} notifications`}`;
+  const done = ask(fields ?? { one: `${verb} ${keys.join()}` }, `Not ${word.toLowerCase()}`, from);
+  const undo = () => takeBack(done, unshow, keys);
+  if (!quiet && !wide) {
+    const title = verb === "mute" ? word : `${word} ${many(keys.length)}`;
     const text = chosen.length === 1 ? titleOf(chosen[0]).textContent : "";
-    say({ title, text, icon, valid: done, undo: () => takeBack(done, unshow, keys) });
+    say({ title, text, icon, valid: done, undo });
   }
   try {
-    await done;
+    const answer = await done;
+    if (wide) say({ title: `${word} ${many(answer.count)}`, icon, undo: answer.undo ? undo : undefined });
     tabs?.postMessage({ verb, keys });
   } catch {
     unshow();
@@ -181,7 +185,8 @@ menu?.addEventListener("click", (event) => {
   menu.hidePopover();
   const first = snoozed[0] && titleOf(snoozed[0]);
   first?.focus({ preventScroll: true });
-  act("snooze", snoozed, { ...(snoozedFields ?? { one: `snooze ${keys.join()}` }), ...fields });
+  const what = snoozedFields ?? { one: `snooze ${keys.join()}` };
+  act("snooze", snoozed, { ...what, ...fields }, { wide: Boolean(snoozedFields) });
 });
 menu?.addEventListener("input", (event) => event.target.setCustomValidity(""));
 
@@ -242,7 +247,7 @@ function bulk(verb, from) {
   if (!picked.length) return;
   const fields = $("[data-all]").checked ? { verb, all: "1" } : undefined;
   if (verb === "snooze") openMenu(picked, from, fields);
-  else act(verb, picked, fields);
+  else act(verb, picked, fields, { wide: Boolean(fields) });
 }
 
 form?.addEventListener("submit", (event) => {
@@ -270,10 +275,10 @@ page?.addEventListener("click", (event) => {
   if (row && "unread" in row.dataset) act("read", [row], undefined, { quiet: true });
 });
 
-// "Mark all read" of the page's head: what matches, on this page and on the others.
+// "Mark all read" of the page's head: all that is unread, whatever the page shows of it.
 $("#read-all")?.addEventListener("submit", (event) => {
   event.preventDefault();
-  act("read", rows().filter((row) => "unread" in row.dataset), Object.fromEntries(new FormData(event.target)));
+  act("read", rows().filter((row) => "unread" in row.dataset), {}, { wide: true, from: event.target });
 });
 
 // ---- what happens elsewhere ----

@@ -279,6 +279,24 @@ def test_what_is_selected_and_all_that_match(page, inbox, alice, monkeypatch):
     expect(page.locator("#inbox-list .title")).to_have_count(50)
 
 
+def test_mark_all_read_means_all_whatever_the_page_shows_and_says_how_many(page, inbox, alice):
+    """UX 28: a filter narrows the list, and what is read already is not counted."""
+    for n in range(3):
+        rows.note(alice, f"Article {n}", (n + 1) * 20 * MINUTE, type="auto_ingest_error")
+    rows.note(alice, "Known", 90 * MINUTE, type="auto_ingest_error", read=True)
+    rows.note(alice, "Other", 100 * MINUTE)
+    inbox("?type=Articles&q=article")
+    expect(page.locator("#inbox-list .title")).to_have_count(3)
+    page.get_by_role("button", name="Mark all read").first.click()
+    expect(page.locator(".toast strong")).to_have_text("Marked as read 4 notifications")
+    counted(page, 0)
+    assert not Notification.objects.filter(read_at=None).exists()
+    page.keyboard.press("z")
+    counted(page, 4)
+    expect(page.locator("#inbox-list .notice[data-unread]")).to_have_count(3)
+    assert Notification.objects.get(title="Known").read_at
+
+
 def test_snooze_takes_the_readers_nine_oclock_and_a_chosen_time(page, inbox, alice):
     five(alice)
     inbox()
