@@ -70,7 +70,9 @@ def _of_bulk(form: QueryDict) -> Chosen:
     if form.get("all") != "1":
         return picked(form.getlist("pick"))
     upto = _time(form.get("upto", ""))
-    return Filters.from_query(form).wanted(upto or timezone.now())
+    if upto is None:
+        raise Unclear("The page does not say what it has shown. Reload it.")
+    return Filters.from_query(form).wanted(upto)
 
 
 def until(form: QueryDict, now: datetime) -> datetime | None:

@@ -138,6 +138,23 @@ def live(user: Any) -> list[Entry]:
     ]
 
 
+def latest(user: Any) -> datetime:
+    """Return when something last came to a user's lists; whatever a list read after this lacks came later.
+
+    Exact for own rows: their times are taken under the lock of the inbox, so that they are committed in order.
+    A time of a clock would be later than rows that are written but not committed yet.
+    """
+    rows = execute(
+        f"""
+        SELECT n.updated_at FROM {_ROWS} n WHERE n.recipient_id = %s
+        ORDER BY n.updated_at DESC, n.id DESC LIMIT 1
+        """,  # nosec B608  # the name of our own table
+        [user.pk],
+    )
+    times = [at for (at,) in rows] + [entry.updated_at for entry in live(user)[:1]]
+    return max(times, default=user.date_joined)
+
+
 def one(user: Any, entry_id: int) -> Entry | None:
     """Return one entry of a user's; None for somebody else's as for none at all."""
     if entry_id < 0:

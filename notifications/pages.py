@@ -170,6 +170,7 @@ def lines(folds: Iterable[Fold], user: Any) -> list[Line]:
 def context(user: Any, filters: Filters) -> dict[str, Any]:
     """Return what the inbox's template shows."""
     now = timezone.now()
+    upto = listing.latest(user)  # before the list, which may know more but not less
     found = listing.entries(user, filters.wanted(), limit=PAGE + 1, after=filters.place())
     shown, more = found[:PAGE], len(found) > PAGE
     drawn = lines(fold(shown), user)
@@ -216,7 +217,7 @@ def context(user: Any, filters: Filters) -> dict[str, Any]:
         "query": filters.query(),
         "kept": [(name, value) for name, value in filters.said().items() if name in ("view", "type")],
         "filter_values": [(name, value) for name, value in filters.said().items() if name != "before"],
-        "upto": now.isoformat(),
+        "upto": upto.isoformat(),
     }
 
 
@@ -229,6 +230,7 @@ def _wakes(user: Any) -> datetime | None:
 
 def bell(user: Any) -> dict[str, Any]:
     """Return what the dropdown shows: the newest, the unread ones first."""
+    upto = listing.latest(user)
     unread = listing.entries(user, listing.Filter("unread"), limit=BELL)
     found = unread
     if len(unread) < BELL:
@@ -236,7 +238,8 @@ def bell(user: Any) -> dict[str, Any]:
         newest = listing.entries(user, listing.Filter("inbox"), limit=2 * BELL)
         found = unread + [entry for entry in newest if entry.id not in known and not entry.is_unread]
     shown = [line(entry, user) for entry in found[:BELL]]
-    return {"rows": shown, "more": listing.unread_count(user) - sum(not row.read for row in shown)}
+    more = listing.unread_count(user) - sum(not row.read for row in shown)
+    return {"rows": shown, "more": more, "upto": upto.isoformat()}
 
 
 def picked(values: Iterable[str]) -> list[int]:

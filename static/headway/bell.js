@@ -120,9 +120,11 @@ async function load() {
     put(copyOf("bell-loading"));
     place.setAttribute("aria-busy", "true");
   }, SKELETON_MS);
-  let found;
+  let found, upto;
   try {
-    found = [...(await part("/inbox/bell/", "bell-body")).childNodes];
+    const body = await part("/inbox/bell/", "bell-body");
+    found = [...body.childNodes];
+    upto = body.dataset.upto;
   } catch {
     found = [copyOf("bell-error")];
   }
@@ -132,6 +134,13 @@ async function load() {
   if (mine !== asked) return;
   place.removeAttribute("aria-busy");
   put(...found);
+  if (upto) shownUpTo(upto);
+}
+
+// "Mark all read" means what has been shown, and nothing that came since.
+function shownUpTo(upto) {
+  $("[name=upto]", bell).value = upto;
+  $("form button", bell).disabled = false;
 }
 
 // Nothing moves under the pointer or the focus: then the news wait behind a button.

@@ -42,6 +42,20 @@ def test_the_bell_opens_closes_gives_the_focus_back_and_reads_all(page, signed_i
     assert page.watched.wrong == []
 
 
+def test_mark_all_read_of_the_bell_leaves_what_came_since_its_list(page, signed_in, alice):
+    five(alice)
+    signed_in(alice)
+    expect(page.locator(LIVE)).to_be_visible(timeout=10_000)
+    page.click("#bell-btn")
+    page.locator("#bell-body .notice").nth(1).hover()
+    rows.note(alice, "News")
+    expect(page.locator("[data-bell-new]")).to_be_visible()
+    page.get_by_role("button", name="Mark all read").click()
+    counted(page, 1)
+    left = Notification.objects.filter(read_at=None).values_list("title", flat=True)
+    until(lambda: list(left.all()) == ["News"], what="only what came since unread")
+
+
 def test_the_bell_says_when_it_cannot_be_loaded_and_tries_again(page, signed_in, alice):
     five(alice)
     signed_in(alice)

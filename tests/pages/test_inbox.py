@@ -247,6 +247,28 @@ def test_mark_all_read_leaves_what_came_after_the_page(listed, client, alice):
     assert act(client, verb="read", all="1", view="unread", upto=upto).json()["unread"] == 1
 
 
+@pytest.mark.parametrize("where", ["", "bell/"])
+def test_what_was_shown_is_told_by_the_database_not_by_the_web_hosts_clock(where, client, alice, monkeypatch):
+    broadcasts.broadcast("For all")
+    rows.note(alice, "before")
+    client.force_login(alice)
+    monkeypatch.setattr("notifications.pages.timezone.now", lambda: datetime.now(UTC) + timedelta(hours=1))
+    html = client.get(INBOX + where).content.decode()
+    upto = re.search(r'(?:name="upto" value|data-upto)="([^"]+)"', html)[1]
+    monkeypatch.undo()
+    rows.note(alice, "after")
+    done = act(client, verb="read", all="1", view="unread", upto=upto).json()
+    assert (done["count"], done["unread"]) == (2, 1)
+
+
+@pytest.mark.parametrize("upto", ["", "yesterday"])
+def test_all_that_match_without_what_was_shown_is_refused(upto, client, alice):
+    client.force_login(alice)
+    rows.note(alice, "One")
+    assert act(client, verb="read", all="1", view="unread", upto=upto).status_code == 422
+    assert Inbox.objects.get(user=alice).unread == 1
+
+
 def test_a_broadcast_is_read_and_archived_for_one(listed, client, alice, bob):
     note = broadcasts.broadcast("For all")
     assert titles(listed()) == ["For all"] and "Snooze: For all" not in listed()
