@@ -4,8 +4,8 @@ Each verb locks the user's inbox, makes one statement, and changes `Inbox.unread
 a thing twice, or too late, changes nothing.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -26,10 +26,14 @@ Chosen = Iterable[int] | Filter | datetime
 
 @dataclass(frozen=True)
 class Touched:
-    """What a verb has changed: the entries' ids, and the time that says so for undoing it."""
+    """What a verb has changed: the entries' ids, and the time that says so for undoing it.
+
+    until: of snoozes that were ended, until when they would have lasted.
+    """
 
     ids: list[int]
     at: datetime | None = None
+    until: Mapping[int, datetime | None] = field(default_factory=dict)
 
     @property
     def count(self) -> int:
@@ -48,6 +52,8 @@ class _Verb:
     undoes: str = ""
 
 
+# Of the times that are given, that of this row.
+_ITS_TIME = "(%(until)s::timestamptz[])[array_position(%(ids)s::bigint[], n.id)]"
 _VERBS = {
     "see": _Verb("seen_at = %(at)s", "n.seen_at IS NULL", "seen_at"),
     "read": _Verb("read_at = %(at)s, seen_at = coalesce(n.seen_at, %(at)s)", "n.read_at IS NULL", "read_at"),
@@ -65,6 +71,11 @@ _VERBS = {
         "(n.snoozed_at IS NULL OR n.snoozed_until IS DISTINCT FROM %(until)s)"
         # Until it finishes: only what will speak again. Otherwise it would never come back.
         " AND (%(until)s::timestamptz IS NOT NULL OR n.data->>'open' = 'true')",
+    ),
+    "snooze_again": _Verb(
+        f"snoozed_at = %(at)s, snoozed_until = {_ITS_TIME}",
+        "n.snoozed_at IS NULL AND n.archived_at IS NULL"
+        f" AND ({_ITS_TIME} IS NOT NULL OR n.data->>'open' = 'true')",
     ),
     "wake": _Verb("snoozed_at = NULL, snoozed_until = NULL", "n.snoozed_at IS NOT NULL", undoes="snoozed_at"),
 }
@@ -105,7 +116,23 @@ def snooze(user: Any, chosen: Chosen, until: datetime | None) -> Touched:
 
 def wake(user: Any, chosen: Chosen) -> Touched:
     """End snoozes now; the rows are where and as they were."""
-    return _act(user, "wake", chosen)
+    with transaction.atomic():
+        _lock(user.pk)
+        condition, values = _own(chosen, _VERBS["wake"])
+        until = execute(
+            f"""
+            SELECT n.id, n.snoozed_until FROM {_ROWS} n
+            WHERE n.recipient_id = %(user)s AND n.snoozed_at IS NOT NULL AND {condition}
+            """,  # nosec B608  # conditions of ours, values as parameters
+            values | {"user": user.pk},
+        )
+        return replace(_act(user, "wake", chosen), until=dict(until))
+
+
+def snooze_again(user: Any, until: Mapping[int, datetime | None]) -> Touched:
+    """Put off again what was woken, each until its own time; what has been archived since stays so."""
+    ids = sorted(until)
+    return _act(user, "snooze_again", ids, [until[pk] for pk in ids])
 
 
 def delete(user: Any, chosen: Chosen) -> Touched:
@@ -124,7 +151,9 @@ def delete(user: Any, chosen: Chosen) -> Touched:
         return _close(user.pk, at, [(pk, -was) for pk, was in rows], shared)
 
 
-def _act(user: Any, name: str, chosen: Chosen, until: datetime | None = None) -> Touched:
+def _act(
+    user: Any, name: str, chosen: Chosen, until: datetime | list[datetime | None] | None = None
+) -> Touched:
     verb = _VERBS[name]
     with transaction.atomic():
         at = _lock(user.pk)

@@ -134,6 +134,8 @@ def _token(user: Any, verb: str, touched: Touched) -> str:
         return ""
     if verb in UNDO_BY_TIME and touched.at is not None:
         return _sign(user, [UNDO_BY_TIME[verb], touched.at.isoformat()])
+    if touched.until and touched.count <= MAX_PICKED:
+        return _sign(user, ["again", [[pk, at and at.isoformat()] for pk, at in touched.until.items()]])
     if verb in UNDO_BY_IDS and touched.count <= MAX_PICKED:
         return _sign(user, [UNDO_BY_IDS[verb], touched.ids])
     return ""
@@ -147,5 +149,8 @@ def _undo(user: Any, token: str) -> Done:
     if verb == "unmute":
         inbox.unmute(user.pk, what)
         return Done(1, "Undone")
+    if verb == "again":
+        times = {pk: at and datetime.fromisoformat(at) for pk, at in what}
+        return Done(acting.snooze_again(user, times).count, "Undone")
     touched = VERBS[verb][0](user, datetime.fromisoformat(what) if isinstance(what, str) else what)
     return Done(touched.count, "Undone")

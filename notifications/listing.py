@@ -139,12 +139,12 @@ def live(user: Any) -> list[Entry]:
 
 
 def latest(user: Any) -> datetime:
-    """Return when something last came to a user's lists; whatever a list read after this lacks came later.
+    """Return when something last came to a user's lists; what a list read after this lacks came later.
 
-    Exact for own rows: their times are taken under the lock of the inbox, so that they are committed in order.
+    Exact for own rows: their times are taken under the lock of the inbox, so they are committed in order.
     A time of a clock would be later than rows that are written but not committed yet.
     """
-    rows = execute(
+    rows: list[tuple[datetime]] = execute(
         f"""
         SELECT n.updated_at FROM {_ROWS} n WHERE n.recipient_id = %s
         ORDER BY n.updated_at DESC, n.id DESC LIMIT 1
@@ -152,7 +152,8 @@ def latest(user: Any) -> datetime:
         [user.pk],
     )
     times = [at for (at,) in rows] + [entry.updated_at for entry in live(user)[:1]]
-    return max(times, default=user.date_joined)
+    joined: datetime = user.date_joined
+    return max(times, default=joined)
 
 
 def one(user: Any, entry_id: int) -> Entry | None:

@@ -134,12 +134,14 @@ async function act(verb, chosen, fields, { quiet = false, wide = false, from } =
   const done = ask(fields ?? { one: `${verb} ${keys.join()}` }, `Not ${word.toLowerCase()}`, from);
   const undo = () => takeBack(done, unshow, keys);
   if (!quiet && !wide) {
-    const title = verb === "mute" ? word : `${word} ${many(keys.length)}`;
+    const titled = (count) => (verb === "mute" ? word : `${word} ${many(count)}`);
     const text = chosen.length === 1 ? titleOf(chosen[0]).textContent : "";
-    say({ title, text, icon, valid: done, undo });
+    const valid = done.then(({ count, undo }) => ({ title: count ? titled(count) : "Nothing changed", undo }));
+    say({ title: titled(keys.length), text, icon, valid, undo });
   }
   try {
     const answer = await done;
+    if (!answer.count && GOES.includes(verb)) forced = true; // what was shown did not happen
     if (wide) say({ title: `${word} ${many(answer.count)}`, icon, undo: answer.undo ? undo : undefined });
     tabs?.postMessage({ verb, keys });
   } catch {
@@ -151,9 +153,11 @@ async function takeBack(done, unshow, keys) {
   forced = !unshow();
   try {
     const { undo } = await done;
-    if (undo) await ask({ undo }, "Not undone");
+    if (!undo) throw new Error("it cannot be undone");
+    await ask({ undo }, "Not undone");
     tabs?.postMessage({ verb: "undo", keys });
   } catch {
+    forced = true;
     sync();
   }
 }

@@ -1,8 +1,8 @@
 // The messages at the bottom right (UX 3.5): three at most, the newest lowest, and none of them takes the focus.
 // The server writes those of a form. Other scripts say theirs with an event on the document: "message", with
 // {title, text, status, icon, href, stays, undo, valid, news}: undo is called by the button and by Z, href is where the
-// title leads, the message goes when the promise `valid` fails: what it says did not happen, and news: it is in the
-// inbox too, so that the bell takes it away.
+// title leads, the message goes when the promise `valid` fails: what it says did not happen; what `valid` gives says it
+// better: {title, undo}, without `undo` there is none. news: it is in the inbox too, so that the bell takes it away.
 
 const MOST = 3;
 const SECONDS = 6;
@@ -58,7 +58,13 @@ function show({ title, text = "", status = "complete", icon = "done", href, stay
   else button.remove();
   region.append(toast);
   arm(toast, undo ? UNDO_SECONDS : SECONDS);
-  valid?.catch(() => toast.remove());
+  valid?.then(
+    (answer) => {
+      name.textContent = answer.title;
+      if (!answer.undo) button.remove();
+    },
+    () => toast.remove(),
+  );
 }
 
 document.addEventListener("message", (event) => show(event.detail));

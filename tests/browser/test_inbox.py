@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
+from django.utils import timezone
 from playwright.sync_api import expect
 
 from ingestion.models import Job
@@ -74,6 +75,38 @@ def test_archive_removes_at_once_and_z_restores_at_the_same_place(page, inbox, a
     counted(page, 5)
     assert page.evaluate("window.same") is True
     assert page.watched.wrong == []
+
+
+def test_undo_of_a_move_to_the_inbox_snoozes_again(page, inbox, alice):
+    at = timezone.now() + timedelta(days=2)
+    acting.snooze(alice, [rows.note(alice, "Put off", 20 * MINUTE, url="/jobs/").pk], at)
+    inbox("?view=snoozed")
+    row(page, "Put off").hover()
+    page.get_by_role("button", name="Move to the inbox: Put off").click()
+    expect(page.locator("#inbox-list .title")).to_have_count(0)
+    counted(page, 1)
+    page.keyboard.press("z")
+    expect(row(page, "Put off")).to_be_visible()
+    counted(page, 0)
+    assert Notification.objects.get().snoozed_until == at
+
+
+def test_what_changed_nothing_offers_no_undo_and_shows_what_is_stored(page, inbox, alice):
+    """Somebody archived it elsewhere, and this page has not heard of it."""
+    notes = five(alice)
+    inbox()
+    Notification.objects.filter(pk=notes[1].pk).update(archived_at=timezone.now())
+    row(page, "Note 1").hover()
+    page.get_by_role("button", name="Archive: Note 1").click()
+    toast = page.locator(".toast")
+    expect(toast.locator("strong")).to_have_text("Nothing changed")
+    expect(toast.get_by_role("button", name="Undo")).to_have_count(0)
+    page.keyboard.press("z")
+    row(page, "Note 2").hover()
+    page.get_by_role("button", name="Archive: Note 2").click()
+    expect(page.locator(".toast strong").last).to_have_text("Archived 1 notification")
+    expect(page.locator(".toast").last.get_by_role("button", name="Undo")).to_be_visible()
+    assert titles(page) == ["Note 0", "Note 3", "Note 4"]
 
 
 @pytest.mark.parametrize("answer", ["500", "cut", "422"])

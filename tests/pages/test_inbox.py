@@ -200,6 +200,21 @@ def test_undo_brings_back_exactly_what_was_changed(verb, client, alice):
     assert Inbox.objects.get(user=alice).unread == len(new) and old.read_at
 
 
+def test_undo_of_a_move_to_the_inbox_puts_off_until_the_same_times(client, alice):
+    client.force_login(alice)
+    notes = [rows.note(alice, f"n{n}", data={"open": True}) for n in range(3)]
+    until = [timezone.now() + timedelta(days=1), timezone.now() + timedelta(days=2), None]
+    for note, at in zip(notes, until, strict=True):
+        acting.snooze(alice, [note.pk], at)
+    woken = act(client, verb="wake", pick=[note.pk for note in notes]).json()
+    assert (woken["count"], woken["unread"]) == (3, 3)
+    assert act(client, undo=woken["undo"]).json()["unread"] == 0
+    found = Notification.objects.order_by("pk").exclude(snoozed_at=None)
+    assert list(found.values_list("snoozed_until", flat=True)) == until
+    assert act(client, one=f"archive {notes[0].pk}").json()["count"] == 1
+    assert act(client, undo=woken["undo"]).json()["count"] == 0  # what was archived since stays so
+
+
 def test_an_undo_is_its_users_alone(client, alice, bob):
     client.force_login(alice)
     token = act(client, one=f"archive {rows.note(alice, 'One').pk}").json()["undo"]
