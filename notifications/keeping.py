@@ -31,8 +31,8 @@ _SLEEPERS = f"""
     ) due ORDER BY 1
 """  # nosec B608  # names of our own tables
 _LOCK = f"SELECT 1 FROM {_INBOX} WHERE user_id = %s FOR UPDATE"  # nosec B608
-# Their own condition once more, after the lock: another keeper may have ended them, or the user. What came while
-# they slept and nobody read has left neither by mail nor by webhook.
+# Their own condition once more, after the lock: another keeper may have ended them, or the user. What came
+# while they slept and nobody read has left neither by mail nor by webhook.
 _END = f"""
     WITH due AS MATERIALIZED (
         SELECT id, updated_at > snoozed_at AND read_at IS NULL AS is_news FROM {_ROWS}

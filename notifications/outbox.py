@@ -57,7 +57,7 @@ _ADD = """
 _TAKE = """
     UPDATE {delivery} SET tries = tries + 1, due_at = clock_timestamp() + %s * interval '1 second'
     WHERE id = (
-        SELECT id FROM {delivery} WHERE state = 'due' AND channel = %s AND due_at <= clock_timestamp()
+        SELECT id FROM {delivery} WHERE state = 'due' AND channel = %s AND due_at <= statement_timestamp()
         ORDER BY due_at LIMIT 1 FOR UPDATE SKIP LOCKED
     )
     RETURNING id

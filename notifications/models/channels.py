@@ -98,8 +98,8 @@ class Delivery(models.Model):
             ),
         ]
         indexes: ClassVar = [
-            # The keeper's look for what is due.
-            models.Index(fields=["due_at"], name="delivery_due", condition=Q(state="due")),
+            # The look for what is due on one channel, whatever waits on another.
+            models.Index(fields=["channel", "due_at"], name="delivery_due", condition=Q(state="due")),
         ]
 
     def __str__(self) -> str:

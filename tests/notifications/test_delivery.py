@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 
 from notifications import acting, delivery, inbox, keeping, outbox, preferences, webhooks
@@ -130,6 +130,22 @@ def test_what_is_overtaken_is_dropped(reached, mail_server):
 
     assert [str(mail["Subject"]) for mail in mail_server.mails] == ["At 2"]
     assert states() == [("email", "dropped"), ("email", "sent")]
+
+
+def test_what_waits_on_one_channel_is_not_passed_by_another(reached):
+    note = tell(reached)
+    Delivery.objects.bulk_create(
+        Delivery(notification=note, version=version, channel="email") for version in range(2, 3000)
+    )
+    webhook = Delivery.objects.create(notification=note, version=1, channel="webhook")
+
+    assert outbox.take("webhook") == webhook
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE notifications_delivery")
+        cursor.execute(f"EXPLAIN {outbox._TAKE}", [60, "webhook"])
+        plan = "\n".join(line for (line,) in cursor.fetchall())
+    (condition,) = (line for line in plan.splitlines() if "Index Cond" in line and "channel" in line)
+    assert "Index Scan using delivery_due" in plan and "due_at" in condition, plan
 
 
 @pytest.mark.parametrize("change", ["inactive", "chosen off"])
