@@ -192,7 +192,7 @@ def _join(job: Job, constraint: str) -> Job | None:
     found = Job.objects.filter(same, state__in=OPEN).first()
     if found is not None and job.owner_id is not None and found.owner_id != job.owner_id:
         with transaction.atomic():
-            inbox.follow(job.owner, found.stream)
+            inbox.follow(job.owner, found.stream, limited=False)  # or they would not see what they started
             inbox.touch([job.owner_id])
     return found
 

@@ -189,7 +189,7 @@ def follow(request: HttpRequest, pk: UUID) -> HttpResponseBase:
     """Hear about a job, or no more."""
     found = _visible(request, pk)
     if request.POST.get("follow") == "1":
-        inbox.follow(request.user, found.stream)
+        _if_room(request, inbox.follow, found)
     else:
         inbox.unfollow(cast(int, request.user.pk), found.stream)
     # A follower who leaves somebody else's job cannot see it any more.
@@ -202,10 +202,17 @@ def mute(request: HttpRequest, pk: UUID) -> HttpResponseBase:
     """Hear nothing of a job, or of it again."""
     found = _visible(request, pk)
     if request.POST.get("mute") == "1":
-        inbox.mute(request.user, found.stream)
+        _if_room(request, inbox.mute, found)
     else:
         inbox.unmute(cast(int, request.user.pk), found.stream)
     return redirect(found)
+
+
+def _if_room(request: HttpRequest, verb: Callable[[Any, str], bool], found: Job) -> None:
+    try:
+        verb(request.user, found.stream)
+    except Problem as problem:
+        messages.error(request, problem.detail)
 
 
 @login_required

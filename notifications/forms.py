@@ -11,6 +11,7 @@ from django.http import QueryDict
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
+from config.problems import Problem
 from notifications import acting, days, inbox
 from notifications.acting import Chosen, Touched
 from notifications.pages import MAX_PICKED, Filters, picked
@@ -115,8 +116,14 @@ def _mute(user: Any, verb: str, about: str) -> Done:
     if not about or len(about) > MAX_ABOUT or "\0" in about:
         raise Unclear("There is nothing to mute.")
     if verb == "mute":
-        inbox.mute(user, about)
-        return Done(1, "Muted. You hear no more of it.", _sign(user, ["unmute", about]))
+        try:
+            is_new = inbox.mute(user, about)
+        except ValueError:
+            raise Unclear("There is nothing to mute.") from None
+        except Problem as problem:
+            raise Unclear(problem.detail) from None
+        # What was muted before stays muted when this is undone.
+        return Done(1, "Muted. You hear no more of it.", _sign(user, ["unmute", about]) if is_new else "")
     inbox.unmute(user.pk, about)
     return Done(1, "You hear of it again.")
 

@@ -1,15 +1,22 @@
 """The verbs of the inbox: telling users, following and muting. What users do with it is in `acting.py`."""
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from django.db import transaction
 
+from config.problems import Problem
 from notifications.models import Follow, Mute
 from notifications.telling import News, Told, tell
 from realtime.publish import recheck
 
+ABOUT = r"^[a-z][a-z_]{0,49}:[^\s\x00]{1,149}$"  # what can be followed and muted
+MOST_ABOUTS = 1000  # that one user follows, and that one user mutes
+
 __all__ = [
+    "ABOUT",
+    "MOST_ABOUTS",
     "News",
     "Told",
     "follow",
@@ -69,9 +76,12 @@ def touch(user_ids: Iterable[int], abouts: Iterable[str] = ()) -> None:
     tell([], user_ids, abouts)
 
 
-def follow(user: Any, about: str) -> None:
-    """Let `user` hear about `about`: `job:<uuid>` or an object such as `company:12`. Twice is fine."""
-    Follow.objects.bulk_create([Follow(user=user, about=about)], ignore_conflicts=True)
+def follow(user: Any, about: str, *, limited: bool = True) -> bool:
+    """Let `user` hear about `about`: `job:<uuid>` or an object such as `company:12`; False when they did.
+
+    limited: not more than MOST_ABOUTS. Raises ValueError for what is no name, Problem when there is no room.
+    """
+    return _want(Follow, user, about, "things that you follow", limited)
 
 
 def unfollow(user_id: int, about: str) -> None:
@@ -80,9 +90,24 @@ def unfollow(user_id: int, about: str) -> None:
     recheck([user_id])
 
 
-def mute(user: Any, about: str) -> None:
-    """Let `user` hear nothing of `about`: a job, `source:<name>`, an object. Twice is fine."""
-    Mute.objects.bulk_create([Mute(user=user, about=about)], ignore_conflicts=True)
+def mute(user: Any, about: str) -> bool:
+    """Let `user` hear nothing of `about`: a job, `source:<name>`, an object; False when they did not.
+
+    Raises ValueError for what is no name, Problem when there is no room.
+    """
+    return _want(Mute, user, about, "things muted", True)
+
+
+def _want(model: type[Follow] | type[Mute], user: Any, about: str, things: str, limited: bool) -> bool:
+    if re.fullmatch(ABOUT, about) is None:
+        raise ValueError("Name it as kind:name, for example company:12.")
+    mine = model._default_manager.filter(user=user)
+    if mine.filter(about=about).exists():
+        return False
+    if limited and mine.count() >= MOST_ABOUTS:
+        raise Problem("quota_exceeded", n=f"{MOST_ABOUTS:,}", things=things)
+    _, is_new = model._default_manager.get_or_create(user=user, about=about)
+    return is_new
 
 
 def unmute(user_id: int, about: str) -> None:

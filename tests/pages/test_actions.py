@@ -130,6 +130,18 @@ def test_mute_and_unmute(client: Client, alice):
     assert not Mute.objects.exists()
 
 
+@pytest.mark.parametrize(("verb", "things"), [("follow", "things that you follow"), ("mute", "things muted")])
+def test_where_there_is_no_room_the_page_says_so(client: Client, alice, monkeypatch, verb, things):
+    monkeypatch.setattr(inbox, "MOST_ABOUTS", 0)
+    job = rows.job(alice, "running")
+    client.force_login(alice)
+
+    html = client.post(url(job, verb), {verb: "1"}, follow=True).content.decode()
+
+    assert f"You already have 0 {things}, which is the limit." in html
+    assert not Mute.objects.exists() and not Follow.objects.exists()
+
+
 def test_nobody_mutes_what_they_do_not_see(client: Client, alice, bob):
     job = rows.job(alice, "running")
     client.force_login(bob)

@@ -381,8 +381,25 @@ def test_muting_ends_with_its_undo(client, alice):
     about = "job:0199aaaa-0000-7000-8000-000000000000"
     token = act(client, one=f"mute {about}").json()["undo"]
     assert Mute.objects.get().about == about
+    assert act(client, one=f"mute {about}").json()["undo"] == ""  # it was muted before
     act(client, undo=token)
     assert not Mute.objects.exists()
+
+
+@pytest.mark.parametrize("about", ["anything", "job:" + "x" * 150, "a b:c"])
+def test_what_is_no_name_is_not_muted(client, alice, about):
+    client.force_login(alice)
+    refused = act(client, one=f"mute {about}")
+    assert (refused.status_code, refused.json()["detail"]) == (422, "There is nothing to mute.")
+    assert not Mute.objects.exists()
+
+
+def test_nobody_mutes_without_end(client, alice, monkeypatch):
+    monkeypatch.setattr(inbox, "MOST_ABOUTS", 1)
+    client.force_login(alice)
+    assert act(client, one="mute company:1").status_code == 200
+    assert "is the limit" in act(client, one="mute company:2").json()["detail"]
+    assert Mute.objects.get().about == "company:1"
 
 
 @pytest.mark.seed("SEC31")
