@@ -425,9 +425,8 @@ def delete(job: Job, by: Any) -> None:
             raise Refused("not_finished", "This job has not finished yet.")
         name, owner, version = current.stream, current.owner_id, current.version
         current.delete()
-        inbox.touch([owner] if owner else [], [name])
-        inbox.forget([name])
         publish(name, version + 1)
+        inbox.forget([name], [owner] if owner else [])
     log.info("job_deleted", job=str(job.pk), by=getattr(by, "pk", None))
 
 

@@ -56,7 +56,7 @@ def prune(jobs_older_than: timedelta | None = None, batches: int = 1000) -> dict
     return {
         "processes": _in_batches(silent, batches),
         "uploads": _in_batches(uploads, batches, _drop_files),
-        "jobs": _in_batches(old_jobs, batches, _drop_follows),
+        "jobs": _in_batches(old_jobs, batches, after=_forget_jobs),
         "events": _in_batches(chatter, batches),
         "tracebacks": _in_batches(traces, batches, _forget_tracebacks, delete=False),
         "idempotency_keys": _in_batches(keys, batches),
@@ -69,6 +69,7 @@ def _in_batches(
     batches: int,
     before: Callable[[QuerySet[Any]], None] | None = None,
     *,
+    after: Callable[[list[Any]], None] | None = None,
     delete: bool = True,
 ) -> int:
     gone = 0
@@ -76,12 +77,15 @@ def _in_batches(
         with transaction.atomic():
             # Locked while it goes: a retry that takes an upload at this moment keeps it, or is refused.
             old = rows.select_for_update(of=("self",), skip_locked=True).only("pk")[:BATCH]
-            batch = rows.model._base_manager.filter(pk__in=[row.pk for row in old])
-            found = len(old)
+            ids = [row.pk for row in old]
+            batch = rows.model._base_manager.filter(pk__in=ids)
+            found = len(ids)
             if before is not None:
                 before(batch)
             if delete:
                 batch.delete()
+            if after is not None:
+                after(ids)
         gone += found
         if found < BATCH:
             break
@@ -93,8 +97,8 @@ def _drop_files(uploads: QuerySet[Upload]) -> None:
         default_storage.delete(path)
 
 
-def _drop_follows(jobs: QuerySet[Job]) -> None:
-    inbox.forget(f"job:{pk}" for pk in jobs.values_list("pk", flat=True))
+def _forget_jobs(ids: list[Any]) -> None:
+    inbox.forget(f"job:{pk}" for pk in ids)  # last: it locks inboxes
 
 
 def _forget_tracebacks(attempts: QuerySet[JobAttempt]) -> None:

@@ -7,7 +7,8 @@ from typing import Any
 from django.db import transaction
 
 from config.problems import Problem
-from notifications.models import Follow, Mute
+from config.statements import execute
+from notifications.models import Follow, Mute, Notification
 from notifications.telling import News, Told, tell
 from realtime.publish import recheck
 
@@ -29,6 +30,14 @@ __all__ = [
     "unfollow",
     "unmute",
 ]
+
+
+# The version moves, so that open pages draw the row anew.
+_LEAD_NOWHERE = f"""
+    UPDATE {Notification._meta.db_table} SET url = '', version = version + 1,
+        data = data || '{{"open": false, "retry": false, "review": false}}'
+    WHERE group_key = ANY(%s)
+"""  # nosec B608  # the name of our own table
 
 
 def notify(
@@ -115,9 +124,18 @@ def unmute(user_id: int, about: str) -> None:
     Mute.objects.filter(user=user_id, about=about).delete()
 
 
-def forget(abouts: Iterable[str]) -> None:
-    """Let nobody follow or mute what is gone."""
+def forget(abouts: Iterable[str], moving: Iterable[int] = ()) -> None:
+    """Let nobody follow or mute what is gone, and no notification lead there or offer to do something.
+
+    abouts: names that are group keys, too. moving: users whose streams move, besides those whom it concerns.
+    Call it last in a transaction: it locks inboxes.
+    """
     names = list(abouts)
+    if not names:
+        return
+    holders = Notification.objects.filter(group_key__in=names).values_list("recipient_id", flat=True)
+    touch({*moving, *holders}, names)
+    execute(_LEAD_NOWHERE, [names])
     Follow.objects.filter(about__in=names).delete()
     Mute.objects.filter(about__in=names).delete()
 

@@ -65,7 +65,7 @@ class Notification(models.Model):
         constraints: ClassVar = [
             models.UniqueConstraint(
                 name="notification_once",
-                fields=["recipient", "group_key"],
+                fields=["group_key", "recipient"],  # in this order: also who has a row of a key
                 condition=Q(group_key__isnull=False),
             ),
             models.CheckConstraint(name="notification_level", condition=Q(level__in=Level.values)),

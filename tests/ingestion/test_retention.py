@@ -15,6 +15,7 @@ from ingestion import lifecycle, retention
 from ingestion.models import Job, JobAttempt, Upload
 from ingestion.source import Outcome
 from notifications import inbox
+from notifications.models import Inbox, Notification
 
 OLD = Now() - timedelta(days=400)
 
@@ -24,6 +25,15 @@ def ended(owner: User) -> Job:
     token = uuid4()
     assert lifecycle.start(job.pk, worker="w", token=token) is not None
     assert lifecycle.finish(job.pk, token, Outcome())
+    return job
+
+
+def failed(owner: User, follower: User) -> Job:
+    job = lifecycle.create("ping", {}, owner=owner).job
+    inbox.follow(follower, job.stream)
+    token = uuid4()
+    assert lifecycle.start(job.pk, worker="w", token=token) is not None
+    assert lifecycle.fail(job.pk, token, {"code": "x", "text": "Broken."})
     return job
 
 
@@ -48,6 +58,27 @@ def test_who_followed_a_job_follows_it_no_more_when_it_is_gone(alice: User, bob:
     assert retention.prune()["jobs"] == 1
     assert inbox.followers(gone.stream) == set()
     assert inbox.followers(stays.stream) == {bob.pk}
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("by_hand", [True, False])
+def test_what_was_told_of_a_job_leads_nowhere_when_it_is_gone(alice: User, bob: User, by_hand: bool) -> None:
+    gone, stays = failed(alice, bob), failed(alice, bob)
+    inbox.unfollow(bob.pk, gone.stream)  # has the row all the same
+    Job.objects.filter(pk=gone.pk).update(finished_at=OLD)
+    before = dict(Inbox.objects.values_list("pk", "version"))
+
+    if by_hand:
+        lifecycle.delete(gone, alice)
+    else:
+        assert retention.prune()["jobs"] == 1
+
+    for user in (alice, bob):
+        rows = {row.about: row for row in Notification.objects.filter(recipient=user)}
+        assert (rows[gone.stream].title, rows[gone.stream].url) == ("Ping failed", "")
+        assert (rows[gone.stream].data["retry"], rows[gone.stream].data["owner"]) == (False, alice.pk)
+        assert (rows[stays.stream].url, rows[stays.stream].data["retry"]) == (f"/jobs/{stays.pk}/", True)
+    assert dict(Inbox.objects.values_list("pk", "version")) == {pk: n + 1 for pk, n in before.items()}
 
 
 @pytest.mark.django_db
