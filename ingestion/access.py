@@ -2,6 +2,7 @@
 
 from typing import Any, ClassVar
 
+from django.contrib.auth.models import User
 from django.contrib.postgres.expressions import ArraySubquery
 from django.db.models import BooleanField, Case, F, Func, Q, QuerySet, UUIDField, When
 from django.db.models.functions import Cast, Substr
@@ -9,6 +10,7 @@ from django.db.models.functions import Cast, Substr
 from ingestion.models import Job
 from notifications.models import Follow
 
+_BACKEND = "django.contrib.auth.backends.ModelBackend"  # whose permissions are rows
 _FOLLOWED_JOB = r"^job:[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"
 
 
@@ -42,6 +44,13 @@ def can_ask_about(user: Any, name: str) -> bool:
 def can_view_all(user: Any) -> bool:
     """Say whether this user sees everybody's jobs by name."""
     return _is_staff_with(user, "ingestion.view_all_jobs")
+
+
+def who_view_all() -> "QuerySet[User]":
+    """Return the users of whom `can_view_all` is true."""
+    return User.objects.with_perm("ingestion.view_all_jobs", is_active=True, backend=_BACKEND).filter(
+        is_staff=True
+    )
 
 
 def can_operate(user: Any) -> bool:

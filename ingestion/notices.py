@@ -1,6 +1,7 @@
 """What people are told of a job, in the transaction of its move: one row a job and person."""
 
-from collections.abc import Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django.contrib.auth.models import User
@@ -29,14 +30,19 @@ def tell(jobs: Sequence[Job], moved: bool = True) -> None:
     Owners and followers are told, without those who muted the job, its source or its object, and without
     whoever cancelled it or answered.
     """
-    news = [one for job in jobs if (one := of(job)) is not None] if moved else []
+    news = _news(jobs) if moved else []
     inbox.tell(news, [job.owner_id for job in jobs if job.owner_id], [job.stream for job in jobs])
     hit("job.told.before_commit")
 
 
-def of(job: Job) -> News | None:
+def _news(jobs: Sequence[Job]) -> list[News]:
+    watchers, names = _watchers(jobs), _who_cancelled(jobs)
+    return [one for job in jobs if (one := _of(job, watchers, names)) is not None]
+
+
+def _of(job: Job, watchers: Mapping[str, set[int]], names: Mapping[int, str]) -> News | None:
     """Return what a job that has just moved tells; None for one that has not begun."""
-    kind, title, text = _words(job)
+    kind, title, text = _words(job, names.get(job.cancel_requested_by_id or 0, ""))
     if not kind:
         return None
     rests = job.state == State.PENDING
@@ -49,10 +55,10 @@ def of(job: Job) -> News | None:
         group_key=job.stream,
         version=job.version,
         data=_drawn(job),
-        users=[*([job.owner_id] if job.owner_id else []), *_followers_of_more(job)],
+        users=set().union([job.owner_id] if job.owner_id else [], *map(watchers.__getitem__, _wider(job))),
         followers=True,
         by=job.cancel_requested_by_id if job.state == State.CANCELLED else None,
-        muted=[f"source:{job.source}", *([job.object] if job.object else [])],
+        muted=_wider(job),
         quiet=rests or job.state == State.RUNNING,
         update_only=rests,
     )
@@ -69,7 +75,7 @@ def _drawn(job: Job) -> dict[str, Any]:
     }
 
 
-def _words(job: Job) -> tuple[str, str, str]:
+def _words(job: Job, canceller: str) -> tuple[str, str, str]:
     error = (job.error or {}).get("text", "")
     if job.state == State.PENDING:
         return (types.STARTED, "{title} is queued again", job.message) if job.attempt else ("", "", "")
@@ -84,24 +90,36 @@ def _words(job: Job) -> tuple[str, str, str]:
     kind, title = _ENDED[State(job.state)]
     if job.state == State.CANCELLED:
         rejected = (job.error or {}).get("code") == "rejected"
-        return kind, "{title} was rejected" if rejected else title, error or _kept(job)
+        return kind, "{title} was rejected" if rejected else title, error or _kept(job, canceller)
     return kind, title, error or job.message
 
 
-def _kept(job: Job) -> str:
+def _kept(job: Job, canceller: str) -> str:
     """Say what is left of a cancelled job."""
-    by = job.cancel_requested_by
-    whom = f"By {by.get_username()}" if by is not None else "By the system"
+    whom = f"By {canceller or 'the system'}"
     if not job.items_done:
         return f"{whom}."
     return f"{whom}, after {job.items_done:,} of {job.items_total:,}. What was stored is kept."
 
 
-def _followers_of_more(job: Job) -> Iterable[int]:
-    """Return who follows the job's source or object and may see the job."""
-    if not job.watched:
-        return []
-    names = [f"source:{job.source}", *([job.object] if job.object else [])]
-    found = Follow.objects.filter(about__in=names).values("user")
-    # Members of an object (a workspace, a topic) join this condition when such objects exist.
-    return [user.pk for user in User.objects.filter(pk__in=found) if access.can_view_all(user)]
+def _wider(job: Job) -> list[str]:
+    """Return the names of what the job belongs to: its source and its object."""
+    return [f"source:{job.source}", *([job.object] if job.object else [])]
+
+
+def _watchers(jobs: Sequence[Job]) -> Mapping[str, set[int]]:
+    """Return who follows the sources and objects of these jobs, and may see the jobs: in one query."""
+    found: defaultdict[str, set[int]] = defaultdict(set)
+    if names := {name for job in jobs if job.watched for name in _wider(job)}:
+        # Members of an object (a workspace, a topic) join this condition when such objects exist.
+        follows = Follow.objects.filter(about__in=names, user__in=access.who_view_all())
+        for name, user_id in follows.values_list("about", "user_id"):
+            found[name].add(user_id)
+    return found
+
+
+def _who_cancelled(jobs: Sequence[Job]) -> Mapping[int, str]:
+    """Return the names of those who cancelled one of these jobs, in one query if anybody did."""
+    cancelled = [job.cancel_requested_by_id for job in jobs if job.state == State.CANCELLED]
+    ids = {by for by in cancelled if by is not None}
+    return dict(User.objects.filter(pk__in=ids).values_list("pk", "username")) if ids else {}

@@ -225,6 +225,22 @@ def test_a_long_title_fits(alice, running):
     assert row(alice).title == "x" * 150 + " completed"
 
 
+def test_many_jobs_that_are_followed_cost_no_more(alice, bob, staff, running, django_assert_num_queries):
+    for user in (alice, bob, staff):
+        inbox.follow(user, "source:shelves")
+    jobs = [lifecycle.create("shelves", {"name": f"{n}"}, owner=alice).job for n in range(5)]
+    for job in jobs:
+        job.state, job.version, job.watched, job.cancel_requested_by_id = "cancelled", 9, True, bob.pk
+    jobs[0].object = "shelf:7"
+    inbox.touch([alice.pk, bob.pk, staff.pk])  # makes the inboxes
+
+    with django_assert_num_queries(4):  # who may be told, who cancelled, telling, deliveries
+        notices.tell(jobs)
+
+    assert {one.text for one in Notification.objects.filter(recipient=staff)} == {"By bob."}
+    assert [Notification.objects.filter(recipient=user).count() for user in (alice, staff, bob)] == [6, 5, 0]
+
+
 def test_it_costs_one_statement_a_move(alice, running, django_assert_num_queries):
     job = Job.objects.get(pk=running[0].pk)
     with django_assert_num_queries(1):
