@@ -49,9 +49,8 @@ class Entry:
 
     @property
     def group(self) -> str:
-        """Return the word of the type filter; rows outlive the app that declared their type."""
-        kind = types.declared().get(self.type)
-        return kind.group if kind else "Other"
+        """Return the word of the type filter."""
+        return types.group_of(self.type)
 
     @property
     def key(self) -> tuple[datetime, int]:

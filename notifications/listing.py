@@ -52,7 +52,11 @@ class Filter:
     def condition(self) -> tuple[str, dict[str, Any]]:
         """Return the SQL condition on `n` and its parameters. Raises KeyError for no view."""
         texts, values = [VIEWS[self.view]], dict[str, Any]()
-        if self.group:
+        if self.group == types.OTHER:
+            # Also what nobody declares any more.
+            texts.append("n.type <> ALL(%(of_types)s)")
+            values["of_types"] = types.names_beside(types.OTHER)
+        elif self.group:
             texts.append("n.type = ANY(%(of_types)s)")
             values["of_types"] = types.names_of(self.group)
         if self.search:
@@ -68,7 +72,7 @@ class Filter:
         sought = self.search[:MAX_SEARCH].lower()
         return (
             _BROADCAST_VIEWS[self.view](entry)
-            and (not self.group or entry.type in types.names_of(self.group))
+            and (not self.group or entry.group == self.group)
             and (not sought or sought in entry.title.lower() or sought in entry.text.lower())
             and (self.until is None or entry.updated_at <= self.until)
         )
@@ -186,6 +190,6 @@ def counts(user: Any, wanted: Filter) -> Counter[str]:
     found: Counter[str] = Counter()
     known = types.declared()
     for name, count in rows:
-        found[known[name].group if name in known else "Other"] += count
+        found[types.group_of(name)] += count
     found.update(entry.group for entry in live(user) if anything.matches(entry))
     return found

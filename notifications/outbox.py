@@ -117,6 +117,8 @@ def reason_to_drop(delivery: Delivery) -> str:
     user: Any = notification.recipient
     if not user.is_active:
         return "The user may no longer sign in."
+    if delivery.channel == Channel.EMAIL and not user.email:
+        return "The user has no address."
     on = preferences.of_users([user.pk], notification.type)[user.pk]
     if not {Channel.INBOX, delivery.channel} <= on:
         return "The user chose otherwise."

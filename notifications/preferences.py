@@ -4,7 +4,9 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from django.contrib.auth import get_user_model
 from django.core import signing
+from django.db import transaction
 
 from notifications import types
 from notifications.models import Channel, Preference
@@ -111,12 +113,16 @@ def read_token(token: str) -> tuple[int, str] | None:
 
 
 def unsubscribe(user_id: int, type_name: str, *, everything: bool = False) -> None:
-    """Send a user no more mail of this type, or none at all."""
+    """Send a user no more mail of this type, or none at all. One who is gone gets none anyway."""
     names = set(types.declared()) | {type_name} if everything else {type_name}
-    # Also of a type that is declared no longer: its mails are still in somebody's hands.
-    Preference.objects.bulk_create(
-        [Preference(user_id=user_id, type=name, channel=Channel.EMAIL, when="off") for name in sorted(names)],
-        update_conflicts=True,
-        unique_fields=["user", "type", "channel"],
-        update_fields=["when"],
-    )
+    with transaction.atomic():
+        if not get_user_model().objects.select_for_update(no_key=True).filter(pk=user_id).exists():
+            return
+        # Also of a type that is declared no longer: its mails are still in somebody's hands.
+        off = {"user_id": user_id, "channel": Channel.EMAIL, "when": "off"}
+        Preference.objects.bulk_create(
+            [Preference(type=name, **off) for name in sorted(names)],
+            update_conflicts=True,
+            unique_fields=["user", "type", "channel"],
+            update_fields=["when"],
+        )

@@ -53,7 +53,7 @@ def choose(request: HttpRequest) -> HttpResponse:
 @require_POST
 def unfollow(request: HttpRequest) -> HttpResponse:
     """Take something off the follow list."""
-    inbox.unfollow(cast(int, request.user.pk), request.POST.get("about", "")[:200])
+    inbox.unfollow(cast(int, request.user.pk), _about(request))
     return redirect("notifications:settings")
 
 
@@ -61,7 +61,7 @@ def unfollow(request: HttpRequest) -> HttpResponse:
 @require_POST
 def unmute(request: HttpRequest) -> HttpResponse:
     """Take something off the mute list."""
-    inbox.unmute(cast(int, request.user.pk), request.POST.get("about", "")[:200])
+    inbox.unmute(cast(int, request.user.pk), _about(request))
     return redirect("notifications:settings")
 
 
@@ -138,6 +138,10 @@ def _page(request: HttpRequest, *, status: int = 200, **more: Any) -> HttpRespon
         **more,
     }
     return render(request, "notifications/settings.html", context, status=status)
+
+
+def _about(request: HttpRequest) -> str:
+    return request.POST.get("about", "").replace("\0", "")[:200]
 
 
 def _named(user: Any, model: type[Follow] | type[Mute]) -> list[abouts.About]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from notifications.models import Channel, Level
 
+OTHER = "Other"  # the group of a kind that names none, or that nobody declares any more
 CHANNELS = (Channel.INBOX, Channel.WEBHOOK)  # of a kind that names none
 WITH_EMAIL = (*CHANNELS, Channel.EMAIL)
 
@@ -28,7 +29,7 @@ class Type:
     label: str
     level: Level
     channels: frozenset[Channel]
-    group: str = "Other"
+    group: str = OTHER
     many: str = ""
 
 
@@ -41,7 +42,7 @@ def declare(
     *,
     level: Level = Level.INFO,
     channels: Collection[Channel] = CHANNELS,
-    group: str = "Other",
+    group: str = OTHER,
     many: str = "",
 ) -> Type:
     """Make a kind known. Twice is fine, the last counts.
@@ -77,13 +78,24 @@ def known(name: str) -> Type:
 
 
 def groups() -> list[str]:
-    """Return the words of the type filter."""
-    return sorted({one.group for one in _types.values()})
+    """Return the words of the type filter; rows outlive the app that declared their type."""
+    return sorted({OTHER, *(one.group for one in _types.values())})
+
+
+def group_of(name: str) -> str:
+    """Return the group of a kind, declared or not."""
+    kind = _types.get(name)
+    return kind.group if kind is not None else OTHER
 
 
 def names_of(group: str) -> list[str]:
-    """Return the names of a group's kinds; none for a word that is no group."""
+    """Return the names of a group's declared kinds; none for a word that is no group."""
     return [one.name for one in _types.values() if one.group == group]
+
+
+def names_beside(group: str) -> list[str]:
+    """Return the names of all declared kinds of other groups."""
+    return [one.name for one in _types.values() if one.group != group]
 
 
 # What the service itself says, and the names under which programs tell their users of work of their own

@@ -148,6 +148,15 @@ def test_what_waits_on_one_channel_is_not_passed_by_another(reached):
     assert "Index Scan using delivery_due" in plan and "due_at" in condition, plan
 
 
+def test_who_has_no_address_any_more_is_sent_nothing(reached, mail_server):
+    tell(reached)
+    type(reached).objects.update(email="")
+
+    assert delivery.deliver_due() == 1 and mail_server.mails == []
+    row = Delivery.objects.get()
+    assert (row.state, row.error) == ("dropped", "The user has no address.")
+
+
 @pytest.mark.parametrize("change", ["inactive", "chosen off"])
 def test_who_may_or_wants_no_more_gets_nothing(reached, mail_server, change):
     tell(reached)

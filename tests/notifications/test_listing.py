@@ -6,7 +6,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.db import connection
 
-from notifications import acting, broadcasts, entries, inbox, listing, newest
+from notifications import acting, broadcasts, entries, inbox, listing, newest, types
 from notifications.listing import Filter
 from notifications.models import Inbox, Notification
 from realtime import streams
@@ -48,6 +48,14 @@ def test_a_group_of_types_and_words_narrow_it_down(alice, rows):
     assert titles(alice, "inbox", "", "100% of 2_") == ["row 2"]
     assert titles(alice, "inbox", "", "1__%") == []
     assert listing.counts(alice, Filter("inbox", "Jobs")) == {"Jobs": 2, "System": 3}
+
+
+def test_rows_of_a_type_that_nobody_declares_any_more_are_of_the_group_other(alice, rows):
+    Notification.objects.filter(title="row 3").update(type="of_an_app_that_is_gone")
+
+    assert "Other" in types.groups()
+    assert titles(alice, "inbox", "Other") == ["row 3"]
+    assert listing.counts(alice, Filter()) == {"Jobs": 1, "System": 3, "Other": 1}
 
 
 def test_pages_are_all_rows_once_whatever_comes_meanwhile(alice, rows):

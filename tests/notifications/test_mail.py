@@ -77,6 +77,14 @@ def test_the_page_of_the_link_can_end_all_mails(reached):
     assert Preference.objects.filter(when="off").count() == len(types.declared())
 
 
+def test_who_is_gone_can_leave_too(reached):
+    address = f"/inbox/unsubscribe/{preferences.unsubscribe_token(reached.pk, 'system')}/"
+    reached.delete()
+
+    assert Client().post(address, {"List-Unsubscribe": "One-Click"}).status_code == 200
+    assert not Preference.objects.exists()
+
+
 @pytest.mark.parametrize("token", ["x", "WzEsInN5c3RlbSJd:1vMz:forged"])
 def test_a_forged_address_ends_nothing(reached, token):
     before = list(Preference.objects.values())

@@ -146,6 +146,11 @@ def test_lists_name_what_the_user_may_see_and_let_go_of_it(page, alice, bob):
     assert not Follow.objects.filter(user=alice).exists()
 
 
+@pytest.mark.parametrize("verb", ["unmute", "unfollow"])
+def test_a_name_that_the_database_cannot_hold_is_not_there(page, verb):
+    assert page.post(f"/inbox/settings/{verb}/", {"about": "company:\0"}).status_code == 302
+
+
 @pytest.mark.parametrize(("name", "verb"), [("follows", inbox.follow), ("mutes", inbox.mute)])
 def test_lists_have_pages_and_entries_can_be_deleted(alice, bob, name, verb):
     for number in range(5):
