@@ -14,6 +14,7 @@ from django.utils.dateparse import parse_datetime
 from config.problems import Problem
 from notifications import acting, days, inbox
 from notifications.acting import Chosen, Touched
+from notifications.listing import Filter
 from notifications.pages import MAX_PICKED, Filters, picked
 
 MAX_ABOUT = 200  # characters
@@ -55,7 +56,7 @@ def do(user: Any, form: QueryDict) -> Done:
     chosen: Chosen = picked([named])
     if not verb:
         verb = form.get("verb", "")
-        chosen = _of_bulk(form)
+        chosen = of_bulk(form)
     if verb not in VERBS:
         raise Unclear("There is no such thing to do.")
     if verb == "snooze":
@@ -66,7 +67,7 @@ def do(user: Any, form: QueryDict) -> Done:
     return Done(touched.count, f"{VERBS[verb][1]}: {many}", _token(user, verb, touched))
 
 
-def _of_bulk(form: QueryDict) -> Chosen:
+def of_bulk(form: QueryDict) -> Filter | list[int]:
     """Return what the bulk buttons mean: the ticked ones, or all that matched when the page was made."""
     if form.get("all") != "1":
         return picked(form.getlist("pick"))

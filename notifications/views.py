@@ -11,6 +11,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
 
 from notifications import forms, links, listing, pages
+from notifications.listing import Filter
 from notifications.pages import Filters
 
 
@@ -34,14 +35,16 @@ def bell(request: HttpRequest) -> HttpResponseBase:
 @require_safe
 def snooze(request: HttpRequest) -> HttpResponseBase:
     """Ask until when, where no script opens a menu."""
-    filters = Filters.from_query(request.GET)
-    ids = pages.picked(request.GET.getlist("pick"))
-    every = request.GET.get("all") == "1"
-    count = sum(listing.counts(request.user, filters.wanted()).values()) if every else len(ids)
-    chosen = [("all", "1"), ("upto", request.GET.get("upto", ""))] if every else [("pick", pk) for pk in ids]
+    meant = forms.of_bulk(request.GET)
+    ids = [] if isinstance(meant, Filter) else [pk for pk in meant if pk > 0]  # broadcasts are not snoozed
+    if isinstance(meant, Filter):
+        count = listing.count_own(request.user, meant)
+        chosen = [("all", "1"), ("upto", meant.until.isoformat() if meant.until else "")]
+    else:
+        count, chosen = len(ids), [("pick", str(pk)) for pk in ids]
     context = {
         "matching": count,
-        "filter_values": [*chosen, *filters.said().items()],
+        "filter_values": [*chosen, *Filters.from_query(request.GET).said().items()],
         "zone": timezone.get_current_timezone_name(),
         "may_wait": len(ids) == 1,
     }

@@ -292,6 +292,25 @@ def test_a_broadcast_is_read_and_archived_for_one(listed, client, alice, bob):
     assert titles(listed()) == [] and listing.unread_count(bob) == 1
 
 
+@pytest.mark.seed("UX28")
+def test_snooze_without_script_says_how_many_it_means(listed, client, alice):
+    for n in range(3):
+        rows.note(alice, f"{n}", type="task_complete" if n else "system")
+    shared = broadcasts.broadcast("For all")
+    upto = timezone.now().isoformat()
+    rows.note(alice, "later", type="task_complete")
+
+    def asked(**query):
+        return client.get(f"{INBOX}snooze/", query).content.decode()
+
+    assert "Snooze 2 notifications" in asked(all="1", type="jobs", upto=upto)
+    assert "Snooze 3 notifications" in asked(all="1", upto=upto)
+    assert f'name="upto" value="{upto}"' in asked(all="1", upto=upto)
+    assert "Snooze 1 notification<" in asked(pick=[-shared.pk, Notification.objects.first().pk])
+    done = act(client, verb="snooze", all="1", type="jobs", upto=upto, until="tomorrow")
+    assert done.json()["count"] == 2
+
+
 def test_snooze_asks_until_when_without_script(listed, client, alice):
     note = rows.note(alice, "One")
     asked = client.post(f"{INBOX}act/", {"verb": "snooze", "pick": [note.pk], "type": "System"}, follow=True)
