@@ -22,6 +22,17 @@ from config import strictjson
 from config.paging import DEFAULT_LIMIT, MAX_LIMIT
 from config.problems import Problem
 
+# How the API's documentation shows an answer of server-sent events: what one event is.
+EVENT_STREAM = {
+    "text/event-stream": {
+        "schema": {
+            "type": "object",
+            "required": ["data"],
+            "properties": {name: {"type": "string"} for name in ("data", "event", "id")},
+        }
+    }
+}
+
 MAX_BODY_MB = 1  # of everything that is not an upload
 
 JsonObject = dict[str, Any]

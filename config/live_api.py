@@ -6,7 +6,7 @@ from django.http import HttpRequest, HttpResponse
 from ninja import Router, Schema
 from pydantic import Field
 
-from config.http import StrictQuery
+from config.http import EVENT_STREAM, StrictQuery
 from config.problems import Problem
 from realtime import limits
 
@@ -37,15 +37,12 @@ class LiveOut(Schema):
     poll_after_ms: Annotated[int | None, Field(description="When to ask again; null: everything has ended")]
 
 
-EVENTS = {"text/event-stream": {"schema": {"type": "string"}}}
-
-
 @router.api_operation(
     ["GET", "HEAD"],
     "/live",
     response={200: LiveOut, 204: None},
     operation_id="follow_streams",
-    openapi_extra={"responses": {200: {"content": EVENTS}}},
+    openapi_extra={"responses": {200: {"content": EVENT_STREAM}}},
 )
 def follow_streams(request: HttpRequest, filters: Annotated[LiveFilter, StrictQuery(...)]) -> HttpResponse:
     """Follow streams: one JSON answer, or with `Accept: text/event-stream` an event stream."""

@@ -3,13 +3,12 @@
 from django.http import HttpRequest, HttpResponse
 from ninja import Router
 
-from config.http import answer
+from config.http import EVENT_STREAM, answer
 from config.problems import Problem
 from ingestion import details
 from ingestion.schemas import StatusDetailsOut, SystemStableOut
 
 READ = ["GET", "HEAD"]
-EVENTS = {"text/event-stream": {"schema": {"type": "string"}}}
 router = Router(tags=["ready"])
 
 
@@ -26,7 +25,7 @@ def get_details(request: HttpRequest) -> HttpResponse:
     "/system-status/live",
     response=SystemStableOut,
     operation_id="follow_system_status",
-    openapi_extra={"responses": {200: {"content": EVENTS}}},
+    openapi_extra={"responses": {200: {"content": EVENT_STREAM}}},
 )
 def follow(request: HttpRequest) -> HttpResponse:
     """Follow whether all data is stable, as an event stream: `data: {"stable": true}`, then each change."""

@@ -198,7 +198,7 @@ async def test_odd_and_foreign_names_are_gone(alice, bob):
         f"job:{{{job.pk}}}",
         f"job:{job.pk.hex}",
     ]
-    names += [f"user:{alice.pk}", "\x00", "system", ":", "user:" + "9" * 40]
+    names += [f"user:{alice.pk}", "\x00", "systems", ":", "user:" + "9" * 40]
     async with fresh_hub(), wire_of(bob) as wire:
         await wire.hello(*names)
         gone = {(await wire.next("gone"))["stream"] for _ in names}
