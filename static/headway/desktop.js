@@ -2,6 +2,7 @@
 // the browser. No push service: a page must be open. What the user chose by type is asked for when it is needed.
 
 const STREAM = /^user:\d+$/;
+const IN_FRONT = "headway-in-front"; // a lock that every page holds, beside others, while it is looked at
 const said = new Map(); // id -> when it last said something new, as far as this page knows
 let since; // what is older is no news
 
@@ -29,10 +30,23 @@ function show(row) {
   };
 }
 
+// Hold the lock until this page is put away; a browser lets it go with a page that ends.
+function holdFront() {
+  navigator.locks?.request(IN_FRONT, { mode: "shared" }, () => {
+    if (!document.hidden) return new Promise((done) => document.addEventListener("visibilitychange", done, { once: true }));
+  });
+}
+
+async function isLookedAt() {
+  const { held } = await navigator.locks.query();
+  return held.some((lock) => lock.name === IN_FRONT);
+}
+
 async function heard({ data }) {
   const fresh = news(data?.inbox);
-  // A page that is looked at says it itself.
-  if (!fresh.length || !document.hidden || Notification.permission !== "granted") return;
+  if (!fresh.length || Notification.permission !== "granted") return;
+  // A page that is looked at says it itself, be it this one or another.
+  if (!document.hidden || (await isLookedAt())) return;
   const on = await typesOn();
   for (const row of fresh) if (on.has(row.type)) show(row);
 }
@@ -42,6 +56,8 @@ if (STREAM.test(stream) && "Notification" in window) {
   since = Date.parse(document.querySelector('meta[name="server-time"]').content);
   // By the address that the page used: another would be a second connection.
   const live = await import(document.querySelector('script[type="module"][src*="/realtime/live."]').src);
+  holdFront();
+  document.addEventListener("visibilitychange", holdFront);
   // One page of a browser does it, the next when that is closed.
   const speak = () => navigator.locks?.request("headway-desktop", () => {
     live.stayAwake();

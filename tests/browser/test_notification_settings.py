@@ -22,6 +22,10 @@ SPY = """
         static async requestPermission() { window.asked += 1; return (window.permission = "granted"); }
     };
     Object.defineProperty(document, "hidden", {get: () => window.away === true});
+    window.go = (away) => {
+        window.away = away;
+        document.dispatchEvent(new Event("visibilitychange"));
+    };
 """
 
 
@@ -65,7 +69,7 @@ def test_the_browser_is_asked_by_a_click_and_tells_what_was_chosen(page, signed_
 
     inbox.notify([alice], "system", "While it is looked at")
     expect(page.locator(".toast", has_text="While it is looked at")).to_be_visible()
-    page.evaluate("window.away = true")
+    page.evaluate("go(true)")
     inbox.notify([alice], "job_failed", "Not chosen")
     inbox.notify([alice], "system", "12 documents are ready", text="Search them now.", url="/jobs/")
     until(lambda: page.evaluate("window.shown.length"), what="the browser's notification")
@@ -78,6 +82,34 @@ def test_the_browser_is_asked_by_a_click_and_tells_what_was_chosen(page, signed_
         "Search them now.",
         "Second",
     )
+
+
+def test_the_browser_is_silent_while_any_page_is_looked_at(page, context, signed_in, site, alice):
+    """The page that speaks is put away, another one is in front and says what arrives."""
+    preferences.choose(alice.pk, "system", "browser", True)
+    context.add_init_script(SPY + "window.permission = 'granted';")
+    signed_in(alice, "/jobs/")
+    expect(page.locator("#conn")).to_have_attribute("data-status", "live")
+    held = "navigator.locks.query().then(({held}) => held.map(({name}) => name))"
+    until(lambda: "headway-desktop" in page.evaluate(held), what="the page to be the one that speaks")
+    front = context.new_page()
+    front.goto(f"{site}/jobs/")
+    expect(front.locator("#conn")).to_have_attribute("data-status", "live")
+    page.evaluate("go(true)")
+    asked = []
+    page.on("request", lambda request: asked.append(request.url))
+
+    inbox.notify([alice], "system", "Said by the page in front")
+    for tab in (front, page):
+        expect(tab.locator("#bell-btn .count")).to_have_text("1")
+    expect(front.locator(".toast", has_text="Said by the page in front")).to_be_visible()
+    front.evaluate("go(true)")
+    until(lambda: "headway-in-front" not in page.evaluate(held), what="no page in front")
+    inbox.notify([alice], "system", "Said by the browser")
+    until(lambda: page.evaluate("window.shown.length"), what="the browser's notification")
+    assert [one["title"] for one in page.evaluate("window.shown")] == ["Said by the browser"]
+    assert front.evaluate("window.shown") == []
+    assert sum("/preferences" in url for url in asked) == 1  # of the first there was no thought
 
 
 @pytest.mark.seed("S2.105", "SEC34", "SEC35")
