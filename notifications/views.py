@@ -35,7 +35,11 @@ def bell(request: HttpRequest) -> HttpResponseBase:
 @require_safe
 def snooze(request: HttpRequest) -> HttpResponseBase:
     """Ask until when, where no script opens a menu."""
-    meant = forms.of_bulk(request.GET)
+    try:
+        meant = forms.of_bulk(request.GET)
+    except forms.Unclear as unclear:
+        messages.error(request, str(unclear))
+        return redirect("notifications:inbox")
     ids = [] if isinstance(meant, Filter) else [pk for pk in meant if pk > 0]  # broadcasts are not snoozed
     if isinstance(meant, Filter):
         count = listing.count_own(request.user, meant)

@@ -293,7 +293,8 @@ def test_a_broadcast_is_read_and_archived_for_one(listed, client, alice, bob):
 
 
 @pytest.mark.seed("UX28")
-def test_snooze_without_script_says_how_many_it_means(listed, client, alice):
+def test_snooze_without_script_says_how_many_it_means(client, alice):
+    client.force_login(alice)
     for n in range(3):
         rows.note(alice, f"{n}", type="task_complete" if n else "system")
     shared = broadcasts.broadcast("For all")
@@ -309,6 +310,8 @@ def test_snooze_without_script_says_how_many_it_means(listed, client, alice):
     assert "Snooze 1 notification<" in asked(pick=[-shared.pk, Notification.objects.first().pk])
     done = act(client, verb="snooze", all="1", type="jobs", upto=upto, until="tomorrow")
     assert done.json()["count"] == 2
+    lost = client.get(f"{INBOX}snooze/", {"all": "1"}, follow=True)
+    assert "The page does not say what it has shown" in lost.content.decode()
 
 
 def test_snooze_asks_until_when_without_script(listed, client, alice):
