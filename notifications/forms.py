@@ -21,6 +21,7 @@ MAX_ABOUT = 200  # characters
 
 # What a form may ask for -> what does it, and what a message says of it.
 VERBS: dict[str, tuple[Callable[..., Touched], str]] = {
+    "see": (acting.see, "Seen"),
     "read": (acting.read, "Marked as read"),
     "unread": (acting.unread_again, "Marked as unread"),
     "archive": (acting.archive, "Archived"),

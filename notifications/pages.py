@@ -94,6 +94,7 @@ class Line:
     href: str
     status: str
     read: bool
+    seen: bool = True
     snoozed: bool = False
     until: datetime | None = None
     since: datetime | None = None
@@ -131,6 +132,7 @@ def line(entry: Entry, user: Any) -> Line:
         href=links.href(entry.url),
         status=status,
         read=entry.read_at is not None,
+        seen=entry.seen_at is not None,
         snoozed=entry.snoozed_at is not None,
         until=entry.snoozed_until,
         since=parse_datetime(since) if since else None,

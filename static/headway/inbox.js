@@ -315,6 +315,8 @@ function refresh(row, fresh) {
   row.dataset.status = fresh.dataset.status;
   row.toggleAttribute("data-open", "open" in fresh.dataset);
   row.dataset.stamp = fresh.dataset.stamp;
+  row.toggleAttribute("data-unseen", "unseen" in fresh.dataset);
+  row.dispatchEvent(new Event("inserted", { bubbles: true }));
 }
 
 let fresh; // the page as the server last gave it

@@ -77,6 +77,40 @@ def test_archive_removes_at_once_and_z_restores_at_the_same_place(page, inbox, a
     assert page.watched.wrong == []
 
 
+def seen():
+    return set(Notification.objects.exclude(seen_at=None).values_list("title", flat=True))
+
+
+def test_what_was_on_the_screen_is_seen_and_stays_unread(page, inbox, signed_in, alice):
+    for n in range(40):
+        rows.note(alice, f"Note {n}", (n + 1) * 20 * MINUTE, url="/jobs/")
+    signed_in(alice, "/jobs/")
+    assert seen() == set()
+    page.click("#bell-btn")
+    until(lambda: seen() == {f"Note {n}" for n in range(6)}, what="the rows of the bell seen")
+    inbox()
+    until(lambda: len(seen()) > 6, what="those on the screen seen")
+    assert "Note 39" not in seen()
+    row(page, "Note 39").scroll_into_view_if_needed()
+    until(lambda: "Note 39" in seen(), what="what was scrolled to seen")
+    counted(page, 40)
+    note = Notification.objects.get(title="Note 39")
+    assert (note.read_at, Inbox.objects.get(user=alice).unread) == (None, 40)
+
+
+def test_what_says_something_new_in_place_is_seen_again(page, inbox, alice):
+    job = rows.job(alice, "running")
+    rows.told(job)
+    inbox()
+    until(lambda: Notification.objects.exclude(seen_at=None).exists(), what="it seen")
+    first = Notification.objects.get().seen_at
+    page.locator("#inbox-list .notice").hover()
+    rows.end(job, "partial", done=21, failed=3, message="21 of 24 filings.")
+    rows.told(job)
+    expect(page.locator("#inbox-list .title")).to_have_text("Shelves finished with 3 errors")
+    until(lambda: (Notification.objects.get().seen_at or first) > first, what="it seen again")
+
+
 def test_undo_of_a_move_to_the_inbox_snoozes_again(page, inbox, alice):
     at = timezone.now() + timedelta(days=2)
     acting.snooze(alice, [rows.note(alice, "Put off", 20 * MINUTE, url="/jobs/").pk], at)
