@@ -68,6 +68,7 @@ def test_done_is_told_with_its_figures(alice, running):
 
     assert told(alice) == [("task_complete", "Shelves completed", True)]
     assert row(alice).text == "Done: 24 of 24" and row(alice).level == "success" and agrees(job, alice)
+    assert row(alice).url == f"/jobs/{job.pk}/"
     assert row(alice).data["open"] is False and Inbox.objects.get().unread == 1
 
 
