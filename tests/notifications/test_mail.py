@@ -12,6 +12,8 @@ from tests.notifications.polyglots import POLYGLOTS
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
+IMPORTANT = {"job_waiting", "job_failed"}  # of jobs: what asks for somebody
+
 
 def sent(mail_server):
     delivery.deliver_due()
@@ -44,6 +46,18 @@ def test_a_mail_arrives_with_links_that_work(reached, mail_server):
         assert len(found) == 3 and "/jobs/?state=failed" in found
         for path in found:
             assert reader.get(path.replace("&amp;", "&")).status_code == 200, path
+
+
+@pytest.mark.seed("S2.109")
+def test_important_events_are_mailed_to_who_chose_nothing(alice, mail_server):
+    type(alice).objects.filter(pk=alice.pk).update(email="alice@example.org")
+
+    for kind in types.declared():
+        inbox.notify([alice], kind, kind)
+    delivery.deliver_due()
+
+    assert not Preference.objects.exists()
+    assert {mail["Subject"] for mail in mail_server.mails} == IMPORTANT | {"auto_ingest_error"}
 
 
 @pytest.mark.seed("S2.109")
