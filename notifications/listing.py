@@ -14,6 +14,7 @@ from notifications.models import Inbox, Notification
 from notifications.telling import unread
 
 MAX_SEARCH = 200  # characters
+MOST_COUNTED = 10_000  # rows that a page looks at to say how many there are
 
 _ROWS = Notification._meta.db_table
 # What each view shows, as a condition on the table `n`, written as the partial indexes are.
@@ -85,9 +86,17 @@ class Filter:
 
 
 def entries(
-    user: Any, wanted: Filter, *, limit: int, after: tuple[datetime, int] | None = None
+    user: Any,
+    wanted: Filter,
+    *,
+    limit: int,
+    after: tuple[datetime, int] | None = None,
+    shared: Sequence[Entry] | None = None,
 ) -> list[Entry]:
-    """Return the newest entries of a user that match, after a place (`Entry.key`)."""
+    """Return the newest entries of a user that match, after a place (`Entry.key`).
+
+    shared: what `live` returns, when the caller knows it.
+    """
     condition, values = wanted.condition()
     place = ""
     if after is not None:
@@ -101,21 +110,24 @@ def entries(
         values | {"user": user.pk, "limit": limit},
     )
     own = [of_row(row, json.loads(row[8])) for row in rows]
-    shared = [
-        entry for entry in live(user) if wanted.matches(entry) and (after is None or entry.key < tuple(after))
+    among = [
+        entry
+        for entry in (live(user) if shared is None else shared)
+        if wanted.matches(entry) and (after is None or entry.key < tuple(after))
     ]
-    if not shared:
+    if not among:
         return own
-    return sorted(own + shared, key=lambda entry: entry.key, reverse=True)[:limit]
+    return sorted(own + among, key=lambda entry: entry.key, reverse=True)[:limit]
 
 
-def bell(user: Any, most: int) -> list[Entry]:
-    """Return the newest entries of a user, the unread ones first."""
-    found = entries(user, Filter("unread"), limit=most)
+def bell(user: Any, most: int, shared: Sequence[Entry] | None = None) -> list[Entry]:
+    """Return the newest entries of a user, the unread ones first. shared: as of `entries`."""
+    found = entries(user, Filter("unread"), limit=most, shared=shared)
     if len(found) < most:
         # Fewer than `most` are unread, so that twice as many hold enough that are read.
-        newest = entries(user, Filter("inbox"), limit=2 * most)
-        found += [entry for entry in newest if not entry.is_unread][: most - len(found)]
+        newest = entries(user, Filter("inbox"), limit=2 * most, shared=shared)
+        known = {entry.id for entry in found}  # one may have been read meanwhile
+        found += [one for one in newest if not one.is_unread and one.id not in known][: most - len(found)]
     return found
 
 
@@ -142,8 +154,10 @@ def live(user: Any) -> list[Entry]:
     ]
 
 
-def latest(user: Any) -> datetime:
-    """Return when something last came to a user's lists; what a list read after this lacks came later.
+def latest(user: Any) -> tuple[datetime, list[Entry]]:
+    """Return when something last came to a user's lists, and what `live` returns.
+
+    What a list that is read after this, with these broadcasts, lacks came later.
 
     Exact for own rows: their times are taken under the lock of the inbox, so they are committed in order.
     A time of a clock would be later than rows that are written but not committed yet.
@@ -155,9 +169,10 @@ def latest(user: Any) -> datetime:
         """,  # nosec B608  # the name of our own table
         [user.pk],
     )
-    times = [at for (at,) in rows] + [entry.updated_at for entry in live(user)[:1]]
+    shared = live(user)
+    times = [at for (at,) in rows] + [entry.updated_at for entry in shared[:1]]
     joined: datetime = user.date_joined
-    return max(times, default=joined)
+    return max(times, default=joined), shared
 
 
 def one(user: Any, entry_id: int) -> Entry | None:
@@ -173,8 +188,11 @@ def one(user: Any, entry_id: int) -> Entry | None:
 
 def unread_count(user: Any) -> int:
     """Return the number that bell, menu and title show: own rows and broadcasts."""
-    own = Inbox.objects.filter(pk=user.pk).values_list("unread", flat=True).first() or 0
-    return own + broadcasts.unread_of([user.pk]).get(user.pk, 0)
+    return _own_unread(user) + broadcasts.unread_of([user.pk]).get(user.pk, 0)
+
+
+def _own_unread(user: Any) -> int:
+    return Inbox.objects.filter(pk=user.pk).values_list("unread", flat=True).first() or 0
 
 
 def count_own(user: Any, wanted: Filter) -> int:
@@ -184,18 +202,46 @@ def count_own(user: Any, wanted: Filter) -> int:
     return int(execute(sql, values | {"user": user.pk})[0][0])
 
 
-def counts(user: Any, wanted: Filter) -> Counter[str]:
-    """Return how many entries of each group of types match, whatever group the filter names."""
-    anything = Filter(wanted.view, "", wanted.search, wanted.until)
-    condition, values = anything.condition()
+@dataclass(frozen=True)
+class Counts:
+    """How many entries there are. views: by view; groups: of the filter's own view, by the group of the type.
+
+    is_all: False when MOST_COUNTED rows were looked at, and older ones not.
+    """
+
+    views: Mapping[str, int]
+    groups: Counter[str]
+    is_all: bool
+
+
+def counts(user: Any, wanted: Filter, views: Sequence[str], shared: Sequence[Entry]) -> Counts:
+    """Return how many entries match in each of these views, whatever group the filter names.
+
+    views: with the filter's own. shared: what `live` returns. One statement looks at the newest MOST_COUNTED
+    rows; how many are unread, if nothing is sought, the inbox knows exactly.
+    """
+    ours = [Filter(name, "", wanted.search, wanted.until) for name in views]
+    # The piles that no view asks for are not looked at.
+    piles = " OR ".join(f"({VIEWS[name]})" for name in views)
+    condition, values = Filter("all", "", wanted.search, wanted.until).condition()
+    sums = ", ".join(f"count(*) FILTER (WHERE {VIEWS[name]})" for name in views)
     rows = execute(
         f"""
-        SELECT n.type, count(*) FROM {_ROWS} n WHERE n.recipient_id = %(user)s AND {condition} GROUP BY 1
+        SELECT n.type, count(*), {sums} FROM (
+            SELECT n.type, n.read_at, n.archived_at, n.snoozed_at FROM {_ROWS} n
+            WHERE n.recipient_id = %(user)s AND ({piles}) AND {condition}
+            ORDER BY n.updated_at DESC, n.id DESC LIMIT %(most)s
+        ) n GROUP BY 1
         """,  # nosec B608  # conditions of ours, values as parameters
-        values | {"user": user.pk},
+        values | {"user": user.pk, "most": MOST_COUNTED},
     )
-    found: Counter[str] = Counter()
-    for name, count in rows:
-        found[types.group_of(name)] += count
-    found.update(entry.group for entry in live(user) if anything.matches(entry))
-    return found
+    by_view = {one.view: sum(map(one.matches, shared)) for one in ours}
+    groups = Counter(entry.group for entry in shared if ours[views.index(wanted.view)].matches(entry))
+    for kind, _, *found in rows:
+        for name, count in zip(views, found, strict=True):
+            by_view[name] += count
+            if name == wanted.view and count:
+                groups[types.group_of(kind)] += count
+    if "unread" in views and not wanted.search and wanted.until is None:
+        by_view["unread"] = _own_unread(user) + sum(entry.is_unread for entry in shared)
+    return Counts(by_view, groups, sum(looked_at for _, looked_at, *_ in rows) < MOST_COUNTED)

@@ -172,18 +172,17 @@ def lines(folds: Iterable[Fold], user: Any) -> list[Line]:
 def context(user: Any, filters: Filters) -> dict[str, Any]:
     """Return what the inbox's template shows."""
     now = timezone.now()
-    upto = listing.latest(user)  # before the list, which may know more but not less
-    found = listing.entries(user, filters.wanted(), limit=PAGE + 1, after=filters.place())
+    upto, shared = listing.latest(user)  # before the list, which may know more but not less
+    wanted = filters.wanted()
+    found = listing.entries(user, wanted, limit=PAGE + 1, after=filters.place(), shared=shared)
     shown, more = found[:PAGE], len(found) > PAGE
     drawn = lines(fold(shown), user)
     here, local = timezone.localtime(now), timezone.localtime
     by_day = groupby(drawn, lambda row: days.group(local(row.at), here))
-    counted = [
-        name for name in VIEWS if name != "archived" or filters.view == name
-    ]  # of a pile nobody counts
-    by_view = {name: listing.counts(user, replace(filters, view=name).wanted()) for name in counted}
-    of_type = by_view[filters.view]
-    counts = {name: sum(found.values()) for name, found in by_view.items()}
+    # The archive is a pile that nobody counts.
+    views = [name for name in VIEWS if name != "archived" or filters.view == name]
+    counted = listing.counts(user, wanted, views, shared)
+    counts, of_type = counted.views, counted.groups
     last = f"{shown[-1].updated_at.isoformat()}~{shown[-1].id}" if more else ""
     matching = of_type[filters.type] if filters.type else counts[filters.view]
     return {
@@ -211,6 +210,7 @@ def context(user: Any, filters: Filters) -> dict[str, Any]:
         ],
         "days": [(day, list(rows)) for day, rows in by_day],
         "counts": counts,
+        "more": "" if counted.is_all else "+",
         "wakes": _wakes(user) if not drawn and counts["snoozed"] else None,
         "shown": len(shown),
         "matching": matching,
@@ -225,21 +225,15 @@ def context(user: Any, filters: Filters) -> dict[str, Any]:
 
 def _wakes(user: Any) -> datetime | None:
     """Return when the first of what is snoozed comes back, when that is known of all."""
-    found = listing.entries(user, listing.Filter("snoozed"), limit=PAGE)
+    found = listing.entries(user, listing.Filter("snoozed"), limit=PAGE, shared=[])
     times = [entry.snoozed_until for entry in found]
     return min((at for at in times if at is not None), default=None) if None not in times else None
 
 
 def bell(user: Any) -> dict[str, Any]:
     """Return what the dropdown shows: the newest, the unread ones first."""
-    upto = listing.latest(user)
-    unread = listing.entries(user, listing.Filter("unread"), limit=BELL)
-    found = unread
-    if len(unread) < BELL:
-        known = {entry.id for entry in unread}
-        newest = listing.entries(user, listing.Filter("inbox"), limit=2 * BELL)
-        found = unread + [entry for entry in newest if entry.id not in known and not entry.is_unread]
-    shown = [line(entry, user) for entry in found[:BELL]]
+    upto, shared = listing.latest(user)
+    shown = [line(entry, user) for entry in listing.bell(user, BELL, shared)]
     more = listing.unread_count(user) - sum(not row.read for row in shown)
     return {"rows": shown, "more": more, "upto": upto.isoformat()}
 

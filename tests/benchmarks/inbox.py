@@ -4,6 +4,7 @@
 """
 
 import gc
+import itertools
 import json
 import random
 import sys
@@ -153,11 +154,11 @@ class Bench:
             )
 
     def pages(self) -> Iterator[Figure]:
-        """A page of 50: the first of anybody's, and far down in a long inbox."""
-        from notifications import listing
+        """A page of 50, the first of anybody's and far down in a long inbox; and the whole inbox page."""
+        from notifications import listing, pages
         from notifications.listing import Filter
 
-        light = iter(self.light * 4)
+        light = itertools.cycle(self.light)
 
         def ours(user: Any, after: Any = None) -> None:
             found = listing.entries(user, Filter("inbox"), limit=PAGE + 1, after=after)
@@ -166,8 +167,20 @@ class Bench:
         deep = listing.entries(self.heavy, Filter("inbox"), limit=4000)[-1].key
         mine, plain = turns(SHOTS, lambda: ours(next(light)), lambda: naive_page(next(light)))
         down, plain_down = turns(SHOTS, lambda: ours(self.heavy, deep), lambda: naive_page(self.heavy, 4000))
+        # All that the template of the inbox shows: lines by day, the counts of its views and types.
+        whole, plain_whole = turns(
+            SHOTS, lambda: pages.context(next(light), pages.Filters()), lambda: naive_page(next(light))
+        )
+        long, plain_long = turns(
+            SHOTS, lambda: pages.context(self.heavy, pages.Filters()), lambda: naive_page(self.heavy)
+        )
         hq = f"django-notifications-hq {HQ['page']} ms, its live list {HQ['live']}"
-        for name, values, others in (("page", mine, plain), ("page_deep", down, plain_down)):
+        for name, values, others in (
+            ("page", mine, plain),
+            ("page_deep", down, plain_down),
+            ("context", whole, plain_whole),
+            ("context_long", long, plain_long),
+        ):
             against = f"offset and COUNT, same run ({p50(others):.2f} ms p50, {p99(others):.2f} p99); {hq}"
             yield Figure(
                 f"inbox.{name}_p50", p50(values), "ms", p50(values) / p50(others), against, "at most naive"

@@ -1,6 +1,7 @@
 """Views, filters, search, pages, folding, the plan, and what the streams say."""
 
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import pytest
 from django.contrib.auth.models import User
@@ -27,6 +28,10 @@ def titles(user, *wanted, **more):
     return [entry.title for entry in listing.entries(user, Filter(*wanted), **{"limit": 50, **more})]
 
 
+def groups(user, wanted):
+    return listing.counts(user, wanted, [wanted.view], listing.live(user)).groups
+
+
 @pytest.mark.seed("S2.4", "S2.25")
 def test_each_view_shows_its_own_newest_first(alice, rows):
     acting.archive(alice, [rows[0].pk])
@@ -47,7 +52,7 @@ def test_a_group_of_types_and_words_narrow_it_down(alice, rows):
     assert titles(alice, "inbox", "", "ROW 3") == ["row 3"]
     assert titles(alice, "inbox", "", "100% of 2_") == ["row 2"]
     assert titles(alice, "inbox", "", "1__%") == []
-    assert listing.counts(alice, Filter("inbox", "Jobs")) == {"Jobs": 2, "System": 3}
+    assert groups(alice, Filter("inbox", "Jobs")) == {"Jobs": 2, "System": 3}
 
 
 def test_rows_of_a_type_that_nobody_declares_any_more_are_of_the_group_other(alice, rows):
@@ -55,7 +60,30 @@ def test_rows_of_a_type_that_nobody_declares_any_more_are_of_the_group_other(ali
 
     assert "Other" in types.groups()
     assert titles(alice, "inbox", "Other") == ["row 3"]
-    assert listing.counts(alice, Filter()) == {"Jobs": 1, "System": 3, "Other": 1}
+    assert groups(alice, Filter()) == {"Jobs": 1, "System": 3, "Other": 1}
+
+
+def test_all_views_are_counted_at_once_with_what_everybody_was_told(alice, rows, django_assert_num_queries):
+    read = -broadcasts.broadcast("row read").pk
+    broadcasts.broadcast("row unread")
+    acting.read(alice, [read, rows[2].pk])
+    acting.archive(alice, [rows[0].pk])
+    acting.snooze(alice, [rows[1].pk], NOON + timedelta(days=9000))
+    shared, views = listing.live(alice), ["inbox", "unread", "snoozed"]
+
+    with django_assert_num_queries(2):
+        counted = listing.counts(alice, Filter("unread"), views, shared)
+    assert counted.views == {"inbox": 5, "unread": 3, "snoozed": 1} and counted.is_all
+    assert counted.groups == {"System": 2, "Jobs": 1}
+    assert listing.counts(alice, Filter(search="row"), views, shared).views == counted.views
+    assert listing.counts(alice, Filter("archived"), ["archived"], shared).views == {"archived": 1}
+
+
+def test_no_more_than_the_newest_ten_thousand_are_counted(alice, rows, monkeypatch):
+    monkeypatch.setattr(listing, "MOST_COUNTED", 3)
+    counted = listing.counts(alice, Filter(), ["inbox", "unread"], [])
+
+    assert counted.views == {"inbox": 3, "unread": 5} and not counted.is_all
 
 
 def test_pages_are_all_rows_once_whatever_comes_meanwhile(alice, rows):
@@ -122,15 +150,29 @@ def test_pages_and_counts_use_the_indexes_that_are_for_them(alice, bob):
     )
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE notifications_notification")
-        for view, index in (("inbox", "notification_newest"), ("unread", "notification_unread")):
-            cursor.execute(
-                f"EXPLAIN SELECT * FROM notifications_notification n WHERE n.recipient_id = %s"
-                f" AND {listing.VIEWS[view]} AND (n.updated_at, n.id) < (now(), 5000)"
-                " ORDER BY n.updated_at DESC, n.id DESC LIMIT 50",
-                [users[7].pk],
-            )
-            plan = "\n".join(line for (line,) in cursor.fetchall())
-            assert f"Index Scan using {index}" in plan and "Sort" not in plan, plan
+    after = (NOON + timedelta(days=9000), 5000)
+    for view, index in (("inbox", "notification_newest"), ("unread", "notification_unread")):
+        read = partial(listing.entries, users[7], Filter(view), limit=50, after=after, shared=[])
+        plan = plan_of(read)
+        assert f"Index Scan using {index}" in plan and "Sort" not in plan, plan
+    plan = plan_of(lambda: listing.counts(users[7], Filter("inbox", search="x"), ["inbox", "unread"], []))
+    assert "notification_newest" in plan and "Seq Scan" not in plan, plan
+
+
+def plan_of(question):
+    """Return the plan of the one statement that answers a question."""
+    asked = []
+
+    def note(run, sql, params, many, context):
+        asked.append((sql, params))
+        return run(sql, params, many, context)
+
+    with connection.execute_wrapper(note):
+        question()
+    ((sql, params),) = asked
+    with connection.cursor() as cursor:
+        cursor.execute(f"EXPLAIN {sql}", params)
+        return "\n".join(line for (line,) in cursor.fetchall())
 
 
 @pytest.mark.seed("S2.26", "S2.111")

@@ -9,7 +9,7 @@ from django.test import Client
 from django.utils import timezone
 
 from ingestion import serializers
-from notifications import acting, broadcasts, days, inbox, listing
+from notifications import acting, broadcasts, days, inbox, listing, pages
 from notifications.models import Inbox, Mute, Notification
 from tests.pages import rows
 
@@ -396,6 +396,22 @@ def test_the_dropdown_shows_six_the_unread_first(client, alice):
     for n in range(8):
         rows.note(alice, f"more {n}")
     assert "5 more unread" in client.get(f"{INBOX}bell/").content.decode()
+
+
+def test_a_page_reads_each_thing_once(alice, django_assert_num_queries):
+    rows.note(alice, "own")
+    broadcasts.broadcast("shared")
+    with django_assert_num_queries(6):  # upto, broadcasts and receipts, the list, the counts, the inbox
+        context = pages.context(alice, pages.Filters())
+    assert context["counts"] == {"inbox": 2, "unread": 2, "snoozed": 0}
+
+
+def test_counts_that_end_at_a_limit_say_so(listed, alice, monkeypatch):
+    monkeypatch.setattr(listing, "MOST_COUNTED", 2)
+    for n in range(3):
+        rows.note(alice, f"{n}")
+    html = listed()
+    assert 'data-count="inbox">2+<' in html and 'data-count="unread">3<' in html
 
 
 def test_muting_ends_with_its_undo(client, alice):
