@@ -5,6 +5,7 @@ const $ = (selector, root = document) => root.querySelector(selector);
 const $$ = (selector, root = document) => [...root.querySelectorAll(selector)];
 
 const MOST = 99; // above it the bell says 99+
+const CATCH_UP_MS = 30_000; // what a frame does not show of the inbox is shown so soon after it
 const SKELETON_MS = 150; // nothing is said of loading before, ...
 const SKELETON_SHOWN_MS = 300; // ... and then for so long at least
 const ICONS = {
@@ -80,7 +81,23 @@ function heard(name, { data, gone }) {
   readHere(newest);
   news.sort((a, b) => (a.updated_at < b.updated_at ? -1 : 1)).forEach(tellOf);
   if ($("#bell:popover-open") && moved) refresh();
-  document.dispatchEvent(new CustomEvent("inbox"));
+  tellInbox(JSON.stringify([held.own.inbox, shared]));
+}
+
+let said; // what the last frame said of the inbox
+let later; // the timer of a look at what no frame says
+
+// The stream moves with the user's jobs too, many times a second, and a page of the inbox is dear. What the frame does
+// not hold (an old row that was archived on another machine) moves it as little as a job does, and can wait.
+function tellInbox(says) {
+  const tell = () => {
+    clearTimeout(later);
+    later = undefined;
+    document.dispatchEvent(new CustomEvent("inbox"));
+  };
+  if (says !== said) tell();
+  else later ??= setTimeout(tell, CATCH_UP_MS);
+  said = says;
 }
 
 // ---- requests ----

@@ -5,11 +5,12 @@ from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
+from django.db import transaction
 from django.utils import timezone
 from playwright.sync_api import expect
 
 from ingestion.models import Job
-from notifications import acting, broadcasts, listing
+from notifications import acting, broadcasts, listing, telling
 from notifications.models import Inbox, Mute, Notification
 from tests.notifications.polyglots import POLYGLOTS
 from tests.pages import rows
@@ -109,6 +110,45 @@ def test_what_says_something_new_in_place_is_seen_again(page, inbox, alice):
     rows.told(job)
     expect(page.locator("#inbox-list .title")).to_have_text("Shelves finished with 3 errors")
     until(lambda: (Notification.objects.get().seen_at or first) > first, what="it seen again")
+
+
+def test_moves_of_jobs_do_not_have_the_inbox_asked_for_anew(page, inbox, alice):
+    page.clock.install()
+    asked, answered = [], []
+    page.on("request", lambda request: asked.append(request.headers.get("hx-target")))
+    page.on("requestfinished", lambda request: answered.append(request.headers.get("hx-target")))
+    inbox()
+    # Playwright says what happened while it is asked something.
+    until(lambda: page.title() and "inbox" in answered, what="the look after the first frame")
+    asked.clear()
+    answered.clear()
+
+    def moved(n):
+        """Move the stream by a job alone, and wait until the page has heard of it, and so of all before."""
+        rows.job(alice, "running")
+        with transaction.atomic():
+            telling.tell([], moving=[alice.pk])
+        expect(page.locator("#nav [data-field='jobs.active']")).to_have_text(str(n))
+
+    for n in range(1, 4):
+        moved(n)
+    page.evaluate("fetch('/healthz', {headers: {'HX-Target': 'mark'}})")
+    until(lambda: page.title() and "mark" in asked, what="all that was asked before it")
+    assert "inbox" not in asked
+    rows.note(alice, "News")
+    expect(page.locator("#inbox-list .title")).to_have_text("News")
+    until(lambda: Notification.objects.get().seen_at, what="it seen")
+
+    # What frames do not show: it is not among the newest six, and was read already.
+    old = [rows.note(alice, f"Old {n}", (n + 1) * 20 * MINUTE, read=True) for n in range(7)][-1]
+    expect(row(page, "Old 6")).to_be_visible()
+    moved(4)
+    until(lambda: page.title() and answered.count("inbox") == asked.count("inbox"), what="all answers")
+    acting.archive(alice, [old.pk])
+    moved(5)
+    expect(row(page, "Old 6")).to_be_visible()
+    page.clock.run_for(31_000)
+    expect(row(page, "Old 6")).to_have_count(0)
 
 
 def test_undo_of_a_move_to_the_inbox_snoozes_again(page, inbox, alice):
