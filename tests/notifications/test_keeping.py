@@ -92,6 +92,16 @@ def test_more_than_a_batch_goes_batch_by_batch(alice, bob, counted, monkeypatch)
     assert keeping.prune() == 7 and not Notification.objects.exists()
 
 
+def test_what_was_archived_goes_batch_by_batch_too(alice, rows, monkeypatch, django_assert_num_queries):
+    monkeypatch.setattr(keeping, "BATCH", 2)
+    acting.archive(alice, Filter("inbox"))
+    Notification.objects.filter(recipient=alice).update(archived_at=timezone.now() - timedelta(days=31))
+
+    with django_assert_num_queries(3):  # two rows, one row, none
+        assert keeping.delete_archived(timedelta(days=30)) == 3
+    assert [one.title for one in Notification.objects.all()] == ["bob's"]
+
+
 def test_old_broadcasts_go_with_their_receipts(alice):
     made = broadcasts.broadcast("old")
     acting.read(alice, [-made.pk])
