@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal, get_args
 
 from config.statements import execute
 from notifications import broadcasts, types
@@ -15,6 +15,10 @@ from notifications.telling import unread
 
 MAX_SEARCH = 200  # characters
 MOST_COUNTED = 10_000  # rows that a page looks at to say how many there are
+
+# What anybody may ask for by name; "read" is for deleting alone.
+View = Literal["inbox", "unread", "snoozed", "archived", "all"]
+SHOWN: tuple[str, ...] = get_args(View)
 
 _ROWS = Notification._meta.db_table
 # What each view shows, as a condition on the table `n`, written as the partial indexes are.

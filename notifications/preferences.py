@@ -12,7 +12,7 @@ from notifications import types
 from notifications.models import Channel, Preference
 
 # Of a type that nobody declares any more.
-FALLBACK = frozenset({Channel.INBOX, Channel.WEBHOOK})
+FALLBACK = frozenset(types.CHANNELS)
 _SALT = "headway.unsubscribe"
 
 

@@ -10,7 +10,7 @@ from pydantic_core import PydanticCustomError
 
 from config.http import Limit, Moment, StrictModel
 from config.paging import DEFAULT_LIMIT
-from notifications.listing import MAX_SEARCH
+from notifications.listing import MAX_SEARCH, View
 from notifications.telling import MAX_TEXT, MAX_TITLE
 
 _ID = re.compile(r"-?[1-9][0-9]{0,14}", re.ASCII)
@@ -38,7 +38,7 @@ class InboxFilter(Schema):
     unread_only: Annotated[
         bool, BeforeValidator(_read_bool), Field(description="The same as `view=unread`")
     ] = False
-    view: Literal["inbox", "unread", "snoozed", "archived", "all"] = "inbox"
+    view: View = "inbox"
     group: Annotated[str | None, Field(min_length=1, max_length=60, description="A group of types")] = None
     q: Annotated[
         str | None, Field(min_length=1, max_length=MAX_SEARCH, description="In title or message")

@@ -7,10 +7,9 @@ from django.core.management.base import CommandParser
 from ingestion.management.terminal import TerminalCommand, add_json, find_user, limit, moment
 from notifications import listing
 from notifications.entries import json_of
-from notifications.listing import Filter
+from notifications.listing import SHOWN, Filter
 
 DEFAULT_LIMIT = 50
-_VIEWS = ("inbox", "unread", "snoozed", "archived", "all")
 
 
 class Command(TerminalCommand):
@@ -22,7 +21,7 @@ class Command(TerminalCommand):
         """Take whose, and which."""
         parser.add_argument("user", metavar="USER")
         parser.add_argument(
-            "--view", choices=_VIEWS, default="inbox", metavar="VIEW", help=f"one of {', '.join(_VIEWS)}"
+            "--view", choices=SHOWN, default="inbox", metavar="VIEW", help=f"one of {', '.join(SHOWN)}"
         )
         parser.add_argument("--group", default="", metavar="GROUP", help="of one group of types, as `Jobs`")
         parser.add_argument("--limit", type=limit, default=DEFAULT_LIMIT, metavar="N")
