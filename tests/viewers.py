@@ -260,14 +260,19 @@ class EventViewer(AskingViewer):
             if not self.judged(answer.status_code):
                 return
             self.connections.append(time.monotonic())
+            place, data = self.cursor, ""
             async for line in answer.aiter_lines():
                 while self.deaf:
                     await asyncio.sleep(0.05)
                 name, _, value = line.partition(": ")
                 if name == "id":
-                    self.cursor = value
-                elif name == "data" and self.take([json.loads(value)]):
-                    return  # a hole: come back with the cursor
+                    place = value
+                elif name == "data":
+                    data = value
+                elif not line:  # only now the event is whole, and its id stands, as in browsers
+                    if data and self.take([json.loads(data)]):
+                        return  # a hole: come back from before it
+                    self.cursor, data = place, ""
 
 
 class PollViewer(AskingViewer):
