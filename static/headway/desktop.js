@@ -7,8 +7,8 @@ const said = new Map(); // id -> when it last said something new, as far as this
 let since; // what is older is no news
 
 // Return the unread rows that say something this page has not heard, and remember them.
-export function news(inbox) {
-  const unread = (inbox?.newest ?? []).filter((row) => row.unread);
+export function news(rows) {
+  const unread = (rows ?? []).filter((row) => row.unread);
   const fresh = unread.filter((row) => Date.parse(row.updated_at) >= since && said.get(row.id) !== row.updated_at);
   for (const row of unread) said.set(row.id, row.updated_at);
   return fresh;
@@ -42,8 +42,8 @@ async function isLookedAt() {
   return held.some((lock) => lock.name === IN_FRONT);
 }
 
-async function heard({ data }) {
-  const fresh = news(data?.inbox);
+async function heard(rows) {
+  const fresh = news(rows);
   if (!fresh.length || Notification.permission !== "granted") return;
   // A page that is looked at says it itself, be it this one or another.
   if (!document.hidden || (await isLookedAt())) return;
@@ -61,7 +61,8 @@ if (STREAM.test(stream) && "Notification" in window) {
   // One page of a browser does it, the next when that is closed.
   const speak = () => navigator.locks?.request("headway-desktop", () => {
     live.stayAwake();
-    live.follow(stream, heard);
+    live.follow(stream, ({ data }) => heard(data?.inbox?.newest));
+    live.follow("broadcast", ({ data }) => heard(data?.live));
     return new Promise(() => {});
   });
   if (Notification.permission === "granted") speak();

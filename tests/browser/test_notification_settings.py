@@ -3,8 +3,8 @@
 import pytest
 from playwright.sync_api import expect
 
-from notifications import inbox, preferences, webhooks
-from notifications.models import Webhook
+from notifications import broadcasts, inbox, preferences, webhooks
+from notifications.models import Delivery, Webhook
 from tests.notifications.polyglots import POLYGLOTS
 from tests.waiting import until
 
@@ -82,6 +82,25 @@ def test_the_browser_is_asked_by_a_click_and_tells_what_was_chosen(page, signed_
         "Search them now.",
         "Second",
     )
+
+
+def test_the_browser_tells_what_everybody_is_told_where_that_was_chosen(page, signed_in, alice):
+    page.add_init_script(SPY + "window.permission = 'granted';")
+    signed_in(alice, PAGE)
+    expect(page.get_by_text("It is neither mailed nor sent to webhooks.")).to_be_visible()
+    expect(page.locator("#conn")).to_have_attribute("data-status", "live")
+    page.evaluate("go(true)")
+    broadcasts.broadcast("Not chosen yet")
+    expect(page.locator("#bell-btn .count")).to_have_text("1")
+    asked = "performance.getEntriesByType('resource').some((one) => /preferences$/.test(one.name))"
+    until(lambda: page.evaluate(asked), what="the page asking what was chosen")
+    preferences.choose(alice.pk, "system", "browser", True)
+    preferences.choose(alice.pk, "system", "inbox", False)
+    broadcasts.broadcast("Maintenance at noon", text="For an hour.")
+    until(lambda: page.evaluate("window.shown.length"), what="the browser's notification")
+    assert [one["title"] for one in page.evaluate("window.shown")] == ["Maintenance at noon"]
+    expect(page.locator("#bell-btn .count")).to_have_text("2")
+    assert not Delivery.objects.exists()
 
 
 def test_the_browser_is_silent_while_any_page_is_looked_at(page, context, signed_in, site, alice):
