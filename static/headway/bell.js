@@ -207,8 +207,17 @@ async function readAll(event) {
   }
 }
 
+// What tells outside of the page comes to those who allowed it alone.
+function tellOutside() {
+  if ("Notification" in window && Notification.permission === "granted") import(button.dataset.desktop);
+}
+
 async function begin() {
   if (!button) return;
+  tellOutside();
+  document.addEventListener("notifications-allowed", tellOutside);
+  // Another page may be where it was allowed.
+  navigator.permissions?.query({ name: "notifications" }).then((said) => said.addEventListener("change", tellOutside));
   link.hidden = true;
   button.hidden = false;
   bell.addEventListener("toggle", opened);

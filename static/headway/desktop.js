@@ -1,5 +1,6 @@
 // The browser channel: what arrives in the inbox while no page of ours is looked at shows as a notification of
 // the browser. No push service: a page must be open. What the user chose by type is asked for when it is needed.
+// bell.js brings this file where the browser was allowed to show them.
 
 const STREAM = /^user:\d+$/;
 const IN_FRONT = "headway-in-front"; // a lock that every page holds, beside others, while it is looked at
@@ -52,19 +53,17 @@ async function heard(rows) {
 }
 
 const stream = `user:${document.querySelector("[data-user]")?.dataset.user}`;
-if (STREAM.test(stream) && "Notification" in window) {
+if (STREAM.test(stream)) {
   since = Date.parse(document.querySelector('meta[name="server-time"]').content);
   // By the address that the page used: another would be a second connection.
   const live = await import(document.querySelector('script[type="module"][src*="/realtime/live."]').src);
   holdFront();
   document.addEventListener("visibilitychange", holdFront);
   // One page of a browser does it, the next when that is closed.
-  const speak = () => navigator.locks?.request("headway-desktop", () => {
+  navigator.locks?.request("headway-desktop", () => {
     live.stayAwake();
     live.follow(stream, ({ data }) => heard(data?.inbox?.newest));
     live.follow("broadcast", ({ data }) => heard(data?.live));
     return new Promise(() => {});
   });
-  if (Notification.permission === "granted") speak();
-  else document.addEventListener("notifications-allowed", speak, { once: true });
 }
