@@ -29,9 +29,11 @@ def test_sizes():
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize("address", ["/", "/jobs/", "/jobs/{job}/", "/inbox/", "/inbox/settings/", "/status/"])
+@pytest.mark.parametrize(
+    "address", ["/", "/jobs/", "/jobs/{job}/", "/inbox/", "/inbox/settings/", "/status/"]
+)
 def test_the_scripts_of_a_page_are_small(client: Client, alice, address: str):
-    """UX 49, gzipped: own scripts of a page beside live.js 20 KB; with style and what is not ours 100 KB."""
+    """UX 49, gzipped: own scripts of a page 20 KB, live.js apart; with style and all others 100 KB."""
     job = rows.job(alice, "running")
     client.force_login(alice)
     page = client.get(address.format(job=job.pk)).content.decode()
