@@ -8,6 +8,7 @@ from typing import Any
 import psycopg
 from django.db import connection
 
+from ingestion.listener import NAME
 from ingestion.models import System
 
 LAST_WORD = "that was all"
@@ -57,6 +58,17 @@ def listening(channel: str = "system_stability") -> Iterator[Ear]:
         yield ear
     finally:
         ear.raw.close()
+
+
+def ears() -> int:
+    """Return how many keepers listen by now."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT count(*) FROM pg_stat_activity WHERE application_name = %s AND state = 'idle'"
+            " AND datname = current_database() AND query NOT LIKE 'SET %%'",  # LISTEN comes after that
+            [NAME],
+        )
+        return int(cursor.fetchone()[0])
 
 
 def answer_of_the_database() -> bool:

@@ -10,7 +10,7 @@ from ingestion.models import Job, Process, State
 from tests.engine import Engine
 from tests.faults.conftest import FULL, ROUNDS, within
 from tests.realtime.rows import make_job
-from tests.stability import Told, answer_of_the_database, listening, row
+from tests.stability import Told, answer_of_the_database, ears, listening, row
 from tests.waiting import until
 
 POINTS = ["listener.heard", "stability.before_commit"]
@@ -24,7 +24,9 @@ def test_a_keeper_that_dies_with_the_news(engine: Engine, owner: User, point: st
         first = engine.keeper()
         until(lambda: row() is True, within(5), "the first answer")
         engine.kill(first)
+        until(lambda: ears() == 0, within(5), "the end of its session")
         broken = engine.keeper(HEADWAY_DEBUG_FAILPOINTS="1", HEADWAY_FAILPOINTS=f"{point}=exit")
+        until(lambda: ears() == 1, within(10), "a keeper that listens")
         job = make_job(owner)
         until(lambda: broken.poll() is not None, within(10), f"the end of the keeper at {point}")
         assert told.hear() == [True]
