@@ -9,13 +9,13 @@ from uuid import UUID
 from django.db.models import Count, Q, QuerySet
 from django.http import QueryDict
 
+from config.filters import texts_of
 from ingestion import serializers, source
 from ingestion.access import can_act, can_view_all, visible_jobs
 from ingestion.models import FINAL, OPEN, Job, State
 
 PAGE = 25  # rows of a page
 BULK = 500  # jobs that one bulk action may touch
-MAX_QUERY = 200  # characters of a filter's text
 
 ACTIVE = (State.PENDING, State.RUNNING)
 
@@ -44,10 +44,7 @@ class Filters:
     @classmethod
     def from_query(cls, query: Mapping[str, str]) -> "Filters":
         """Read the filters of a URL."""
-        said = {
-            name: (query.get(name) or "").replace("\0", "").strip()[:MAX_QUERY]
-            for name in cls.__annotations__
-        }
+        said = texts_of(query, cls.__annotations__)
         return cls(**{**said, "state": said["state"] if said["state"] in STATES else ""})
 
     def query(self, **changes: str) -> str:

@@ -10,6 +10,7 @@ from urllib.parse import urlencode
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
+from config.filters import texts_of
 from notifications import days, links, listing, types
 from notifications.entries import Entry, Fold, fold
 from notifications.models import Level
@@ -17,7 +18,6 @@ from notifications.models import Level
 PAGE = 50  # rows of a page
 BELL = 6  # rows of the dropdown
 MAX_PICKED = 500  # rows that one request may name
-MAX_QUERY = 200  # characters of a filter's text
 
 VIEWS = {"inbox": "inbox", "unread": "bell", "snoozed": "snooze", "archived": "archive"}  # -> icon
 GROUP_ICONS = {"Jobs": "jobs", "Imports": "table", "System": "pulse"}
@@ -43,10 +43,7 @@ class Filters:
     @classmethod
     def from_query(cls, query: Mapping[str, str]) -> "Filters":
         """Read the filters of a URL or of a form."""
-        said = {
-            name: (query.get(name) or "").replace("\0", "").strip()[:MAX_QUERY]
-            for name in cls.__annotations__
-        }
+        said = texts_of(query, cls.__annotations__)
         known = {one.lower(): one for one in types.groups()}
         said["type"] = known.get(said["type"].lower(), "")
         said["view"] = said["view"] if said["view"] in VIEWS else "inbox"

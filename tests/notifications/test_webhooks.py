@@ -1,10 +1,12 @@
 """Webhooks: signed, sealed, bounded, and never inside."""
 
+import contextlib
 import re
 import socket
 import threading
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -206,33 +208,46 @@ def test_a_bad_address_is_refused_when_written(alice, url, words):
 # ---- bounded ----------------------------------------------------------------------------------------------
 
 
+class Saying(NamedTuple):
+    """What the other side says first, and then again and again after a pause of so many seconds.
+
+    then: nothing means that it listens.
+    """
+
+    first: bytes
+    then: bytes
+    pause: float
+
+
 @pytest.fixture
 def tarpit(settings):
     """An address that says what it is given, again and again, until the other side is gone."""
     settings.FETCH_ALLOW = ["127.0.0.1"]
     listener = socket.create_server(("127.0.0.1", 0))
-    saying: list[bytes] = []
+    saying: list[Saying] = []
     counted: list[int] = []
+    over = threading.Event()
 
     def serve():
         try:
             peer, _ = listener.accept()
         except OSError:
             return
-        with peer:
-            count = 0
-            try:
-                peer.sendall(saying[0])
-                while True:
-                    count += peer.send(saying[1]) if saying[1] else len(peer.recv(65536)) or 1 / 0
-                    if saying[2]:
-                        time.sleep(saying[2])
-            except (OSError, ZeroDivisionError):
-                counted.append(count)
+        (said,) = saying
+        count = 0
+        with peer, contextlib.suppress(OSError):
+            peer.sendall(said.first)
+            while not over.wait(said.pause):
+                if said.then:
+                    count += peer.send(said.then)
+                elif not peer.recv(65536):
+                    break
+        counted.append(count)
 
     thread = threading.Thread(target=serve)
     thread.start()
     yield f"http://127.0.0.1:{listener.getsockname()[1]}/", saying, counted, thread
+    over.set()
     listener.close()
     thread.join(10)
 
@@ -240,16 +255,16 @@ def tarpit(settings):
 @pytest.mark.parametrize(
     "saying",
     [
-        [b"", b"", 0],  # nothing at all
-        [b"HTTP/1.1 200 OK\r\n", b"X: y\r\n", 0.05],  # headers without end, slowly
-        [b"HTTP/1.1 2", b"0", 0.05],  # a status line without end, slowly
+        Saying(b"", b"", 0),  # nothing at all
+        Saying(b"HTTP/1.1 200 OK\r\n", b"X: y\r\n", 0.05),  # headers without end, slowly
+        Saying(b"HTTP/1.1 2", b"0", 0.05),  # a status line without end, slowly
     ],
     ids=["silent", "headers", "status"],
 )
 def test_a_call_ends_however_slowly_the_other_side_drips(tarpit, saying):
     """SEC30."""
     url, said, _, _ = tarpit
-    said.extend(saying)
+    said.append(saying)
     began = time.monotonic()
     with pytest.raises((OSError, webhooks.http.client.HTTPException)):
         webhooks.call(url, b"{}", {}, seconds=0.5)
@@ -259,7 +274,7 @@ def test_a_call_ends_however_slowly_the_other_side_drips(tarpit, saying):
 def test_an_answer_without_end_is_not_read(tarpit):
     """SEC30."""
     url, said, counted, thread = tarpit
-    said.extend([b"HTTP/1.1 200 OK\r\n\r\n", b"x" * 65536, 0])
+    said.append(Saying(b"HTTP/1.1 200 OK\r\n\r\n", b"x" * 65536, 0))
     assert webhooks.call(url, b"{}", {}) == 200
     thread.join(10)
     assert counted[0] < 16 * 1024 * 1024  # what sockets hold, and no more

@@ -1,0 +1,10 @@
+"""What the filters of a list say in a URL or a form: one way of reading them for all pages."""
+
+from collections.abc import Iterable, Mapping
+
+MAX_TEXT = 200  # characters
+
+
+def texts_of(query: Mapping[str, str], names: Iterable[str]) -> dict[str, str]:
+    """Return the text of each of these filters, trimmed and cut to MAX_TEXT; "" where nothing is said."""
+    return {name: (query.get(name) or "").replace("\0", "").strip()[:MAX_TEXT] for name in names}
