@@ -10,6 +10,7 @@ from django.db.models.functions import Coalesce, Now
 
 from ingestion import queues
 from ingestion.models import FINAL, OPEN, Job, Process, State
+from notifications import keeping
 from realtime.metrics import Family, Sample
 
 ALIVE_SECONDS = 15
@@ -26,6 +27,8 @@ def figures() -> Iterator[Family]:
     yield Family("jobs_lease_over", "gauge", "Running jobs whose worker is silent", [Sample(over)])
     crashed = Job.objects.filter(state__in=OPEN, crashes__gt=0).count()
     yield Family("jobs_crashing", "gauge", "Open jobs whose last attempts were lost", [Sample(crashed)])
+    repaired = Sample(keeping.repairs(), suffix="_total")
+    yield Family("inbox_counts_repaired", "counter", "Unread counts that were found wrong", [repaired])
     yield Family("processes", "gauge", "Processes that have beaten within 15 s", _processes())
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import structlog
 from django.conf import settings
 from django.db import transaction
+from django.db.models import Sum
 from django.db.models.functions import Now
 
 from config.statements import execute
@@ -151,7 +152,7 @@ _WRONG = f"""
     ) rows ON true WHERE inbox.unread <> rows.count
 """  # nosec B608  # names of our own tables
 _REPAIR = f"""
-    UPDATE {_INBOX} inbox SET version = version + 1, unread = rows.count
+    UPDATE {_INBOX} inbox SET version = version + 1, repairs = repairs + 1, unread = rows.count
     FROM (SELECT count(*) AS count FROM {_ROWS} n WHERE n.recipient_id = %(user)s AND {unread("n")}) rows
     WHERE inbox.user_id = %(user)s AND inbox.unread <> rows.count RETURNING version, unread
 """  # nosec B608  # names of our own tables
@@ -171,6 +172,11 @@ def repair_counts(after: int = 0) -> tuple[list[int], int | None]:
                 publish(f"user:{user_id}", version, urgent=True)
                 log.error("unread_count_repaired", user=user_id, unread=count)
     return wrong, next(iter(last), None)
+
+
+def repairs() -> int:
+    """Return how many wrong counts were ever found, of the users that there still are."""
+    return int(Inbox.objects.aggregate(found=Sum("repairs", default=0))["found"])
 
 
 class Comparison:

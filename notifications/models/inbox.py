@@ -21,10 +21,12 @@ class Inbox(Versioned):
     """One row per user; its version moves when the user's jobs or notifications change.
 
     unread: the user's own rows that are neither read, archived nor snoozed; broadcasts come on top.
+    repairs: how many times `unread` was found wrong; each is a bug report.
     """
 
     user = models.OneToOneField(settings.AUTH_USER_MODEL, primary_key=True, on_delete=models.CASCADE)
     unread = models.PositiveIntegerField(default=0, db_default=0, editable=False)
+    repairs = models.PositiveIntegerField(default=0, db_default=0, editable=False)
 
     def __str__(self) -> str:
         return f"user:{self.user_id}"

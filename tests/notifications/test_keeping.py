@@ -7,7 +7,8 @@ from django.db.models import F
 from django.utils import timezone
 from structlog.testing import capture_logs
 
-from ingestion import retention
+from config.metrics import text
+from ingestion import metrics, retention
 from ingestion.keeper import Keeper
 from notifications import acting, broadcasts, inbox, keeping, listing
 from notifications.listing import Filter
@@ -113,6 +114,7 @@ def test_old_broadcasts_go_with_their_receipts(alice):
 @pytest.mark.seed("P14")
 def test_a_wrong_count_is_repaired_with_an_alarm(alice, bob, rows):
     Inbox.objects.filter(pk=alice.pk).update(unread=F("unread") + 3)
+    assert keeping.repairs() == 0
 
     with capture_logs() as logs:
         Keeper("k").once()
@@ -121,6 +123,7 @@ def test_a_wrong_count_is_repaired_with_an_alarm(alice, bob, rows):
     assert [one for one in logs if one["event"] == "unread_count_repaired"] == [
         {"event": "unread_count_repaired", "log_level": "error", "user": alice.pk, "unread": 3}
     ]
+    assert keeping.repairs() == 1 and "headway_inbox_counts_repaired_total 1\n" in text(metrics.figures())
 
 
 def test_all_users_are_compared_in_pieces(alice, bob, rows, monkeypatch):
