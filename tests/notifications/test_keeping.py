@@ -3,7 +3,9 @@
 from datetime import timedelta
 
 import pytest
+from django.db import connection
 from django.db.models import F
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from structlog.testing import capture_logs
 
@@ -93,14 +95,28 @@ def test_more_than_a_batch_goes_batch_by_batch(alice, bob, counted, monkeypatch)
     assert keeping.prune() == 7 and not Notification.objects.exists()
 
 
-def test_what_was_archived_goes_batch_by_batch_too(alice, rows, monkeypatch, django_assert_num_queries):
+def test_what_was_archived_goes_batch_by_batch_too(alice, bob, rows, counted, monkeypatch):
     monkeypatch.setattr(keeping, "BATCH", 2)
     acting.archive(alice, Filter("inbox"))
     Notification.objects.filter(recipient=alice).update(archived_at=timezone.now() - timedelta(days=31))
 
-    with django_assert_num_queries(3):  # two rows, one row, none
+    with CaptureQueriesContext(connection) as asked:
         assert keeping.delete_archived(timedelta(days=30)) == 3
+    assert sum("DELETE" in one["sql"] for one in asked) == 2  # two rows, one row
     assert [one.title for one in Notification.objects.all()] == ["bob's"]
+
+
+def test_open_archives_hear_of_what_goes_and_no_other_inbox_moves(alice, bob, rows):
+    acting.archive(alice, [rows["one"], rows["two"]])
+    acting.archive(bob, [rows["bob's"]])
+    aged("one", archived_at=31)
+    aged("two", archived_at=31)
+    before = dict(Inbox.objects.values_list("user", "version"))
+
+    assert keeping.delete_archived(timedelta(days=30)) == 2
+
+    after = dict(Inbox.objects.values_list("user", "version"))
+    assert after == {alice.pk: before[alice.pk] + 1, bob.pk: before[bob.pk]}
 
 
 def test_old_broadcasts_go_with_their_receipts(alice):
