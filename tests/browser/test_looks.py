@@ -76,11 +76,13 @@ def opened(name, page, open_as, alice, bob):
             page.fill("[name=username]", "maya")
             page.fill("[name=password]", "wrong")
             page.click("button[type=submit]")
+            page.wait_for_selector("[role=alert]")
         return
     open_as(alice, path)
     if name == "signed-out":
         page.click("[popovertarget=account]")
         page.click("#account button[type=submit]")
+        page.wait_for_url("**/signout/")
     if name == "inbox-picked":
         page.check("[data-pick-all]")
     if name == "bell":
@@ -96,6 +98,7 @@ def opened(name, page, open_as, alice, bob):
         page.eval_on_selector("#start form", "form => form.noValidate = true")
         page.fill("[name=start-n]", "9999")
         page.click("#start button[type=submit]")
+        page.wait_for_selector("#start [aria-invalid]")
     if name in ("403", "409"):
         owner, state = (bob, "running") if name == "403" else (alice, "completed")
         job = rows.job(owner, state)
