@@ -89,7 +89,11 @@ def source_form(
     uploads = upload_fields(source.params)
     fields: dict[str, forms.Field] = {}
     for name, info in source.params.model_fields.items():
-        fields[name] = _upload(info) if name in uploads else _field(info)
+        choices = source.choices(name)
+        if choices is not None:
+            fields[name] = forms.ChoiceField(choices=choices)
+        else:
+            fields[name] = _upload(info) if name in uploads else _field(info)
         _describe(fields[name], name, info)
         if name in uploads:
             fields[name + KEPT] = forms.UUIDField(required=False, widget=forms.HiddenInput)

@@ -143,6 +143,10 @@ class Source:
         values = _plain(p)
         return (self.title or self.label).format(**values), self.subject.format(**values)
 
+    def choices(self, name: str) -> list[tuple[str, str]] | None:
+        """Return what a form offers for a param as (value, label), or None where it is typed."""
+        return None
+
     def limit_key_of(self, p: Any) -> str:
         """Return the key whose jobs share `key_limit` slots, or an empty text."""
         return self.limit_key.format(**_plain(p)) if self.limit_key else ""

@@ -57,10 +57,13 @@ def _flush_patiently() -> None:
     TRUNCATE takes all its locks in one statement while a server may hold one table and want the next:
     a deadlock, whose victim PostgreSQL chooses. So it gives up before that is noticed, and tries again.
     """
+    from django.apps import apps
     from django.db import OperationalError, connections, transaction
     from django.db.backends.postgresql.operations import DatabaseOperations
 
     def execute_sql_flush(self: DatabaseOperations, sql_list: list[str]) -> None:
+        from ingestion.sources.imports.default import put
+
         connection = connections[self.connection.alias]
         for left in reversed(range(FLUSH_TRIES)):
             try:
@@ -68,6 +71,7 @@ def _flush_patiently() -> None:
                     cursor.execute("SET LOCAL lock_timeout = '200ms'")
                     for sql in sql_list:
                         cursor.execute(sql)
+                put(apps)  # what a migration writes, every deployment has
                 return
             except OperationalError as error:
                 if "lock timeout" not in str(error) or not left:

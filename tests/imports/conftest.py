@@ -12,7 +12,7 @@ import pytest
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
 
-    from ingestion.sources.imports.models import Import
+    from ingestion.sources.imports.models import Import, ImportDefinition
 
 Run = Callable[..., "Import"]
 
@@ -37,6 +37,26 @@ def run(alice: "User") -> Run:
         return Import.objects.select_related("job").get(job=job)
 
     return run
+
+
+def definition(
+    *columns: dict[str, Any], drop: tuple[str, ...] = (), slug: str = "mine", **values: Any
+) -> "ImportDefinition":
+    """Keep a definition: identifier, name, and these columns; `drop`: without those two.
+
+    A column's `codes` are {code: label}.
+    """
+    from ingestion.sources.imports.models import Code, CodeList, ImportDefinition, TargetColumn
+
+    row = ImportDefinition.objects.create(slug=slug, name=slug, **values)
+    keys = [{"name": name, "required": True, "longest": 200} for name in ("tax_ident", "name")]
+    for place, one in enumerate([*(key for key in keys if key["name"] not in drop), *columns]):
+        column = {"label": one["name"], "type": "text", **one}
+        if codes := column.pop("codes", None):
+            column["codes"] = CodeList.objects.create(name=f"{slug} {one['name']}")
+            Code.objects.bulk_create(Code(codes=column["codes"], code=c, label=v) for c, v in codes.items())
+        TargetColumn.objects.create(definition=row, position=place, **column)
+    return row
 
 
 def errors_of(imported: "Import") -> dict[int, dict[str, str]]:

@@ -12,7 +12,7 @@ from config.problems import Problem
 from ingestion.admission import Refused
 from ingestion.source import SourceError
 from ingestion.sources.imports import dialect, encodings, files, records
-from ingestion.sources.imports.definition import DEFAULT
+from ingestion.sources.imports.default import DEFAULT
 from ingestion.sources.imports.models import Unit
 from tests.imports.conftest import Run, errors_of
 

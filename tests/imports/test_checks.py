@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from ingestion.source import SourceError
 from ingestion.sources.imports import matching, values
-from ingestion.sources.imports.definition import DEFAULT, Definition
+from ingestion.sources.imports.default import DEFAULT
+from ingestion.sources.imports.definition import Definition
 from ingestion.sources.imports.models import Unit
 from tests.imports.conftest import Run, errors_of
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingestion.sources.imports import dialect, files, records
-from ingestion.sources.imports.definition import DEFAULT
+from ingestion.sources.imports.default import DEFAULT
 
 RUSSIAN = "Общество с ограниченной ответственностью Хлебозавод номер один"  # noqa: RUF001
 

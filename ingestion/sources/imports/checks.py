@@ -12,10 +12,10 @@ from django.db import connection, transaction
 from psycopg import sql
 
 from ingestion.sources.imports.columns import Columns
-from ingestion.sources.imports.definition import Column
+from ingestion.sources.imports.definition import Column, Definition
 from ingestion.sources.imports.models import Import
 from ingestion.sources.imports.records import Bad
-from ingestion.sources.imports.values import BLANKS, DOUBTS, READERS, Unreadable, is_empty
+from ingestion.sources.imports.values import BLANKS, DOUBTS, Unreadable
 
 Problem = dict[str, str]  # {code, text}
 
@@ -69,13 +69,19 @@ def check_span(records: Iterable[tuple[int, list[str] | Bad]], columns: Columns)
             text = f"Row {number:,}: expected {width:,} cells, found {len(record):,}."
             row.errors = {"": {"code": "csv_row_width", "text": text}}
     for match in columns.matches:
-        _check_column(whole, match.index, columns.header[match.index], columns.target(match))
+        _check_column(
+            whole, match.index, columns.header[match.index], columns.target(match), columns.definition
+        )
     return rows
 
 
-def _check_column(rows: Sequence[Row], index: int, header: str, column: Column) -> None:
+def _check_column(
+    rows: Sequence[Row], index: int, header: str, column: Column, definition: Definition
+) -> None:
     texts = [row.cells[index] for row in rows]
-    remarkable = {text: verdict for text in set(texts) if (verdict := _judge(text, column)) is not None}
+    remarkable = {
+        text: verdict for text in set(texts) if (verdict := _judge(text, column, definition)) is not None
+    }
     if not remarkable:
         return
     for row, text in zip(rows, texts, strict=True):
@@ -90,19 +96,20 @@ def _check_column(rows: Sequence[Row], index: int, header: str, column: Column) 
             row.warnings = {**(row.warnings or {}), header: verdict.warning}
 
 
-def _judge(text: str, column: Column) -> _Verdict | None:
+def _judge(text: str, column: Column, definition: Definition) -> _Verdict | None:
     """Return what is remarkable about a text, None for most."""
     trimmed = text.strip(BLANKS)
-    if is_empty(trimmed):
+    if definition.is_empty(trimmed):
         nothing: tuple[str | None] | None = (None,) if trimmed else None
-        error = {"code": "is_empty", "text": "is empty"} if column.required else None
+        missing = column.required and not column.default
+        error = {"code": "is_empty", "text": "is empty"} if missing else None
         return _Verdict(nothing, error) if nothing or error else None
     if len(trimmed) > column.longest:
         return _Verdict(error={"code": "too_long", "text": f"is longer than {column.longest} characters"})
     if column.type in ("text", "code"):
         return None
     try:
-        plain = READERS[column.type](trimmed)
+        plain = column.read(trimmed)
     except Unreadable as problem:
         return _Verdict(error={"code": problem.code, "text": problem.text})
     if error := _out_of_range(plain, column):

@@ -1,48 +1,115 @@
-"""What a file is matched against: the columns of a business register and how their cells are read.
+"""What a file is matched against: target columns, how their cells are read, and what a row does to its unit.
 
 An import keeps a copy of its definition, so that a later edit never changes a running one.
 """
 
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from enum import StrEnum
+from functools import cached_property
 from typing import Any
 
-from ingestion.sources.imports.values import READERS
+from ingestion.sources.imports.values import EMPTY, READERS, Unreadable, read_code, spellings
+
+IDENTIFIER = "tax_ident"  # what makes two rows the same unit
+PERIOD = ("valid_from", "valid_to")
+
+
+class Mode(StrEnum):
+    """What a row does to the unit of its identifier and period."""
+
+    INSERT = "insert"  # a known one is an error
+    REPLACE = "replace"  # a known one is written whole: what the row does not say is emptied
+    UPDATE = "update"  # an unknown one is an error
+    INSERT_OR_UPDATE = "insert_or_update"
+
+
+class Validity(StrEnum):
+    """Where a row's period comes from. The two exclude each other."""
+
+    COLUMNS = "columns"
+    JOB = "job"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Column:
     """A target column.
 
-    name: also the field of `Unit` it is written to. type: one of `values.READERS`. synonyms: other headers
-    that mean it, lower case, letters and digits only. longest: characters. least, most: of a number.
+    name: also the field of `Unit` it is written to. type: one of `values.READERS`, or `enum`. unique: no two
+    units share a value. default: what an empty cell means. codes: {code: label} of an `enum`. synonyms: other
+    headers that mean it, lower case, letters and digits only. longest: characters. least, most: of a number.
     """
 
     name: str
     label: str
     type: str = "text"
     required: bool = False
+    unique: bool = False
+    default: str = ""
+    codes: Mapping[str, str] = field(default_factory=dict)
     synonyms: tuple[str, ...] = ()
     longest: int = 500
     least: float | None = None
     most: float | None = None
 
     def __post_init__(self) -> None:
-        if self.type not in READERS:
+        if self.type not in TYPES:
             raise ValueError(f"{self.name}: no type {self.type!r}")
+
+    def read(self, text: str) -> str:
+        """Return a trimmed text as the register writes it. Raises Unreadable."""
+        if self.type == ENUM:
+            return read_code(text, self.codes, self._spellings)
+        return READERS[self.type](text)
+
+    @cached_property
+    def _spellings(self) -> dict[str, str]:
+        return spellings(self.codes)
+
+    def filled(self) -> str | None:
+        """Return the default as the register writes it, None where there is none."""
+        return self.read(self.default) if self.default else None
+
+
+ENUM = "enum"
+TYPES = (*READERS, ENUM)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Definition:
-    """A set of target columns and what to do with units that exist already."""
+    """A set of target columns and what to do with units that exist already.
+
+    empty: texts read as nothing besides a blank cell, lower case.
+    """
 
     name: str
     columns: tuple[Column, ...]
-    mode: str = "insert_or_update"  # by identifier and valid_from
+    slug: str = ""
+    mode: str = Mode.INSERT_OR_UPDATE  # by identifier and valid_from
+    validity: str = Validity.COLUMNS
+    empty: tuple[str, ...] = EMPTY
 
     def column(self, name: str) -> Column | None:
         """Return the target column called `name`, or None."""
         return next((column for column in self.columns if column.name == name), None)
+
+    def is_empty(self, text: str) -> bool:
+        """Say whether a trimmed cell is read as nothing."""
+        return not text or text.lower() in self.empty
+
+    def problems(self) -> list[str]:
+        """Return why no file can be imported with it, one sentence each."""
+        found = [text for column in self.columns for text in _column_problems(column)]
+        names = [column.name for column in self.columns]
+        found += [f"{name} is there twice." for name in sorted(set(names)) if names.count(name) > 1]
+        identifier, name = self.column(IDENTIFIER), self.column("name")
+        if identifier is None or not identifier.required or identifier.default:
+            found.append(f"{IDENTIFIER} must be a required column without a default.")
+        if self.mode != Mode.UPDATE and (name is None or not (name.required or name.default)):
+            found.append("name must be a required column, or have a default: new units need a name.")
+        if self.validity == Validity.JOB and (both := set(names) & set(PERIOD)):
+            found.append(f"{' and '.join(sorted(both))}: the period comes from the job, not from columns.")
+        return found
 
     def as_json(self) -> dict[str, Any]:
         """Return the copy that an import keeps."""
@@ -52,225 +119,19 @@ class Definition:
     def from_json(cls, data: Mapping[str, Any]) -> "Definition":
         """Return the definition that an import has kept."""
         columns = (Column(**{**column, "synonyms": tuple(column["synonyms"])}) for column in data["columns"])
-        return cls(name=data["name"], mode=data["mode"], columns=tuple(columns))
+        own = {one.name: data[one.name] for one in fields(cls) if one.name in data}
+        own["empty"] = tuple(data.get("empty", EMPTY))
+        return cls(**{**own, "columns": tuple(columns)})
 
 
-def _address(kind: str, label: str, synonyms: Mapping[str, Iterable[str]]) -> list[Column]:
-    parts = [
-        ("address_part1", "address", "text"),
-        ("address_part2", "address, second line", "text"),
-        ("address_part3", "address, third line", "text"),
-        ("postcode", "postcode", "code"),
-        ("postplace", "post place", "text"),
-        ("region_code", "region code", "code"),
-        ("country_iso_2", "country", "code"),
-    ]
-    return [
-        Column(
-            name=f"{kind}_{part}", label=f"{label} {name}", type=type_, synonyms=tuple(synonyms.get(part, ()))
-        )
-        for part, name, type_ in parts
-    ]
-
-
-# Besides the names themselves: usual English headers, those of Companies House, of the British statistical
-# register and of the Norwegian open register.
-DEFAULT = Definition(
-    name="Business register",
-    columns=(
-        Column(
-            name="tax_ident",
-            label="Identifier",
-            type="code",
-            required=True,
-            longest=200,
-            synonyms=(
-                "identifier",
-                "taxid",
-                "taxnumber",
-                "taxidentifier",
-                "vatnumber",
-                "companynumber",
-                "companyno",
-                "registrationnumber",
-                "regnumber",
-                "orgnumber",
-                "organisationnumber",
-                "organizationnumber",
-                "crn",
-                "organisasjonsnummer",
-                "lurn",
-                "ern",
-                "id",
-            ),
-        ),
-        Column(
-            name="stat_ident",
-            label="Statistical identifier",
-            type="code",
-            longest=200,
-            synonyms=("statid", "statisticalid", "statisticalidentifier", "luref", "entref"),
-        ),
-        Column(
-            name="name",
-            label="Name",
-            required=True,
-            synonyms=("companyname", "unitname", "businessname", "legalname", "organisationname", "navn"),
-        ),
-        Column(
-            name="birth_date",
-            label="Founded",
-            type="date",
-            synonyms=(
-                "founded",
-                "foundingdate",
-                "incorporationdate",
-                "dateofincorporation",
-                "startdate",
-                "oppstartsdato",
-                "stiftelsesdato",
-            ),
-        ),
-        Column(
-            name="death_date",
-            label="Closed",
-            type="date",
-            synonyms=("closed", "closingdate", "dissolutiondate", "dissolved", "nedleggelsesdato"),
-        ),
-        Column(name="valid_from", label="Valid from", type="date", synonyms=("validsince", "fromdate")),
-        Column(name="valid_to", label="Valid to", type="end_date", synonyms=("validuntil", "todate")),
-        *_address(
-            "physical",
-            "Physical",
-            {
-                "address_part1": (
-                    "address",
-                    "address1",
-                    "addressline1",
-                    "street",
-                    "regaddressaddressline1",
-                    "beliggenhetsadresseadresse",
-                    "forretningsadresseadresse",
-                ),
-                "address_part2": ("address2", "addressline2", "regaddressaddressline2"),
-                "address_part3": ("address3", "addressline3"),
-                "postcode": (
-                    "postcode",
-                    "zip",
-                    "zipcode",
-                    "postalcode",
-                    "regaddresspostcode",
-                    "beliggenhetsadressepostnummer",
-                    "forretningsadressepostnummer",
-                ),
-                "postplace": (
-                    "postplace",
-                    "city",
-                    "town",
-                    "regaddressposttown",
-                    "beliggenhetsadressepoststed",
-                    "forretningsadressepoststed",
-                ),
-                "region_code": (
-                    "region",
-                    "regioncode",
-                    "beliggenhetsadressekommunenummer",
-                    "forretningsadressekommunenummer",
-                ),
-                "country_iso_2": (
-                    "country",
-                    "countrycode",
-                    "countryiso2",
-                    "beliggenhetsadresselandkode",
-                    "forretningsadresselandkode",
-                ),
-            },
-        ),
-        *_address(
-            "postal",
-            "Postal",
-            {
-                "address_part1": ("postaladdress", "postadresseadresse"),
-                "postcode": ("postadressepostnummer",),
-                "postplace": ("postadressepoststed",),
-                "region_code": ("postadressekommunenummer",),
-                "country_iso_2": ("postadresselandkode",),
-            },
-        ),
-        Column(
-            name="primary_activity_category_code",
-            label="Main activity",
-            type="code",
-            longest=200,
-            synonyms=(
-                "activity",
-                "activitycode",
-                "primaryactivity",
-                "nace",
-                "nacecode",
-                "isic",
-                "isiccode",
-                "sic",
-                "sic07",
-                "siccode",
-                "siccodesictext1",
-                "naeringskode1kode",
-            ),
-        ),
-        Column(
-            name="secondary_activity_category_code",
-            label="Second activity",
-            type="code",
-            longest=200,
-            synonyms=("secondaryactivity", "siccodesictext2", "naeringskode2kode"),
-        ),
-        Column(
-            name="legal_form_code",
-            label="Legal form",
-            type="code",
-            longest=200,
-            synonyms=("legalform", "legalstatus", "companycategory", "organisasjonsformkode"),
-        ),
-        Column(
-            name="sector_code",
-            label="Sector",
-            type="code",
-            longest=200,
-            synonyms=("sector", "institusjonellsektorkodekode"),
-        ),
-        Column(
-            name="employees",
-            label="Employees",
-            type="integer",
-            least=0,
-            synonyms=("numberofemployees", "employeecount", "headcount", "antallansatte"),
-        ),
-        Column(
-            name="turnover", label="Turnover", type="decimal", synonyms=("revenue", "sales", "entturnover")
-        ),
-        Column(
-            name="physical_latitude",
-            label="Latitude",
-            type="decimal",
-            least=-90,
-            most=90,
-            synonyms=("latitude", "lat"),
-        ),
-        Column(
-            name="physical_longitude",
-            label="Longitude",
-            type="decimal",
-            least=-180,
-            most=180,
-            synonyms=("longitude", "lon", "lng"),
-        ),
-        Column(
-            name="web_address",
-            label="Web address",
-            type="web",
-            synonyms=("website", "web", "homepage", "url", "hjemmeside"),
-        ),
-        Column(name="email_address", label="E-mail address", synonyms=("email", "mail")),
-        Column(name="phone_number", label="Phone number", type="code", synonyms=("phone", "telephone")),
-    ),
-)
+def _column_problems(column: Column) -> list[str]:
+    found = []
+    if (column.type == ENUM) != bool(column.codes):
+        found.append(f"{column.name}: a code list belongs to the type enum, and only to it.")
+    if column.least is not None and column.most is not None and column.least > column.most:
+        found.append(f"{column.name}: least is more than most.")
+    try:
+        column.filled()
+    except Unreadable as problem:
+        found.append(f"{column.name}: the default {problem.text}.")
+    return found

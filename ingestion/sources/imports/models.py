@@ -12,7 +12,25 @@ from django.urls import reverse
 from ingestion.access import can_view_all
 from ingestion.models import Job, Upload
 from ingestion.sources.imports.definition import Definition
+from ingestion.sources.imports.definition_models import (
+    Code,
+    CodeList,
+    HeaderMatch,
+    ImportDefinition,
+    TargetColumn,
+)
 from ingestion.sources.imports.matching import Match
+
+__all__ = [
+    "Code",
+    "CodeList",
+    "HeaderMatch",
+    "Import",
+    "ImportDefinition",
+    "ImportRow",
+    "TargetColumn",
+    "Unit",
+]
 
 
 class ImportQuerySet(models.QuerySet["Import"]):
@@ -31,11 +49,19 @@ class Import(models.Model):
     owner = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+"
     )
-    file_name = models.CharField(max_length=255)
-    file_size = models.PositiveBigIntegerField()
+    slug = models.SlugField(max_length=100, unique=True)
+    # Of the file, empty until it is there.
+    file_name = models.CharField(max_length=255, blank=True, default="")
+    file_size = models.PositiveBigIntegerField(default=0)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
 
     definition = models.JSONField()  # a copy: later edits do not change a running import
+    made_from = models.ForeignKey(  # what it was copied from
+        ImportDefinition, null=True, on_delete=models.SET_NULL, related_name="+"
+    )
+    # The period of every row, where the definition takes it from the job.
+    valid_from = models.DateField(null=True)
+    valid_to = models.DateField(null=True)
     facts = models.JSONField(default=dict)  # {encoding, kind, packed, skip, separator, padded, header_row}
     header = models.JSONField(default=list)  # the file's columns, trimmed
     mapping = models.JSONField(default=list)  # [{index, header, target, exact}], see `matching.Match`

@@ -3,21 +3,28 @@
 import hashlib
 import json
 from dataclasses import asdict
+from datetime import date
+from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from django.urls import reverse
+from django.utils.text import slugify
 from pydantic import Field
 
+from ingestion.admission import invalid
 from ingestion.models import ItemState, Job, JobItem, Upload
 from ingestion.run import Run
 from ingestion.source import Outcome, Source, SourceError, SourceParams, Step, UploadId, register
-from ingestion.sources.imports import checks, dialect, files, loading, matching, records
+from ingestion.sources.imports import checks, dialect, files, loading, matching, records, targets
 from ingestion.sources.imports.columns import Columns
-from ingestion.sources.imports.definition import DEFAULT
-from ingestion.sources.imports.models import Import
+from ingestion.sources.imports.default import DEFAULT
+from ingestion.sources.imports.definition import Definition, Validity
+from ingestion.sources.imports.models import Import, ImportDefinition
 from ingestion.sources.imports.records import Layout, Span
 from ingestion.steps import StepHandle
 from ingestion.uploads import CSV, GZIP, TEXT, XLSX, open_upload
+
+MAX_OFFERED = 200  # definitions in the start form
 
 
 class Params(SourceParams):
@@ -27,6 +34,15 @@ class Params(SourceParams):
     review: Literal["auto", "always", "never"] = Field(
         default="auto",
         description="Ask before loading: when rows have errors (auto), always, or never",
+    )
+    definition: str = Field(
+        default=DEFAULT.slug, max_length=50, description="What the file is matched against"
+    )
+    valid_from: date | None = Field(
+        default=None, description="First day of every row, where the definition takes it from here"
+    )
+    valid_to: date | None = Field(
+        default=None, description="Last day of every row; none: until further notice"
     )
     columns: list[str] = Field(
         default=[],
@@ -112,23 +128,31 @@ class Imports(Source):
                 item.result = asdict(loading.load(imported, item.value.row, _last(item.value)))
 
     def can_start(self, user: Any, p: Params) -> None:
-        """Refuse what the first 64 KB of the file show to be wrong."""
+        """Refuse what the definition and the first 64 KB of the file show to be wrong."""
+        definition = _definition(p)
         upload = Upload.objects.filter(pk=p.file, owner=user).first()
         if upload is None:
             return  # the engine says so
         with open_upload(upload) as stored:
             head = stored.read(files.HEAD)
-        found = dialect.judge_head(upload.name, head, upload.size, DEFAULT)
+        found = dialect.judge_head(upload.name, head, upload.size, definition)
         if found is not None:
-            matching.match(found.header, DEFAULT, matching.parse_choices(p.columns))
+            matching.match(found.header, definition, matching.parse_choices(p.columns))
 
     def unique_key(self, p: Params) -> str | None:
         """Say that the same content read in the same way is the same work."""
         upload = Upload.objects.filter(pk=p.file).first()
         if upload is None:
             return None
-        same = json.dumps([upload.sha256, p.review, p.columns])
+        period = [str(p.valid_from), str(p.valid_to)]
+        same = json.dumps([upload.sha256, p.definition, *period, p.review, p.columns])
         return hashlib.sha256(same.encode()).hexdigest()
+
+    def choices(self, name: str) -> list[tuple[str, str]] | None:
+        """Offer the definitions that there are."""
+        if name != "definition":
+            return None
+        return list(ImportDefinition.objects.order_by("name").values_list("slug", "name")[:MAX_OFFERED])
 
     def describe(self, p: Params) -> tuple[str, str]:
         """Call the job after the file."""
@@ -144,17 +168,46 @@ class Imports(Source):
         """Make the import that the job is about; a retry goes on with the one of its parent."""
         taken = job.retry_of_id and Import.objects.filter(job=job.retry_of_id).update(job=job)
         if not taken:
-            upload = Upload.objects.get(pk=p.file)
-            Import.objects.create(
-                job=job,
-                upload=upload,
-                owner=job.owner,
-                file_name=upload.name,
-                file_size=upload.size,
-                definition=DEFAULT.as_json(),
-            )
+            _make(job, p)
         job.object = Import.objects.get(job=job).stream
         job.save(update_fields=["object"])
+
+
+def _definition(p: Params) -> Definition:
+    """Return the definition that params name. Raises Refused where it, or the period, does not fit."""
+    row = ImportDefinition.objects.filter(slug=p.definition).first()
+    if row is None:
+        raise invalid("definition", f'There is no definition "{p.definition[:50]}".')
+    definition = row.snapshot()
+    if found := targets.problems(definition):
+        raise invalid("definition", f"The definition cannot be used: {found[0]}")
+    if definition.validity == Validity.JOB and p.valid_from is None:
+        raise invalid("valid_from", "This definition takes the period from here. Say where it begins.")
+    if definition.validity != Validity.JOB and (p.valid_from or p.valid_to):
+        name = "valid_from" if p.valid_from else "valid_to"
+        raise invalid(name, "This definition takes the period from the columns of the file.")
+    if p.valid_from and p.valid_to and p.valid_to < p.valid_from:
+        raise invalid("valid_to", "The period ends before it begins.")
+    return definition
+
+
+def _make(job: Job, p: Params) -> None:
+    upload = Upload.objects.get(pk=p.file)
+    made_from = ImportDefinition.objects.get(slug=p.definition)
+    imported = Import.objects.create(
+        job=job,
+        slug=job.pk.hex,
+        upload=upload,
+        owner=job.owner,
+        file_name=upload.name,
+        file_size=upload.size,
+        definition=made_from.snapshot().as_json(),
+        made_from=made_from,
+        valid_from=p.valid_from,
+        valid_to=p.valid_to,
+    )
+    imported.slug = f"{slugify(Path(upload.name).stem)[:80] or 'import'}-{imported.pk}"
+    imported.save(update_fields=["slug"])
 
 
 def _plan(imported: Import, text: Any, found: files.Found, job: Run) -> bool:

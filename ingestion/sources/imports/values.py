@@ -1,13 +1,13 @@
 """What a cell may say: each type of value, read from text the way registers write it."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import date
 from decimal import Decimal
 from urllib.parse import urlsplit
 
-# Read as "nothing", in any case.
-EMPTY = frozenset({"", "na", "n/a", "null", "none", "nan"})
+# Read as "nothing" besides a blank cell, in any case, where a definition says nothing else.
+EMPTY = ("na", "n/a", "null", "none", "nan")
 
 # `loading` trims the same characters in SQL.
 BLANKS = " \t\n\r\v\f\u00a0\ufeff"
@@ -25,6 +25,7 @@ _STEERING = re.compile("[\x00-\x1f\x7f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 _BLANK_OR_QUOTE = re.compile("[ \u00a0\u202f']")
 
 MAX_DIGITS = 40
+SHOWN_CODES = 8  # of a list, in a sentence
 LARGEST = Decimal(10) ** 25  # what the column of a unit holds
 
 
@@ -34,11 +35,6 @@ class Unreadable(Exception):
     def __init__(self, code: str, text: str) -> None:
         super().__init__(text)
         self.code, self.text = code, text
-
-
-def is_empty(text: str) -> bool:
-    """Say whether a trimmed cell is read as nothing."""
-    return len(text) <= 4 and text.lower() in EMPTY
 
 
 def read_text(text: str) -> str:
@@ -107,6 +103,25 @@ def read_decimal(text: str) -> str:
 def doubt_decimal(text: str) -> str | None:
     """Return what is doubtful about a readable number: `1,234` may mean a thousand."""
     return "the comma is read as the decimal sign" if _MAYBE_GROUPED.fullmatch(text) else None
+
+
+def spellings(codes: Mapping[str, str]) -> dict[str, str]:
+    """Return what may be written for the codes of {code: label}, lower case; what fits two is empty."""
+    found: dict[str, str] = {}
+    for code, label in codes.items():
+        for said in {code.lower(), label.lower()} - {""}:
+            found[said] = code if found.get(said, code) == code else ""
+    return found
+
+
+def read_code(text: str, codes: Mapping[str, str], known: Mapping[str, str]) -> str:
+    """Return the code of a list that a text means. known: `spellings` of the codes."""
+    if text in codes:
+        return text
+    if code := known.get(text.lower()):
+        return code
+    shown = ", ".join(list(codes)[:SHOWN_CODES]) + (", ..." if len(codes) > SHOWN_CODES else "")
+    raise Unreadable("not_in_list", f"is not one of the codes {shown}")
 
 
 READERS: dict[str, Callable[[str], str]] = {
