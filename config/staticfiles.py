@@ -8,9 +8,23 @@ from django.contrib.staticfiles import finders
 from django.core.exceptions import SuspiciousFileOperation
 from whitenoise import WhiteNoise
 from whitenoise.responders import MissingFileError, StaticFile
+from whitenoise.storage import CompressedManifestStaticFilesStorage
 
 CHUNK = 256 * 1024
 YEAR = 365 * 24 * 3600
+
+
+class HashedStorage(CompressedManifestStaticFilesStorage):
+    """Collected files with the hash of their content in their names, also where our scripts import each other.
+
+    Otherwise a script that is imported would be kept for a year, whatever it says by then. Django can do that
+    for all scripts or for none, and those of others name files that are not there.
+    """
+
+    patterns = (
+        *CompressedManifestStaticFilesStorage.patterns,
+        ("headway/*.js", ((r"""(?P<matched>\bfrom "(?P<url>\./[^"]+)";)""", 'from "%(url)s";'),)),
+    )
 
 
 class StaticFiles:

@@ -182,6 +182,9 @@ def context(user: Any, filters: Filters) -> dict[str, Any]:
     counts, of_type = counted.views, counted.groups
     last = f"{shown[-1].updated_at.isoformat()}~{shown[-1].id}" if more else ""
     matching = of_type[filters.type] if filters.type else counts[filters.view]
+    is_exact = counted.is_all or (filters.view == "unread" and not filters.narrowed)
+    if not is_exact:  # among the newest may be fewer of a type than the page shows
+        matching = max(matching, len(found))
     return {
         "filters": filters,
         "views": [
@@ -211,6 +214,7 @@ def context(user: Any, filters: Filters) -> dict[str, Any]:
         "wakes": _wakes(user) if not drawn and counts["snoozed"] else None,
         "shown": len(shown),
         "matching": matching,
+        "more_match": "" if is_exact else "+",
         "first": not filters.before,
         "following": filters.query(before=last) if last else "",
         "query": filters.query(),

@@ -1,11 +1,10 @@
 // The inbox page beyond its forms and links, all of which work without this file: what is done shows at once and can be
 // undone, what arrives waits behind "Show 2 new", and what happens in another tab happens here too.
 
-const $ = (selector, root = document) => root.querySelector(selector);
-const $$ = (selector, root = document) => [...root.querySelectorAll(selector)];
+import { $, $$, countPicked, form, list, menu, number, page, rows, setRead, settle, takeOut, titleOf } from "./inbox/rows.js";
+import { begin, end, force, goOn, ready, sync } from "./inbox/sync.js";
 
 const ACT = "/inbox/act/";
-const NEAR_TOP = 8; // px
 const FAILED = { text: "The server did not answer. What you see is what is stored.", status: "failed", icon: "fail", stays: true };
 const DONE = {
   read: ["Marked as read", "read"], unread: ["Marked as unread", "bell"], archive: ["Archived", "archive"],
@@ -14,64 +13,8 @@ const DONE = {
 const GOES = ["archive", "restore", "wake", "snooze"]; // these take a row out of the view
 const tabs = typeof BroadcastChannel === "function" ? new BroadcastChannel("inbox") : undefined;
 
-const number = new Intl.NumberFormat("en-GB");
 const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
-
-const page = $("[data-inbox]");
-const form = $("#inbox-form");
-const menu = $("#snooze");
-
-const list = () => $("#inbox-list");
-const rows = () => $$("li.notice:not(.fold)", list());
-const titleOf = (row) => $(".title", row);
 const say = (detail) => document.dispatchEvent(new CustomEvent("message", { detail }));
-const announce = (text) => ($("#announce").textContent = text);
-
-// ---- how rows look ----
-
-function setRead(row, read) {
-  if (read) delete row.dataset.unread;
-  else row.dataset.unread = "";
-  const word = $(":scope > div > .sr[data-word]", row);
-  if (word) word.hidden = read;
-  const button = $(':scope > .when [data-do="turn"]', row);
-  if (!button) return;
-  button.value = `${read ? "unread" : "read"} ${row.dataset.keys}`;
-  button.setAttribute("aria-label", `Mark as ${read ? "unread" : "read"}: ${titleOf(row).textContent}`);
-}
-
-// A fold is unread while one of its rows is; a heading shows while it has rows.
-function settle() {
-  for (const fold of $$("li.fold", list())) {
-    const inner = $$("li.notice", fold);
-    fold.hidden = inner.length === 0;
-    setRead(fold, !inner.some((row) => "unread" in row.dataset));
-  }
-  for (const under of $$(":scope > ul", list())) {
-    const empty = ![...under.children].some((row) => !row.hidden);
-    under.hidden = under.previousElementSibling.hidden = empty;
-  }
-  countPicked();
-}
-
-// Take a row out; return what puts it back where it was.
-function takeOut(row) {
-  const place = document.createComment("");
-  if (row.contains(document.activeElement)) {
-    const all = rows();
-    const at = all.indexOf(row);
-    const next = all[at + 1] ?? all[at - 1];
-    (next ? titleOf(next) : $("h1")).focus({ preventScroll: true });
-  }
-  row.replaceWith(place);
-  const box = $("input", row);
-  box.checked = false;
-  return () => {
-    const there = place.isConnected;
-    place.replaceWith(row);
-    return there;
-  };
-}
 
 // Show what an act does; return what shows it undone, and says whether all places were there still.
 function show(verb, chosen) {
@@ -104,21 +47,17 @@ async function post(fields, from) {
   return response.json();
 }
 
-let asked = 0; // requests so far
-let pending = 0; // those the server has not answered yet
-
 async function ask(fields, failed, from = form) {
-  asked += 1;
-  pending += 1;
+  begin();
   try {
     const answer = await post(fields, from);
-    pending -= 1;
+    end();
     document.dispatchEvent(new CustomEvent("acted", { detail: answer }));
     return answer;
   } catch (error) {
-    pending -= 1;
+    end();
     say({ title: failed, ...FAILED, ...(error instanceof Refused && { text: error.message }) });
-    if (again) sync();
+    goOn();
     throw error;
   }
 }
@@ -141,7 +80,7 @@ async function act(verb, chosen, fields, { quiet = false, wide = false, from } =
   }
   try {
     const answer = await done;
-    if (!answer.count && GOES.includes(verb)) forced = true; // what was shown did not happen
+    if (!answer.count && GOES.includes(verb)) force(); // what was shown did not happen
     if (wide) say({ title: `${word} ${many(answer.count)}`, icon, undo: answer.undo ? undo : undefined });
     tabs?.postMessage({ verb, keys });
   } catch {
@@ -150,14 +89,14 @@ async function act(verb, chosen, fields, { quiet = false, wide = false, from } =
 }
 
 async function takeBack(done, unshow, keys) {
-  forced = !unshow();
+  if (!unshow()) force();
   try {
     const { undo } = await done;
     if (!undo) throw new Error("it cannot be undone");
     await ask({ undo }, "Not undone");
     tabs?.postMessage({ verb: "undo", keys });
   } catch {
-    forced = true;
+    force();
     sync();
   }
 }
@@ -197,36 +136,6 @@ menu?.addEventListener("input", (event) => event.target.setCustomValidity(""));
 // ---- selection and what is done to it ----
 
 let lastPicked;
-
-function match(count) {
-  form.dataset.matching = count;
-  $("[data-matching-said]").textContent = number.format(count);
-  countPicked();
-}
-
-function countPicked() {
-  const boxes = $$('input[name="pick"]', list());
-  const picked = boxes.filter((box) => box.checked);
-  const all = $("[data-all]");
-  const most = Number(form.dataset.matching);
-  const wide = all.checked && picked.length === boxes.length;
-  const every = $("[data-pick-all]");
-  every.closest("label").hidden = boxes.length === 0;
-  every.checked = boxes.length > 0 && picked.length === boxes.length;
-  every.indeterminate = picked.length > 0 && !every.checked;
-  if (!every.checked) all.checked = false;
-  $("[data-wide]").hidden = !(every.checked && most > boxes.length);
-  const many = wide ? most : picked.length;
-  $("[data-picked]").textContent = picked.length ? `${number.format(many)} selected` : `Select all ${number.format(boxes.length)}`;
-  $("[data-bulk]").hidden = picked.length === 0;
-  for (const button of $$("[data-bulk] button")) $("[data-n]", button).textContent = picked.length ? ` ${number.format(many)}` : "";
-  for (const fold of $$("li.fold", list())) {
-    const inner = $$('input[name="pick"]', fold);
-    const box = $("[data-pick-fold]", fold);
-    box.checked = inner.length > 0 && inner.every((one) => one.checked);
-    box.indeterminate = !box.checked && inner.some((one) => one.checked);
-  }
-}
 
 page?.addEventListener("click", (event) => {
   const box = event.target.closest('input[name="pick"]');
@@ -293,117 +202,6 @@ tabs?.addEventListener("message", ({ data }) => {
   if (data.verb === "read" || data.verb === "unread") show(data.verb, here);
   sync();
 });
-
-const around = (row) => $$(":scope > div:not(.when) > :not(.title)", row);
-
-// Bring an older row to what the server says of it now, without moving it.
-function refresh(row, fresh) {
-  setRead(row, !("unread" in fresh.dataset));
-  if (row.dataset.stamp === fresh.dataset.stamp) return;
-  const [title, theirs] = [titleOf(row), titleOf(fresh)];
-  title.textContent = theirs.textContent;
-  if (theirs.hasAttribute("href")) title.setAttribute("href", theirs.getAttribute("href"));
-  const old = around(row);
-  if (old.some((element) => element.contains(document.activeElement))) title.focus({ preventScroll: true });
-  for (const element of old) element.remove();
-  title.after(...around(fresh).map((element) => element.cloneNode(true)));
-  for (const named of $$(":scope > input, .acts > *", fresh)) {
-    const same = named.matches("input") ? ":scope > input" : `.acts > [data-do="${named.dataset.do}"]`;
-    $(same, row)?.setAttribute("aria-label", named.getAttribute("aria-label"));
-  }
-  $(":scope > .icon use", row).setAttribute("href", $(":scope > .icon use", fresh).getAttribute("href"));
-  row.dataset.status = fresh.dataset.status;
-  row.toggleAttribute("data-open", "open" in fresh.dataset);
-  row.dataset.stamp = fresh.dataset.stamp;
-  row.toggleAttribute("data-unseen", "unseen" in fresh.dataset);
-  row.dispatchEvent(new Event("inserted", { bubbles: true }));
-}
-
-let fresh; // the page as the server last gave it
-let forced = false; // what was taken back has no place in the list any more: the server's list has
-let syncing = false;
-let again = false;
-
-async function sync() {
-  if (pending || syncing) {
-    again = true;
-    return;
-  }
-  syncing = true;
-  again = false;
-  const before = asked;
-  try {
-    const headers = { "HX-Request": "true", "HX-Target": "inbox" };
-    const response = await fetch(location.href, { headers, cache: "no-store" });
-    const found = response.ok && new DOMParser().parseFromString(await response.text(), "text/html").getElementById("inbox");
-    if (asked !== before) again = true; // it may not know yet what was done meanwhile
-    else if (found) take(found);
-  } catch {
-    // The pill in the top bar says that there is no connection; the next frame asks again.
-  }
-  syncing = false;
-  if (again && !pending) sync();
-}
-
-function take(found) {
-  fresh = found;
-  for (const element of $$("[data-count]", page)) {
-    const theirs = $(`[data-count="${CSS.escape(element.dataset.count)}"]`, found);
-    element.textContent = theirs?.textContent ?? "0";
-    element.hidden = theirs?.hidden ?? true;
-  }
-  const theirs = new Map($$("li.notice:not(.fold)", found).map((row) => [row.dataset.keys, row]));
-  const ours = new Map(rows().map((row) => [row.dataset.keys, row]));
-  const last = [...theirs.values()].at(-1)?.dataset.at;
-  const whole = !$("[rel=next]", found);
-  for (const [key, row] of ours) {
-    if (theirs.has(key)) refresh(row, theirs.get(key));
-    else if (page.dataset.view === "unread") setRead(row, true); // read elsewhere: it stays where the reader sees it
-    else if ((whole || row.dataset.at > last) && !row.matches(":hover, :focus-within")) takeOut(row);
-  }
-  settle();
-  const news = [...theirs].filter(([key, row]) => !ours.has(key) || ours.get(key).dataset.at < row.dataset.at).length;
-  // What came after the page was shown is not touched by "all that match", so it is not counted there.
-  match(Math.max(0, Number($("#inbox-form", found).dataset.matching) - news));
-  offer("before" in Object.fromEntries(new URLSearchParams(location.search)) ? 0 : news);
-}
-
-function offer(news) {
-  const bar = $("[data-show-new]");
-  const busy = $$("input:checked", list()).length || list().matches(":hover, :focus-within") || menu.matches(":popover-open");
-  if (forced || (news && scrollY <= NEAR_TOP && !busy)) return showNew();
-  const was = bar.hidden;
-  bar.hidden = news === 0 && rows().length > 0;
-  $("button", bar).textContent = `Show ${number.format(news)} new`;
-  if (!news && !rows().length) return showNew(); // the words of an empty view
-  if (was && !bar.hidden) announce(`${news} new`);
-}
-
-// Put the list as the server last gave it into the page; what was selected stays so.
-function showNew() {
-  forced = false;
-  const picked = new Set($$('input[name="pick"]:checked', list()).map((box) => box.value));
-  $("[data-show-new]").hidden = true;
-  for (const id of ["inbox-list", "inbox-foot"]) document.getElementById(id).replaceWith($(`#${id}`, fresh));
-  const upto = $("[name=upto]", fresh).value;
-  for (const field of $$("[name=upto]", page)) field.value = upto; // what is shown now can be acted on
-  for (const box of $$('input[name="pick"]', list())) box.checked = picked.has(box.value);
-  match(Number($("#inbox-form", fresh).dataset.matching));
-  ready();
-  page.dispatchEvent(new Event("inserted", { bubbles: true }));
-}
-
-$("[data-show-new] button")?.addEventListener("click", () => {
-  showNew();
-  scrollTo({ top: 0 });
-  const first = rows()[0];
-  if (first) titleOf(first).focus({ preventScroll: true });
-});
-
-function ready() {
-  for (const element of $$("[data-scripted]", page)) element.hidden = false;
-  settle();
-}
 
 if (page) {
   ready();

@@ -386,6 +386,25 @@ def test_what_is_selected_and_all_that_match(page, inbox, alice, monkeypatch):
     expect(page.locator("#inbox-list .title")).to_have_count(50)
 
 
+def test_where_counting_ended_the_buttons_say_so_and_all_are_meant(page, inbox, alice):
+    count = listing.MOST_COUNTED + 20
+    rows.note(alice, "Note")
+    note = {"recipient": alice, "type": "system", "level": "info", "title": "Note"}
+    Notification.objects.bulk_create([Notification(**note) for _ in range(count - 1)], batch_size=2000)
+    Inbox.objects.filter(user=alice).update(unread=count)
+    inbox()
+    page.locator("[data-pick-all]").check()
+    page.get_by_label("All 10,000+ that match").check()
+    expect(page.locator("[data-picked]")).to_have_text("10,000+ selected")
+    archive = page.locator("[data-bulk] [value=archive]")
+    expect(archive).to_have_text("Archive 10,000+")
+    rows.note(alice, "News")
+    expect(page.get_by_role("button", name="Show 1 new")).to_be_visible()
+    archive.click()
+    expect(page.locator(".toast strong")).to_have_text(f"Archived {count:,} notifications")
+    assert Notification.objects.get(archived_at=None).title == "News"
+
+
 def test_mark_all_read_means_all_whatever_the_page_shows_and_says_how_many(page, inbox, alice):
     """UX 28: a filter narrows the list, and what is read already is not counted."""
     for n in range(3):

@@ -409,9 +409,19 @@ def test_a_page_reads_each_thing_once(alice, django_assert_num_queries):
 def test_counts_that_end_at_a_limit_say_so(listed, alice, monkeypatch):
     monkeypatch.setattr(listing, "MOST_COUNTED", 2)
     for n in range(3):
-        rows.note(alice, f"{n}")
+        rows.note(alice, f"n{n}")
     html = listed()
     assert 'data-count="inbox">2+<' in html and 'data-count="unread">3<' in html
+    assert 'data-more="+"' in html and 'data-more=""' in listed(view="unread")
+    assert 'data-more="+"' in listed(view="unread", q="n")
+
+
+def test_what_matches_is_at_least_what_is_shown(listed, alice, monkeypatch):
+    for n in range(3):
+        rows.note(alice, f"{n}", timedelta(hours=1), type="task_complete")
+    rows.note(alice, "newest")
+    monkeypatch.setattr(listing, "MOST_COUNTED", 2)
+    assert 'data-matching="3" data-more="+"' in listed(type="Jobs")
 
 
 def test_muting_ends_with_its_undo(client, alice):

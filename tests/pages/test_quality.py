@@ -1,11 +1,14 @@
 """What holds for every page: sizes, no inline style, no script without a file, one word per state."""
 
 import gzip
+import json
+import posixpath
 import re
 from pathlib import Path
 
 import pytest
 from django.contrib.staticfiles import finders
+from django.core.management import call_command
 from django.test import Client
 
 from ingestion import words
@@ -14,6 +17,7 @@ from ingestion.serializers import display
 from tests.pages import rows
 
 ROOT = Path(__file__).resolve().parent.parent.parent
+IMPORT = re.compile(r"""\bfrom ["'](\.[^"']+)["'];""")
 TEMPLATES = sorted((ROOT / "templates").rglob("*.html"))
 
 
@@ -21,6 +25,16 @@ def zipped(name: str) -> int:
     path = finders.find(name)
     assert path, name
     return len(gzip.compress(Path(path).read_bytes(), 9))
+
+
+def imported(scripts: set[str]) -> set[str]:
+    """Return scripts with those that they import."""
+    found = set(scripts)
+    for name in scripts:
+        text = Path(str(finders.find(name))).read_text()
+        near = {posixpath.normpath(f"{posixpath.dirname(name)}/{one}") for one in IMPORT.findall(text)}
+        found |= imported(near - found)
+    return found
 
 
 def test_sizes():
@@ -37,11 +51,27 @@ def test_the_scripts_of_a_page_are_small(client: Client, alice, address: str):
     job = rows.job(alice, "running")
     client.force_login(alice)
     page = client.get(address.format(job=job.pk)).content.decode()
-    scripts = set(re.findall(r'src="/static/([^"]+\.js)"', page))
+    scripts = imported(set(re.findall(r'src="/static/([^"]+\.js)"', page)))
     own = sum(zipped(name) for name in scripts if name.startswith("headway/"))
     assert 10_000 < own <= 20_000
     everything = sum(zipped(name) for name in scripts) + zipped("headway/headway.css")
     assert everything <= 100_000
+
+
+def test_what_scripts_import_has_the_hash_of_its_content_in_its_name(settings, tmp_path):
+    """They are kept for a year."""
+    storage = {"staticfiles": {"BACKEND": "config.staticfiles.HashedStorage"}}
+    settings.STATIC_ROOT, settings.STORAGES = tmp_path, settings.STORAGES | storage
+    call_command("collectstatic", interactive=False, verbosity=0)
+    names = json.loads((tmp_path / "staticfiles.json").read_text())["paths"]
+    found = {
+        posixpath.normpath(f"{posixpath.dirname(name)}/{one}")
+        for name in names.values()
+        if name.startswith(("headway/", "realtime/")) and name.endswith(".js")
+        for one in IMPORT.findall((tmp_path / name).read_text())
+    }
+    assert names["headway/inbox/rows.js"] in found
+    assert found <= set(names.values()) - set(names)
 
 
 @pytest.mark.django_db
