@@ -15,7 +15,7 @@ YEAR = 365 * 24 * 3600
 
 
 class HashedStorage(CompressedManifestStaticFilesStorage):
-    """Collected files with the hash of their content in their names, also where our scripts import each other.
+    """Collected files with the hash of their content in their names, scripts that are imported too.
 
     Otherwise a script that is imported would be kept for a year, whatever it says by then. Django can do that
     for all scripts or for none, and those of others name files that are not there.
