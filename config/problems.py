@@ -40,6 +40,7 @@ PROBLEMS: dict[str, tuple[int, str]] = {
     "already_finished": (409, "This job has already finished."),
     "not_finished": (409, "This job has not finished yet."),
     "already_answered": (409, "This job has already been answered."),
+    "changed_meanwhile": (409, "This has changed since you opened the page, so nothing was done."),
     "not_waiting": (409, "This job does not wait for an answer."),
     "cannot_snooze": (409, "This cannot be snoozed that way."),
     "nothing_to_retry": (409, "There is nothing to retry."),

@@ -9,7 +9,7 @@ from ingestion import uploads
 from ingestion.admission import Refused, invalid
 from ingestion.clock import ClockTimestamp, read_clock
 from ingestion.models import Job, Upload
-from ingestion.source import find
+from ingestion.source import SourceError, find
 
 MEMO_BYTES = 64 * 1024  # of what a job remembers: it is read with every attempt
 _FILE = "file"  # the name in `data` under which an answer to `upload` gives its file
@@ -28,10 +28,16 @@ def fits(memo: Mapping[str, Any]) -> bool:
 def accept(job: Job, answer: str, data: Mapping[str, Any], by: Any) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return an answer as its row keeps it, and the job's memo with it; take the file it gives.
 
-    job: locked, and waiting. Raises Refused when the file is not the answerer's to give, or nothing fits.
+    job: locked, and waiting. Raises Refused when the source does not take it, the file is not the answerer's
+    to give, or nothing fits.
     """
     assert job.waiting_for is not None
-    kind = job.waiting_for["kind"]
+    kind, source = job.waiting_for["kind"], find(job.source)
+    if source is not None:
+        try:
+            data = source.answered(job, kind, answer, data, by)
+        except SourceError as error:
+            raise Refused(error.code, error.message) from error
     given = {
         "kind": kind,
         "answer": answer,

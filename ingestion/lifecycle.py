@@ -415,6 +415,12 @@ def answer(job: Job, answer: str, data: Mapping[str, Any], by: Any) -> Job:
     return Job.objects.get(pk=job.pk)
 
 
+def note(job: Job, line: Note) -> None:
+    """Add a line to the history of a job that does not run; pages that show the job look again."""
+    with transaction.atomic():
+        _change(Job.objects.select_for_update().get(pk=job.pk), [line])
+
+
 def delete(job: Job, by: Any) -> None:
     """Remove an ended job with all its rows. Raises Refused when it has not ended."""
     with transaction.atomic():

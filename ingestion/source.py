@@ -165,6 +165,15 @@ class Source:
     def created(self, job: Any, p: Any) -> None:
         """Set what the row should say from the first moment, in the creating transaction."""
 
+    def answered(
+        self, job: Any, kind: str, answer: str, data: Mapping[str, Any], by: Any
+    ) -> Mapping[str, Any]:
+        """Check what a person answers, in the transaction that takes it; return the data to keep.
+
+        kind: of the question. Raises SourceError with a code of the catalogue; then nothing was answered.
+        """
+        return data
+
     def ended(self, job: Any) -> None:
         """Follow a job's end in the transaction that ends it. Short: it holds the job's row."""
 

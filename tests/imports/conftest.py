@@ -59,6 +59,23 @@ def definition(
     return row
 
 
+@pytest.fixture
+def run_anew(alice: "User") -> Run:
+    """Import bytes as alice when nothing else was ever imported; for tests that import many times."""
+    from ingestion.models import Job
+    from ingestion.sources.imports.models import Import, Unit
+    from ingestion.testing import run_inline
+
+    def run(data: bytes | str, name: str = "register.csv") -> "Import":
+        Unit.objects.all().delete()
+        Import.objects.all().delete()
+        Job.objects.all().delete()
+        job = run_inline("imports", alice, file=store(alice, data, name), review="always")
+        return Import.objects.select_related("job").get(job=job)
+
+    return run
+
+
 def errors_of(imported: "Import") -> dict[int, dict[str, str]]:
     """Return row number -> {column: code} of the bad rows."""
     rows = imported.rows.filter(errors__isnull=False).order_by("number")

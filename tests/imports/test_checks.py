@@ -226,6 +226,7 @@ def test_problems_are_grouped_by_cause(run: Run) -> None:
     imported = run("tax_ident,name,birth_date\n" + "".join(f"{n},Unit {n},14/14/2019\n" for n in range(30)))
     assert imported.problems == [
         {
+            "key": imported.problems[0]["key"],
             "level": "error",
             "column": "birth_date",
             "code": "not_a_date",

@@ -39,7 +39,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class _Verdict:
+class Verdict:
     """What a text means in a column."""
 
     fixed: tuple[str | None] | None = None  # the text it is read as, where that differs
@@ -80,7 +80,7 @@ def _check_column(
 ) -> None:
     texts = [row.cells[index] for row in rows]
     remarkable = {
-        text: verdict for text in set(texts) if (verdict := _judge(text, column, definition)) is not None
+        text: verdict for text in set(texts) if (verdict := judge(text, column, definition)) is not None
     }
     if not remarkable:
         return
@@ -96,28 +96,28 @@ def _check_column(
             row.warnings = {**(row.warnings or {}), header: verdict.warning}
 
 
-def _judge(text: str, column: Column, definition: Definition) -> _Verdict | None:
+def judge(text: str, column: Column, definition: Definition) -> Verdict | None:
     """Return what is remarkable about a text, None for most."""
     trimmed = text.strip(BLANKS)
     if definition.is_empty(trimmed):
         nothing: tuple[str | None] | None = (None,) if trimmed else None
         missing = column.required and not column.default
         error = {"code": "is_empty", "text": "is empty"} if missing else None
-        return _Verdict(nothing, error) if nothing or error else None
+        return Verdict(nothing, error) if nothing or error else None
     if len(trimmed) > column.longest:
-        return _Verdict(error={"code": "too_long", "text": f"is longer than {column.longest} characters"})
+        return Verdict(error={"code": "too_long", "text": f"is longer than {column.longest} characters"})
     if column.type in ("text", "code"):
         return None
     try:
         plain = column.read(trimmed)
     except Unreadable as problem:
-        return _Verdict(error={"code": problem.code, "text": problem.text})
+        return Verdict(error={"code": problem.code, "text": problem.text})
     if error := _out_of_range(plain, column):
-        return _Verdict(error=error)
+        return Verdict(error=error)
     doubt = DOUBTS[column.type](trimmed) if column.type in DOUBTS else None
     warning = {"code": "doubtful", "text": doubt} if doubt else None
     fixed = (plain,) if plain != trimmed else None
-    return _Verdict(fixed, None, warning) if fixed or warning else None
+    return Verdict(fixed, None, warning) if fixed or warning else None
 
 
 def _out_of_range(plain: str, column: Column) -> Problem | None:
@@ -142,6 +142,10 @@ def stage(encoded: bytes) -> None:
         ) as copy,
     ):
         copy.write(encoded)
+
+
+# What `check_together` may find. Decisions take it away and look again, so every code of it belongs here.
+TOGETHER = ("ends_before", "appears_twice", "period_overlaps")
 
 
 def check_together(imported: Import) -> None:
@@ -214,61 +218,6 @@ def _execute(found: str, imported: Import, columns: Columns) -> None:
 
 
 _PERIOD = ("tax_ident", "valid_from", "valid_to")
-
-
-def count(imported: Import) -> None:
-    """Write down how many rows there are, how many are bad or doubtful, and how many are of new units."""
-    columns = Columns.of(imported)
-    query = sql.SQL(
-        """
-        SELECT count(*), count(errors), count(*) FILTER (WHERE errors IS NULL AND warnings IS NOT NULL),
-            count(*) FILTER (WHERE errors IS NULL AND NOT EXISTS (
-                SELECT FROM imports_unit AS unit WHERE unit.tax_ident = {tax_ident}
-                    AND ({valid_from} IS NULL OR unit.valid_from = {valid_from}::date)
-            ))
-        FROM imports_importrow WHERE import_id = {pk}
-        """
-    ).format(
-        pk=sql.Literal(imported.pk),
-        tax_ident=columns.value("tax_ident"),
-        valid_from=columns.value("valid_from"),
-    )
-    with connection.cursor() as cursor:
-        cursor.execute(query.as_string(cursor.connection))
-        row: Any = cursor.fetchone()
-    names = ("rows_total", "rows_bad", "rows_doubtful", "rows_new")
-    found = dict(zip(names, row, strict=True))
-    Import.objects.filter(pk=imported.pk).update(**found, problems=causes(imported))
-
-
-def causes(imported: Import) -> list[dict[str, Any]]:
-    """Return what is wrong by cause: {level, column, code, text, rows, first, example}, most rows first."""
-    with connection.cursor() as cursor:
-        cursor.execute(_CAUSES, {"pk": imported.pk, "most": MAX_CAUSES})
-        names = ("level", "column", "code", "text", "rows", "first")
-        found = [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
-    firsts = imported.rows.filter(number__in=[one["first"] for one in found])
-    cells = dict(firsts.values_list("number", "cells"))
-    for one in found:
-        place = imported.header.index(one["column"]) if one["column"] in imported.header else 0
-        one["example"] = cells[one["first"]][place][:MAX_EXAMPLE]
-    return found
-
-
-MAX_CAUSES = 100
-MAX_EXAMPLE = 100  # characters
-_CAUSES = """
-    SELECT level, key, value ->> 'code', min(value ->> 'text'), count(*) AS times, min(number)
-    FROM (
-        SELECT 'error' AS level, number, errors AS found FROM imports_importrow
-        WHERE import_id = %(pk)s AND errors IS NOT NULL
-        UNION ALL
-        SELECT 'warning', number, warnings FROM imports_importrow
-        WHERE import_id = %(pk)s AND warnings IS NOT NULL
-    ) AS rows, jsonb_each(found)
-    GROUP BY level, key, value ->> 'code'
-    ORDER BY level, times DESC, key LIMIT %(most)s
-"""
 
 
 def _json(value: Any) -> str:

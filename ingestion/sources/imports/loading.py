@@ -88,6 +88,22 @@ def _value(columns: Columns, target: str) -> sql.Composable:
     return sql.SQL("coalesce({}, '')").format(value)
 
 
+def is_of(columns: Columns, unit: str) -> sql.Composable:
+    """Return SQL that says whether a staged row would update a unit. The preview counts with it.
+
+    unit: the alias of the register's table. It says what `_newest` and the unique constraint come to.
+    """
+    return sql.SQL(
+        "{unit}.tax_ident = {ident} AND ({unit}.valid_from = {starts}::date"
+        " OR ({starts} IS NULL AND ({ends} IS NULL OR {unit}.valid_from IS NULL)))"
+    ).format(
+        unit=sql.Identifier(unit),
+        ident=columns.value("tax_ident"),
+        starts=columns.value("valid_from"),
+        ends=columns.value("valid_to"),
+    )
+
+
 def _newest(columns: Columns) -> sql.Composable:
     return sql.SQL(
         "(SELECT unit.valid_from FROM imports_unit AS unit WHERE unit.tax_ident = {} AND {} IS NULL"

@@ -64,6 +64,7 @@ class Import(models.Model):
     valid_to = models.DateField(null=True)
     facts = models.JSONField(default=dict)  # {encoding, kind, packed, skip, separator, padded, header_row}
     header = models.JSONField(default=list)  # the file's columns, trimmed
+    proposals = models.JSONField(default=list)  # what each column may be, see `matching.Proposal`
     mapping = models.JSONField(default=list)  # [{index, header, target, exact}], see `matching.Match`
     spans = models.JSONField(default=list)  # [[start, end, row, line, rows, long]], see `records.Span`
 
@@ -72,7 +73,9 @@ class Import(models.Model):
     rows_bad = models.PositiveIntegerField(null=True)
     rows_doubtful = models.PositiveIntegerField(null=True)  # good, with a warning
     rows_new = models.PositiveIntegerField(null=True)  # good, of units that are not in the register
-    problems = models.JSONField(default=list)  # causes, see `checks.causes`
+    problems = models.JSONField(default=list)  # causes, see `preview.causes`
+    decisions = models.JSONField(default=dict)  # {key of a cause: {choice, value, by, at}}
+    revision = models.PositiveIntegerField(default=0)  # how often something was decided
     # Null until loaded.
     created = models.PositiveIntegerField(null=True)
     updated = models.PositiveIntegerField(null=True)
@@ -124,7 +127,7 @@ class ImportRow(models.Model):
 
     number: as a spreadsheet shows it, the header counted. cells: the texts, in the file's order. fixed: cells
     that mean another text than they show, {place: text or null}. errors, warnings: {source column: {code,
-    text}}; the column "" is the whole row.
+    text}}; the column "" is the whole row. settled: what decisions took away, see `decisions`.
     """
 
     pk = models.CompositePrimaryKey("parent_id", "number")
@@ -142,6 +145,7 @@ class ImportRow(models.Model):
     fixed = models.JSONField(null=True)
     errors = models.JSONField(null=True)
     warnings = models.JSONField(null=True)
+    settled = models.JSONField(null=True)
 
     class Meta:
         indexes: ClassVar = [
@@ -153,6 +157,12 @@ class ImportRow(models.Model):
                 name="importrow_doubtful",
                 fields=["parent", "number"],
                 condition=models.Q(warnings__isnull=False),
+            ),
+            # decisions that are taken back
+            models.Index(
+                name="importrow_settled",
+                fields=["parent", "number"],
+                condition=models.Q(settled__isnull=False),
             ),
         ]
 

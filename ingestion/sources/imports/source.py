@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import date
 from pathlib import Path
@@ -15,7 +16,17 @@ from ingestion.admission import invalid
 from ingestion.models import ItemState, Job, JobItem, Upload
 from ingestion.run import Run
 from ingestion.source import Outcome, Source, SourceError, SourceParams, Step, UploadId, register
-from ingestion.sources.imports import checks, dialect, files, loading, matching, records, targets
+from ingestion.sources.imports import (
+    checks,
+    decisions,
+    dialect,
+    files,
+    loading,
+    matching,
+    preview,
+    records,
+    targets,
+)
 from ingestion.sources.imports.columns import Columns
 from ingestion.sources.imports.default import DEFAULT
 from ingestion.sources.imports.definition import Definition, Validity
@@ -114,7 +125,7 @@ class Imports(Source):
             raise SourceError("not_read", f"{unread.label} could not be read. {unread.error}", retryable=True)
         step.message("Looking for identifiers that come twice")
         job.once("together", lambda: checks.check_together(imported))
-        job.once("counted", lambda: checks.count(imported))
+        job.once("counted", lambda: preview.count(imported))
         imported.refresh_from_db()
         if not imported.rows_total:
             raise SourceError("csv_no_rows", "The file has a header but no rows.")
@@ -159,6 +170,15 @@ class Imports(Source):
         upload = Upload.objects.filter(pk=p.file).first()
         name = upload.name if upload else ""
         return f"Import {name}".strip(), ""
+
+    def answered(
+        self, job: Any, kind: str, answer: str, data: Mapping[str, Any], by: Any
+    ) -> Mapping[str, Any]:
+        """Take an approval only of what its giver saw. Raises SourceError changed_meanwhile."""
+        imported = Import.objects.select_for_update().get(job=job)
+        if kind == "review" and answer == "approve" and data.get("revision") is not None:
+            decisions.check_revision(imported, _number(data["revision"]))
+        return data
 
     def review_url(self, job: Job) -> str:
         """Return the page that shows what there is to decide."""
@@ -267,6 +287,12 @@ def _question(imported: Import) -> str:
         return f"{imported.rows_total:,} rows checked, no problems. Load them?"
     have = "1 has an error" if imported.rows_bad == 1 else f"{imported.rows_bad:,} have errors"
     return f"{imported.rows_total:,} rows checked, {have}. Load the other {imported.rows_good:,}?"
+
+
+def _number(value: Any) -> int:
+    """Return a revision as a form, a command or a program writes it; -1, which nothing has, for nonsense."""
+    text = str(value)
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else -1
 
 
 def _spans(imported: Import) -> list[Span]:

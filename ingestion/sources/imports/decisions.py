@@ -1,0 +1,256 @@
+"""What people decide about a file's problems: one decision a cause, for all its rows, until it is approved.
+
+A decision changes staged rows, never the register. What it takes away is kept in the row (`settled`), under
+the cause's key, so that another decision starts from what the file says: {key: {level, column, problem, had,
+was}}, had and was: the cell's fixed text before; without a problem, the row was left out for a warning.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.db import connection, transaction
+from psycopg import sql
+from psycopg.types.json import Jsonb
+
+from ingestion import lifecycle
+from ingestion.access import can_act
+from ingestion.admission import not_waiting
+from ingestion.clock import read_clock
+from ingestion.history import Note
+from ingestion.models import Job, State
+from ingestion.source import SourceError
+from ingestion.sources.imports import checks, preview
+from ingestion.sources.imports.columns import Columns
+from ingestion.sources.imports.definition import Column
+from ingestion.sources.imports.models import Import
+from ingestion.sources.imports.values import BLANKS
+
+LABELS = {
+    "leave_out": "Leave these rows out",
+    "keep": "Import anyway",
+    "last": "Keep the last one",
+    "empty": "Set the cell empty",
+    "value": "Use another value",
+    "map": "Use codes for them",
+}
+MAX_VALUE = 500  # characters
+MAX_MAPPED = 100  # values of one cause
+SECONDS = 60  # that a decision over millions of rows may take
+
+
+def may_decide(user: Any, imported: Import) -> bool:
+    """Say whether this user may decide about an import that they see."""
+    return imported.job is not None and (can_act(user, imported.job) or user.has_perm("imports.review"))
+
+
+def choices(imported: Import, cause: Mapping[str, Any]) -> list[str]:
+    """Return what can be decided about a cause; the first is so as long as nobody has decided."""
+    column = _column(imported, cause["column"])
+    found = ["leave_out"] if cause["level"] == "error" else ["keep", "leave_out"]
+    if cause["code"] in checks.TOGETHER:
+        return [*found, "last"] if cause["code"] == "appears_twice" else found
+    if column is not None:
+        found += ["empty"] if column.default or not column.required else []
+        found += ["value", *(["map"] if column.type == "enum" else [])]
+    return found
+
+
+def chosen(imported: Import, cause: Mapping[str, Any]) -> str:
+    """Return what is decided about a cause, or what happens without a decision."""
+    decided = imported.decisions.get(cause["key"])
+    return decided["choice"] if decided else choices(imported, cause)[0]
+
+
+def decide(imported: Import, key: str, choice: str, value: Any, revision: int | None, by: Any) -> Import:
+    """Decide what becomes of the rows of a cause, and count anew.
+
+    value: the text of `value`, or {text: code} of `map`. revision: what its user saw, None: whatever it is.
+    Raises Refused when nothing is to be decided any more, SourceError: not_found, changed_meanwhile,
+    validation_failed.
+    """
+    with transaction.atomic():
+        job = Job.objects.select_for_update().filter(imports=imported).first()
+        if job is None:
+            raise SourceError("not_found", "There is nothing to decide.")
+        if job.state != State.WAITING or (job.waiting_for or {}).get("kind") != "review":
+            raise not_waiting(job)
+        imported = Import.objects.select_for_update().get(pk=imported.pk)
+        check_revision(imported, revision)
+        cause = next((one for one in imported.problems if one["key"] == key), None)
+        if cause is None:
+            raise SourceError("not_found", "There is no such problem.")
+        if choice not in choices(imported, cause):
+            raise SourceError("validation_failed", "This cannot be decided about this problem.")
+        texts = _texts(imported, cause, choice, value)
+        with connection.cursor() as cursor:
+            cursor.execute(f"SET LOCAL statement_timeout = '{SECONDS}s'")
+        imported.decisions[key] = {
+            "choice": choice,
+            "value": value if choice in ("value", "map") else None,
+            "by": by.get_username(),
+            "at": read_clock().isoformat(),
+        }
+        imported.revision += 1
+        imported.save(update_fields=["decisions", "revision"])
+        _apply(imported, cause, choice, texts)
+        preview.count(imported)
+        column = f"{cause['column']} " if cause["column"] else ""
+        said = f"{LABELS[choice]}: {column}{cause['text']}, by {by.get_username()}"
+        lifecycle.note(job, Note("decided", said, data={"cause": key, "choice": choice}))
+    imported.refresh_from_db()
+    return imported
+
+
+def check_revision(imported: Import, revision: int | None) -> None:
+    """Refuse what was said about something else than what stands. Raises SourceError changed_meanwhile."""
+    if revision is not None and revision != imported.revision:
+        raise SourceError(
+            "changed_meanwhile", "This has changed since you opened the page, so nothing was done."
+        )
+
+
+def _column(imported: Import, header: str) -> Column | None:
+    target = next((match.target for match in imported.matches if match.header == header), None)
+    return imported.rules.column(target) if target else None
+
+
+def _texts(
+    imported: Import, cause: Mapping[str, Any], choice: str, value: Any
+) -> dict[str, str | None] | str | None:
+    """Return what the cells will say: one text for all, one for each text, or nothing."""
+    column = _column(imported, cause["column"])
+    if choice not in ("value", "map") or column is None:
+        return None
+    if choice == "value":
+        return _read(imported, value, column)
+    if not isinstance(value, Mapping) or not 0 < len(value) <= MAX_MAPPED:
+        raise SourceError("validation_failed", f"Give codes for 1 to {MAX_MAPPED} values.")
+    return {str(text).strip(BLANKS): _read(imported, code, column) for text, code in value.items()}
+
+
+def _read(imported: Import, text: Any, column: Column) -> str | None:
+    if not isinstance(text, str) or len(text) > MAX_VALUE or "\0" in text or not text.strip(BLANKS):
+        raise SourceError("validation_failed", "Give a value.")
+    verdict = checks.judge(text, column, imported.rules)
+    if verdict is not None and verdict.error is not None:
+        raise SourceError("validation_failed", f'"{text}" {verdict.error["text"]}.')
+    return verdict.fixed[0] if verdict is not None and verdict.fixed is not None else text.strip(BLANKS)
+
+
+def _apply(
+    imported: Import, cause: Mapping[str, Any], choice: str, texts: dict[str, str | None] | str | None
+) -> None:
+    """Change the staged rows: from what the file says, with what was decided about the other causes."""
+    columns = Columns.of(imported)
+    common: dict[str, sql.Composable] = {
+        "pk": sql.Literal(imported.pk),
+        "key": sql.Literal(cause["key"]),
+        "column": sql.Literal(cause["column"]),
+        "code": sql.Literal(cause["code"]),
+        "level": sql.Literal(cause["level"]),
+        "list": sql.Identifier("errors" if cause["level"] == "error" else "warnings"),
+    }
+    _execute(_FORGET_TOGETHER, pk=common["pk"], codes=sql.Literal(list(checks.TOGETHER)))
+    together = cause["code"] in checks.TOGETHER
+    if not together:
+        _execute(_TAKE_BACK, **common, place=sql.Literal(_place(imported, cause)))
+        if cause["level"] == "warning" and choice == "leave_out":
+            _execute(_LEAVE_OUT, **common)
+        elif choice in ("empty", "value", "map"):
+            _execute(_FIX, **common, **_fix(imported, cause, texts))
+    checks.check_together(imported)
+    for key, decided in imported.decisions.items():
+        if decided["choice"] == "last":
+            _execute(_KEEP_LAST, pk=common["pk"], key=sql.Literal(key), ident=columns.value("tax_ident"))
+
+
+def _place(imported: Import, cause: Mapping[str, Any]) -> str:
+    header = cause["column"]
+    return str(imported.header.index(header)) if header in imported.header else ""
+
+
+def _fix(
+    imported: Import, cause: Mapping[str, Any], texts: dict[str, str | None] | str | None
+) -> dict[str, sql.Composable]:
+    place = _place(imported, cause)
+    new: sql.Composable
+    among: sql.Composable
+    cell = sql.SQL("btrim(cells ->> {}, {})").format(sql.Literal(int(place)), sql.Literal(BLANKS))
+    if isinstance(texts, dict):
+        codes = sql.Literal(Jsonb(texts))
+        new = sql.SQL("{} ->> {}").format(codes, cell)
+        among = sql.SQL("{} ? {}").format(codes, cell)
+    else:
+        new, among = sql.Literal(texts), sql.SQL("true")
+    return {"place": sql.Literal(place), "new": new, "among": among}
+
+
+def _execute(statement: str, **parts: sql.Composable) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(sql.SQL(statement).format(**parts).as_string(cursor.connection))
+
+
+# What comparing all rows had found is found anew afterwards. What was kept of it is kept anew too.
+_FORGET_TOGETHER = """
+    UPDATE imports_importrow SET errors = (
+            SELECT jsonb_object_agg(key, value) FROM jsonb_each(errors)
+            WHERE NOT value ->> 'code' = ANY ({codes})
+        )
+    WHERE import_id = {pk} AND errors IS NOT NULL AND EXISTS (
+        SELECT FROM jsonb_each(errors) WHERE value ->> 'code' = ANY ({codes})
+    );
+    UPDATE imports_importrow SET settled = (
+            SELECT jsonb_object_agg(key, value) FROM jsonb_each(settled)
+            WHERE NOT coalesce(value -> 'problem' ->> 'code' = ANY ({codes}), false)
+        )
+    WHERE import_id = {pk} AND settled IS NOT NULL AND EXISTS (
+        SELECT FROM jsonb_each(settled) WHERE value -> 'problem' ->> 'code' = ANY ({codes})
+    )
+"""
+_TAKE_BACK = """
+    UPDATE imports_importrow SET
+        {list} = CASE WHEN settled -> {key} ? 'problem'
+            THEN coalesce({list}, '{{}}') || jsonb_build_object({column}::text, settled -> {key} -> 'problem')
+            ELSE {list} END,
+        fixed = nullif(CASE WHEN NOT settled -> {key} ? 'problem' THEN fixed
+            WHEN (settled -> {key} ->> 'had')::boolean
+            THEN fixed || jsonb_build_object({place}::text, settled -> {key} -> 'was')
+            ELSE fixed - {place}::text END, '{{}}'),
+        settled = nullif(settled - {key}::text, '{{}}')
+    WHERE import_id = {pk} AND settled IS NOT NULL AND settled ? {key};
+    UPDATE imports_importrow SET errors = nullif(errors - {column}::text, '{{}}')
+    WHERE import_id = {pk} AND errors IS NOT NULL AND {level} = 'warning'
+        AND errors -> {column} ->> 'code' = {code} AND errors -> {column} ? 'left_out'
+"""
+_LEAVE_OUT = """
+    UPDATE imports_importrow SET
+        errors = coalesce(errors, '{{}}') || jsonb_build_object(
+            {column}::text, (warnings -> {column}) || '{{"left_out": true}}'
+        ),
+        settled = coalesce(settled, '{{}}') || jsonb_build_object({key}::text, '{{"left_out": true}}'::jsonb)
+    WHERE import_id = {pk} AND warnings IS NOT NULL AND warnings -> {column} ->> 'code' = {code}
+"""
+_FIX = """
+    UPDATE imports_importrow SET
+        settled = coalesce(settled, '{{}}') || jsonb_build_object({key}::text, jsonb_build_object(
+            'level', {level}::text, 'column', {column}::text, 'problem', {list} -> {column},
+            'had', coalesce(fixed ? {place}, false), 'was', fixed -> {place}
+        )),
+        fixed = coalesce(fixed, '{{}}') || jsonb_build_object({place}::text, {new}),
+        {list} = nullif({list} - {column}::text, '{{}}')
+    WHERE import_id = {pk} AND {list} IS NOT NULL AND {list} -> {column} ->> 'code' = {code} AND {among}
+"""
+_KEEP_LAST = """
+    UPDATE imports_importrow AS target SET errors = NULL,
+        settled = coalesce(target.settled, '{{}}') || jsonb_build_object({key}::text, jsonb_build_object(
+            'level', 'error', 'column', last.name, 'problem', last.problem
+        ))
+    FROM (
+        SELECT DISTINCT ON (ident) number, name, problem FROM (
+            SELECT number, {ident} AS ident, found.key AS name, found.value AS problem
+            FROM imports_importrow, jsonb_each(errors) AS found
+            WHERE import_id = {pk} AND errors IS NOT NULL AND found.value ->> 'code' = 'appears_twice'
+        ) AS twice ORDER BY ident, number DESC
+    ) AS last
+    WHERE target.import_id = {pk} AND target.number = last.number
+"""
