@@ -243,6 +243,7 @@ INSTALLED_APPS = [
     "notifications",
     "ingestion",
     "ingestion.sources.imports",
+    "ingestion.sources.imports.analytics",
     *EXTRA_APPS,
 ]
 # Each is able to run async: one that is not would hold a thread for every waiting long poll.

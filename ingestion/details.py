@@ -3,10 +3,13 @@
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+from django.db.models import Q, QuerySet
+
 from config.statements import execute
 from ingestion import stability
 from ingestion.access import visible_jobs
 from ingestion.models import ACTIVE, Job
+from ingestion.source import registry
 
 JsonObject = dict[str, Any]
 MOST = 50  # named in one list
@@ -51,10 +54,26 @@ def read(user: Any) -> JsonObject:
         )
         found[name] = listed.rows(jobs)
         named += jobs
-    ids = list(seen.filter(queue=ANALYTICS).values_list("pk", flat=True))
-    found["analytics_tasks"] = _tasks(ids)
+    found["analytics_tasks"] = _tasks(list(_named_tasks(seen)))
     found["others"] = Job.objects.filter(ACTIVE).count() - len(named) - len(found["analytics_tasks"])
     return found
+
+
+def _named_tasks(seen: QuerySet[Job]) -> QuerySet[Job, Any]:
+    """Return the ids of the tasks that are named: those this user sees, and the system's own.
+
+    What the system starts by itself is nobody's, and its name says nothing about anybody.
+    """
+    own = [kind for kind, source in registry().items() if not source.offered]
+    tasks = Job.objects.filter(ACTIVE, queue=ANALYTICS)
+    named = tasks.filter(Q(owner=None, source__in=own) | Q(pk__in=seen.filter(queue=ANALYTICS).values("pk")))
+    return named.values_list("pk", flat=True)
+
+
+def linked(user: Any, found: JsonObject) -> set[str]:
+    """Return the ids of the listed tasks whose pages this user may open."""
+    ids = [task["id"] for task in found["analytics_tasks"]]
+    return {str(pk) for pk in visible_jobs(user).filter(pk__in=ids).values_list("pk", flat=True)}
 
 
 def _tasks(ids: list[Any]) -> list[JsonObject]:

@@ -18,7 +18,7 @@ MAX_WAITING = 5
 
 def start(kind: source.Source | None, form: StartForm | None = None) -> dict[str, Any]:
     """Return the start form of a source, the first one unless told."""
-    kinds = list(source.registry().values())
+    kinds = [one for one in source.registry().values() if one.offered]
     chosen = kind or next(iter(kinds), None)
     return {"kinds": kinds, "kind": chosen, "form": form or (source_form(chosen) if chosen else None)}
 

@@ -127,6 +127,7 @@ class Source:
     item_waits: ClassVar[tuple[float, ...]] = (1.0, 5.0)  # seconds before an item's second and third try
     partial_at: ClassVar[float] = 1.0  # failed share of the items from which the job counts as failed
     queue: ClassVar[str] = "default"
+    offered: ClassVar[bool] = True  # False: the pages do not offer it; the system starts it
     fork: ClassVar[bool] = True  # False: short work, run inside the `light` worker without a fork
     time_limit: ClassVar[float | None] = None  # seconds an attempt may take; None: no limit
 

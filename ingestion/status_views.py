@@ -31,7 +31,8 @@ def in_progress(request: HttpRequest) -> HttpResponseBase:
     """Show what is being processed: a page by itself, and what the dialog takes out of it."""
     asked = request.headers.get("HX-Request") == "true"
     template = "ingestion/details_parts.html" if asked else "ingestion/details.html"
-    return render(request, template, {"found": details.read(request.user)})
+    found = details.read(request.user)
+    return render(request, template, {"found": found, "linked": details.linked(request.user, found)})
 
 
 @login_required

@@ -20,6 +20,9 @@ pytestmark = pytest.mark.django_db(transaction=True)
 # Small params that make a good run of each source.
 EXAMPLES: dict[str, Callable[[User], dict[str, Any]]] = {
     "clock": lambda user: {},
+    "collect_changes": lambda user: {},
+    "derive_reports": lambda user: {},
+    "derive_units": lambda user: {},
     "door": lambda user: {},
     "faulty": lambda user: {},
     "flash": lambda user: {},

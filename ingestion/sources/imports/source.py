@@ -27,6 +27,7 @@ from ingestion.sources.imports import (
     records,
     targets,
 )
+from ingestion.sources.imports.analytics import chain
 from ingestion.sources.imports.columns import Columns
 from ingestion.sources.imports.default import DEFAULT
 from ingestion.sources.imports.definition import Definition, Validity
@@ -137,6 +138,10 @@ class Imports(Source):
         for item in step.items(_spans(imported), key=_range, label=_rows):
             with item:
                 item.result = asdict(loading.load(imported, item.value.row, _last(item.value)))
+
+    def ended(self, job: Job) -> None:
+        """Have the statistics follow what was written, also by an import that did not get to its end."""
+        chain.import_ended(Import.objects.get(job=job))
 
     def can_start(self, user: Any, p: Params) -> None:
         """Refuse what the definition and the first 64 KB of the file show to be wrong."""
