@@ -14,7 +14,7 @@ CHUNK = 256 * 1024
 YEAR = 365 * 24 * 3600
 
 
-class HashedStorage(CompressedManifestStaticFilesStorage):
+class HashedStorage(CompressedManifestStaticFilesStorage):  # type: ignore[misc]  # it has no types
     """Collected files with the hash of their content in their names, scripts that are imported too.
 
     Otherwise a script that is imported would be kept for a year, whatever it says by then. Django can do that

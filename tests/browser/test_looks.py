@@ -1,8 +1,10 @@
 """Every page in a real browser: accessible, in both themes, on a phone, within the CSP."""
 
 import pytest
+from django.contrib.auth.models import Permission
 
 from ingestion.models import Job
+from notifications import broadcasts
 from notifications.models import Notification
 from tests.browser.conftest import LINK_HOST
 from tests.pages import rows
@@ -133,6 +135,28 @@ def test_a_page_is_accessible_and_within_the_csp(
     wrong = [one for one in page.watched.wrong if not (expected and f"status of {expected}" in one)]
     assert wrong == []
     assert [url for url in outside if not url.startswith("data:") and not url.startswith("ws")] == []
+
+
+@pytest.mark.parametrize("look", LOOKS)
+def test_sending_to_everybody_is_accessible(look, page, signed_in, staff, violations, picture):
+    staff.user_permissions.add(Permission.objects.get(codename="send_broadcast"))
+    page.set_viewport_size({"width": LOOKS[look]["width"], "height": 900})
+    page.emulate_media(color_scheme=LOOKS[look]["color_scheme"])
+    broadcasts.broadcast("Planned maintenance", text="On Sunday.")
+    signed_in(staff, "/admin/notifications/broadcast/")
+    assert violations(page) == []
+    page.goto(page.url + "add/")
+    page.get_by_label("Title").fill("New office")
+    page.get_by_label("Link").fill("javascript:alert(1)")
+    page.get_by_role("button", name="Preview").click()
+    page.locator(".errorlist").wait_for()
+    assert violations(page) == []
+    page.get_by_label("Link").fill("/jobs/")
+    picture(page, f"broadcast-form-{look}")
+    page.get_by_role("button", name="Preview").click()
+    page.get_by_role("heading", name="New office").wait_for()
+    picture(page, f"broadcast-preview-{look}")
+    assert violations(page) == []
 
 
 @pytest.mark.parametrize("width", [320, 768, 1024])
