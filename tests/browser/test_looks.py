@@ -159,14 +159,15 @@ def test_sending_to_everybody_is_accessible(look, page, signed_in, staff, violat
     assert violations(page) == []
 
 
-@pytest.mark.parametrize("width", [320, 768, 1024])
 @pytest.mark.parametrize("name", PAGES)
-def test_no_page_scrolls_sideways(name, width, page, signed_in, site, alice, bob):
+def test_no_page_scrolls_sideways(name, page, signed_in, site, alice, bob):
     """UX 45."""
-    page.set_viewport_size({"width": width, "height": 800})
+    page.set_viewport_size({"width": 320, "height": 800})
     signed_in.site = site
     opened(name, page, signed_in, alice, bob)
-    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    for width in (320, 768, 1024):
+        page.set_viewport_size({"width": width, "height": 800})
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
 @pytest.mark.parametrize("path", ["/", "/jobs/"])
