@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 from django.contrib.auth.models import User
 
+from realtime.limits import STREAM_SECONDS
 from tests import netns
 from tests.crowd import Crowd, all_right
 from tests.faults.conftest import FULL, pass_time, within
@@ -49,6 +50,7 @@ def test_a_pulled_cable_is_noticed_at_both_ends_and_loses_nothing(
         network.pull()
         for number in range(10):  # what nobody acknowledges uses their credit up
             relabel(heavy, number)
+            pass_time(2 * STREAM_SECONDS)  # told one by one, not the last for all
         if FULL:
             until(lambda: netns.established(port) == 0, 30, "the server to drop them")
             pass_time(30)
