@@ -158,17 +158,32 @@ def test_a_bad_file_is_refused(name: str, expected: tuple[str, str], real_data: 
     from config.problems import Problem
 
     with pytest.raises((Refused, Problem)) as caught:
-        run((real_data / "csv" / name).read_bytes(), Path(name).name)
+        run((real_data / "csv" / name).read_bytes(), Path(name).name, match="never")
     text = getattr(caught.value, "message", None) or caught.value.detail
     assert (caught.value.code, text[: len(expected[1])]) == expected
     assert not Import.objects.exists()
+
+
+UNCLEAR = [
+    name for name, (_, text) in REFUSED.items() if "is missing" in text and "leading-zeros" not in name
+]
+
+
+@pytest.mark.parametrize("name", UNCLEAR)
+def test_a_table_of_something_else_waits_for_who_knows_its_columns(
+    name: str, real_data: Path, run: Run
+) -> None:
+    imported = run((real_data / "csv" / name).read_bytes(), Path(name).name)
+    assert (imported.job.state, imported.job.waiting_for["kind"]) == ("waiting", "match")
+    assert [one.header for one in imported.proposed] == imported.header
+    assert not imported.rows.exists()
 
 
 @pytest.mark.parametrize(("name", "expected"), FAILED.items())
 def test_what_only_the_whole_file_shows_fails_the_job(
     name: str, expected: tuple[str, str], real_data: Path, run: Run
 ) -> None:
-    imported = run((real_data / "csv" / name).read_bytes(), Path(name).name)
+    imported = run((real_data / "csv" / name).read_bytes(), Path(name).name, match="never")
     assert imported.job.state == "failed"
     assert (imported.job.error["code"], imported.job.error["text"][: len(expected[1])]) == expected
 

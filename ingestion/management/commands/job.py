@@ -26,7 +26,7 @@ from ingestion.source import get
 SHOWN_EVENTS = 20
 SHOWN_ITEMS = 20
 MAX_CANCELLED = 10_000  # by one call
-ANSWERS = ("approve", "reject", "upload")
+ANSWERS = ("approve", "reject", "upload", "match")
 
 
 class Command(WatchingCommand):
@@ -56,7 +56,10 @@ class Command(WatchingCommand):
         answer = _verb(verbs, "answer", "give a waiting job its answer")
         answer.add_argument("answer", choices=ANSWERS)
         answer.add_argument(
-            "pairs", nargs="*", metavar="name=value", help="reason=TEXT to reject, file=PATH to upload"
+            "pairs",
+            nargs="*",
+            metavar="name=value",
+            help="reason=TEXT to reject, file=PATH to upload, COLUMN=TARGET to match",
         )
         answer.add_argument("--user", metavar="NAME", help="who answers; the first superuser by default")
 
@@ -175,6 +178,8 @@ class Command(WatchingCommand):
             if job.waiting_for is not None:  # else the verb refuses, and no file is stored for nothing
                 stored = parameters.store(get(job.source), user, data["file"], bytes_read(self.console))
                 data["file"] = str(stored.pk)
+        if options["answer"] == "match":
+            data = {"columns": data}
         job = lifecycle.answer(job, options["answer"], data, user)
         if options["as_json"]:
             self.say_job(job, user)

@@ -19,7 +19,7 @@ from ingestion.sources.imports.definition_models import (
     ImportDefinition,
     TargetColumn,
 )
-from ingestion.sources.imports.matching import Match
+from ingestion.sources.imports.matching import Match, Proposal
 
 __all__ = [
     "Code",
@@ -65,7 +65,7 @@ class Import(models.Model):
     facts = models.JSONField(default=dict)  # {encoding, kind, packed, skip, separator, padded, header_row}
     header = models.JSONField(default=list)  # the file's columns, trimmed
     proposals = models.JSONField(default=list)  # what each column may be, see `matching.Proposal`
-    mapping = models.JSONField(default=list)  # [{index, header, target, exact}], see `matching.Match`
+    mapping = models.JSONField(default=list)  # [{index, header, target, why}], see `matching.Match`
     spans = models.JSONField(default=list)  # [[start, end, row, line, rows, long]], see `records.Span`
 
     # Null until checked.
@@ -110,6 +110,11 @@ class Import(models.Model):
     def matches(self) -> list[Match]:
         """Return which column is which."""
         return [Match(**one) for one in self.mapping]
+
+    @property
+    def proposed(self) -> list[Proposal]:
+        """Return what each column of the file may be."""
+        return [Proposal(**one) for one in self.proposals]
 
     @property
     def rows_good(self) -> int:

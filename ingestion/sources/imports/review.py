@@ -10,12 +10,21 @@ from ingestion.access import can_act
 from ingestion.models import State
 from ingestion.serializers import display
 from ingestion.sources.imports.dialect import NAMES
+from ingestion.sources.imports.matching import Why
 from ingestion.sources.imports.models import Import, ImportRow
 
 ROWS = 25
 MAX_COLUMNS = 10  # of the table of rows
 MAX_CELL = 80  # characters
 
+# How a column was recognised, in words; nothing for its own name.
+WHY: dict[str, str] = {
+    Why.CHOSEN: "said by a person",
+    Why.SAVED: "as in an earlier file",
+    Why.SYNONYM: "another word for it",
+    Why.SIMILAR: "the names are alike",
+    Why.CONTENT: "its cells look like it",
+}
 FILTERS = {"errors": "Errors", "warnings": "Warnings", "all": "All"}
 
 
@@ -102,7 +111,7 @@ def columns(imported: Import) -> list[dict[str, Any]]:
     for header in imported.header:
         match = matched.get(header)
         target = rules.column(match.target) if match else None
-        shown.append({"header": header, "target": target, "exact": match.exact if match else True})
+        shown.append({"header": header, "target": target, "why": WHY.get(match.why, "") if match else ""})
     return shown
 
 

@@ -2,9 +2,10 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import date
+from itertools import islice
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -31,12 +32,13 @@ from ingestion.sources.imports.analytics import chain
 from ingestion.sources.imports.columns import Columns
 from ingestion.sources.imports.default import DEFAULT
 from ingestion.sources.imports.definition import Definition, Validity
-from ingestion.sources.imports.models import Import, ImportDefinition
+from ingestion.sources.imports.models import HeaderMatch, Import, ImportDefinition
 from ingestion.sources.imports.records import Layout, Span
 from ingestion.steps import StepHandle
 from ingestion.uploads import CSV, GZIP, TEXT, XLSX, open_upload
 
 MAX_OFFERED = 200  # definitions in the start form
+LOOKED_AT = 100  # rows, to tell columns by their content
 
 
 class Params(SourceParams):
@@ -46,6 +48,10 @@ class Params(SourceParams):
     review: Literal["auto", "always", "never"] = Field(
         default="auto",
         description="Ask before loading: when rows have errors (auto), always, or never",
+    )
+    match: Literal["auto", "always", "never"] = Field(
+        default="auto",
+        description="Ask which column is which: when the header is not clear (auto), always, or never",
     )
     definition: str = Field(
         default=DEFAULT.slug, max_length=50, description="What the file is matched against"
@@ -103,9 +109,18 @@ class Imports(Source):
             with job.step("read", f"Reading {upload.name}"):
                 job.once("plan", lambda: _plan(imported, text, found, job))
             with job.step("match"):
-                job.once("matches", lambda: _match(imported, p))
+                job.once("proposed", lambda: _propose(imported, text, p))
+                said = self.ask_for_columns(job, imported, p)
+                job.once("matches", lambda: _match(imported, said))
             with job.step("check", "Checking rows") as step:
                 self.check(job, step, imported, text)
+
+    def ask_for_columns(self, job: Run, imported: Import, p: Params) -> dict[str, str]:
+        """Return header -> target as people said it; wait for one where the header is not clear."""
+        doubtful = matching.is_doubtful(imported.rules, imported.proposed)
+        if p.match == "always" or (p.match == "auto" and doubtful):
+            return dict(job.wait_for("match", _which(imported))["data"]["columns"])
+        return matching.parse_choices(p.columns)
 
     def check(self, job: Run, step: StepHandle, imported: Import, text: Any) -> None:
         """Check the spans of the file one by one, then all rows together."""
@@ -152,8 +167,9 @@ class Imports(Source):
         with open_upload(upload) as stored:
             head = stored.read(files.HEAD)
         found = dialect.judge_head(upload.name, head, upload.size, definition)
-        if found is not None:
-            matching.match(found.header, definition, matching.parse_choices(p.columns))
+        chosen = matching.parse_choices(p.columns)
+        if found is not None and (p.match == "never" or chosen or _is_too_narrow(found.header, definition)):
+            matching.match(found.header, definition, chosen, _saved(_row(p)))
 
     def unique_key(self, p: Params) -> str | None:
         """Say that the same content read in the same way is the same work."""
@@ -161,7 +177,7 @@ class Imports(Source):
         if upload is None:
             return None
         period = [str(p.valid_from), str(p.valid_to)]
-        same = json.dumps([upload.sha256, p.definition, *period, p.review, p.columns])
+        same = json.dumps([upload.sha256, p.definition, *period, p.review, p.match, p.columns])
         return hashlib.sha256(same.encode()).hexdigest()
 
     def choices(self, name: str) -> list[tuple[str, str]] | None:
@@ -179,8 +195,10 @@ class Imports(Source):
     def answered(
         self, job: Any, kind: str, answer: str, data: Mapping[str, Any], by: Any
     ) -> Mapping[str, Any]:
-        """Take an approval only of what its giver saw. Raises SourceError changed_meanwhile."""
+        """Take an approval only of what its giver saw, and columns only when none is missing."""
         imported = Import.objects.select_for_update().get(job=job)
+        if kind == "match" and answer != "reject":
+            return {**data, "columns": _take_columns(imported, data.get("columns", {}))}
         if kind == "review" and answer == "approve" and data.get("revision") is not None:
             decisions.check_revision(imported, _number(data["revision"]))
         return data
@@ -200,10 +218,7 @@ class Imports(Source):
 
 def _definition(p: Params) -> Definition:
     """Return the definition that params name. Raises Refused where it, or the period, does not fit."""
-    row = ImportDefinition.objects.filter(slug=p.definition).first()
-    if row is None:
-        raise invalid("definition", f'There is no definition "{p.definition[:50]}".')
-    definition = row.snapshot()
+    definition = _row(p).snapshot()
     if found := targets.problems(definition):
         raise invalid("definition", f"The definition cannot be used: {found[0]}")
     if definition.validity == Validity.JOB and p.valid_from is None:
@@ -214,6 +229,13 @@ def _definition(p: Params) -> Definition:
     if p.valid_from and p.valid_to and p.valid_to < p.valid_from:
         raise invalid("valid_to", "The period ends before it begins.")
     return definition
+
+
+def _row(p: Params) -> ImportDefinition:
+    row = ImportDefinition.objects.filter(slug=p.definition).first()
+    if row is None:
+        raise invalid("definition", f'There is no definition "{p.definition[:50]}".')
+    return row
 
 
 def _make(job: Job, p: Params) -> None:
@@ -260,12 +282,63 @@ def _plan(imported: Import, text: Any, found: files.Found, job: Run) -> bool:
     return True
 
 
-def _match(imported: Import, p: Params) -> bool:
+def _propose(imported: Import, text: Any, p: Params) -> bool:
+    """Write down what each column may be, from its header and its first cells."""
+    first = records.read(text, _spans(imported)[0], Layout(**imported.facts["layout"]))
+    rows = [record for _, record in islice(first, LOOKED_AT) if isinstance(record, list) and any(record)]
+    chosen = matching.parse_choices(p.columns)
+    found = matching.propose(imported.header, rows, imported.rules, chosen, _saved(imported.made_from))
+    imported.proposals = [asdict(one) for one in found]
+    imported.save(update_fields=["proposals"])
+    return True
+
+
+def _match(imported: Import, said: Mapping[str, str]) -> bool:
     """Recognise the file's columns."""
-    found = matching.match(imported.header, imported.rules, matching.parse_choices(p.columns))
+    found = matching.match(imported.header, imported.rules, said, _saved(imported.made_from))
     imported.mapping = [asdict(one) for one in found]
     imported.save(update_fields=["mapping"])
     return True
+
+
+def _saved(row: ImportDefinition | None) -> dict[str, str]:
+    """Return header -> target as people said it of earlier files."""
+    return {} if row is None else dict(row.matches.values_list("header", "target"))
+
+
+def _take_columns(imported: Import, said: Any) -> dict[str, str]:
+    """Return header -> target of the whole file, and remember what was not recognised. Raises SourceError."""
+    if not isinstance(said, Mapping) or not all(isinstance(one, str) for one in said.values()):
+        raise SourceError("validation_failed", "Send columns as {file column: target column}.")
+    wanted = matching.complete(imported.header, imported.rules, imported.proposed, said)
+    row = imported.made_from
+    known = {one.header: one.target for one in imported.proposed if one.why not in matching.GUESSES}
+    news = {
+        plain: target
+        for header, target in wanted.items()
+        if known.get(header, "") != target and (plain := matching.plain(header))
+    }
+    if row is not None:
+        HeaderMatch.objects.bulk_create(
+            [HeaderMatch(definition=row, header=header, target=target) for header, target in news.items()],
+            update_conflicts=True,
+            update_fields=["target"],
+            unique_fields=["definition", "header"],
+        )
+    return wanted
+
+
+def _is_too_narrow(header: Sequence[str], definition: Definition) -> bool:
+    """Say whether nobody could match this header: it has fewer columns than are required."""
+    return len(header) < len(matching.missing(definition, set()))
+
+
+def _which(imported: Import) -> str:
+    sure = {one.target for one in imported.proposed if one.why not in matching.GUESSES}
+    lacks = [column.label for column in matching.missing(imported.rules, sure)]
+    if not lacks:
+        return f"{imported.file_name} has {len(imported.header)} columns. Are they matched well?"
+    return f"Which column is {' and which is '.join(lacks)}?"
 
 
 def _outcome(job: Run, imported: Import) -> Outcome:

@@ -31,7 +31,8 @@ def state_of(job: Job) -> str:
     if state in ENDED:
         return ENDED[state]
     if state == State.WAITING:
-        return f"waiting_for_{(job.waiting_for or {}).get('kind', 'review')}"
+        asked = (job.waiting_for or {}).get("kind")
+        return "waiting_for_upload" if asked == "upload" else "waiting_for_review"  # matching is a review too
     if state == State.PENDING and not job.attempt:
         return "upload_completed"
     steps = job.steps or {}
