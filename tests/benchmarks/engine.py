@@ -86,7 +86,12 @@ def light(owner: Any) -> Iterator[Figure]:
     burst("rq", "light")
     best = max(rates)
     yield Figure(
-        "engine.light_rate", best[0], "jobs/s", best[1], "rq SimpleWorker, same run", "at least 150 jobs/s"
+        "engine.light_rate",
+        best[0],
+        "jobs/s",
+        best[1],
+        "rq SimpleWorker, same run",
+        "at least 150 jobs/s on a machine where SimpleWorker makes 411: 0.36 of it",
     )
 
 
