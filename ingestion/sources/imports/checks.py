@@ -1,4 +1,4 @@
-"""Check rows: a span at a time, column by column over the distinct values; then all rows of a file in SQL.
+"""Check rows: a span at a time, column by column over the distinct values. `together` does the rest.
 
 What is wrong is kept by source column: {column: {"code": .., "text": ..}}; the column "" is the whole row.
 """
@@ -8,12 +8,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from django.db import connection, transaction
-from psycopg import sql
+from django.db import connection
 
 from ingestion.sources.imports.columns import Columns
 from ingestion.sources.imports.definition import Column, Definition
-from ingestion.sources.imports.models import Import
 from ingestion.sources.imports.records import Bad
 from ingestion.sources.imports.values import BLANKS, DOUBTS, Unreadable
 
@@ -142,82 +140,6 @@ def stage(encoded: bytes) -> None:
         ) as copy,
     ):
         copy.write(encoded)
-
-
-# What `check_together` may find. Decisions take it away and look again, so every code of it belongs here.
-TOGETHER = ("ends_before", "appears_twice", "period_overlaps")
-
-
-def check_together(imported: Import) -> None:
-    """Find what only all rows together show: periods that end before they begin, identifiers that come twice.
-
-    The same identifier is legal again in another period. Doing it twice changes nothing.
-    """
-    columns = Columns.of(imported)
-    if columns.has("valid_from") and columns.has("valid_to"):
-        _execute(_ENDS_BEFORE, imported, columns)
-    _execute(_COMES_TWICE, imported, columns)
-
-
-_FLAGGED = """
-    UPDATE imports_importrow AS target
-    SET errors = jsonb_build_object(
-        {header}::text, jsonb_build_object('code', {code}::text, 'text', found.words)
-    )
-    FROM ({found}) AS found
-    WHERE target.import_id = {pk} AND target.number = found.number
-"""
-_ENDS_BEFORE = """
-    SELECT number, 'is before ' || {from_header}::text AS words
-    FROM imports_importrow
-    WHERE import_id = {pk} AND errors IS NULL AND {valid_to}::date < {valid_from}::date
-"""
-# Days as numbers, so that the furthest end before a row and the row it is in travel together.
-_COMES_TWICE = """
-    SELECT number,
-        CASE WHEN before[1] >= starts THEN before[2] ELSE next_number END AS other
-    FROM (
-        SELECT number, starts, ends,
-            max(ARRAY[ends, number]) OVER (
-                PARTITION BY ident ORDER BY starts, number ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
-            ) AS before,
-            lead(starts) OVER (PARTITION BY ident ORDER BY starts, number) AS next_starts,
-            lead(number) OVER (PARTITION BY ident ORDER BY starts, number) AS next_number
-        FROM (
-            SELECT number, {tax_ident} AS ident,
-                coalesce({valid_from}::date - DATE '2000-01-01', -2147483647) AS starts,
-                CASE WHEN coalesce({valid_to}, 'infinity') = 'infinity' THEN 2147483647
-                     ELSE {valid_to}::date - DATE '2000-01-01' END AS ends
-            FROM imports_importrow WHERE import_id = {pk} AND errors IS NULL
-        ) AS periods
-    ) AS neighbours
-    WHERE before[1] >= starts OR next_starts <= ends
-"""
-
-
-def _execute(found: str, imported: Import, columns: Columns) -> None:
-    overlap = columns.has("valid_from") or columns.has("valid_to")
-    values = {"pk": sql.Literal(imported.pk), **{name: columns.value(name) for name in _PERIOD}}
-    if found is _ENDS_BEFORE:
-        inner = sql.SQL(found).format(from_header=sql.Literal(columns.header_of("valid_from")), **values)
-        header, code = columns.header_of("valid_to"), "ends_before"
-    else:
-        words = "also in row %s, for a period that overlaps" if overlap else "also in row %s"
-        inner = sql.SQL(
-            "SELECT number, format({words}, to_char(other, 'FM999,999,999')) AS words FROM ({pairs}) AS pairs"
-        ).format(words=sql.Literal(words), pairs=sql.SQL(found).format(**values))
-        header, code = columns.header_of("tax_ident"), "period_overlaps" if overlap else "appears_twice"
-    query = sql.SQL(_FLAGGED).format(
-        header=sql.Literal(header), code=sql.Literal(code), found=inner, pk=values["pk"]
-    )
-    with transaction.atomic(), connection.cursor() as cursor:
-        # Statistics know nothing of an import that was staged just now. Taking it for a single row, a nested
-        # loop would look for the pairs again at every row.
-        cursor.execute("SET LOCAL enable_nestloop = off")
-        cursor.execute(query.as_string(cursor.connection))
-
-
-_PERIOD = ("tax_ident", "valid_from", "valid_to")
 
 
 def _json(value: Any) -> str:

@@ -1,11 +1,11 @@
 """The columns of one import: where a target stands in the file, and its value in SQL."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from psycopg import sql
 
-from ingestion.sources.imports.definition import Column, Definition
+from ingestion.sources.imports.definition import PERIOD, Column, Definition, Validity
 from ingestion.sources.imports.matching import Match
 from ingestion.sources.imports.models import Import
 from ingestion.sources.imports.values import BLANKS
@@ -13,16 +13,24 @@ from ingestion.sources.imports.values import BLANKS
 
 @dataclass(frozen=True)
 class Columns:
-    """What a staged row's cells are."""
+    """What a staged row's cells are.
+
+    given: what the job says for every row, text or null by target.
+    """
 
     definition: Definition
     header: Sequence[str]
     matches: Sequence[Match]
+    given: Mapping[str, str | None] = field(default_factory=dict)
 
     @classmethod
     def of(cls, imported: Import) -> "Columns":
         """Return the columns of an import that was matched."""
-        return cls(imported.rules, imported.header, imported.matches)
+        rules = imported.rules
+        ends = (imported.valid_from, imported.valid_to)
+        period = {name: end.isoformat() if end else None for name, end in zip(PERIOD, ends, strict=True)}
+        given = period if rules.validity == Validity.JOB else {}
+        return cls(rules, imported.header, imported.matches, given)
 
     def target(self, match: Match) -> Column:
         """Return the target column of a match."""
@@ -31,8 +39,8 @@ class Columns:
         return column
 
     def has(self, target: str) -> bool:
-        """Say whether the file has this target column."""
-        return any(match.target == target for match in self.matches)
+        """Say whether the file, or the job, has this target column."""
+        return target in self.given or any(match.target == target for match in self.matches)
 
     def header_of(self, target: str) -> str:
         """Return how the file calls a target column, its own name when the file has none."""
@@ -45,12 +53,34 @@ class Columns:
 
     def value(self, target: str) -> sql.Composable:
         """Return SQL for what a staged row says in a target column: text as its type reads it, or null."""
+        if target in self.given:
+            return sql.SQL("{}::text").format(sql.Literal(self.given[target]))
+        column = self.definition.column(target)
+        default = column.filled() if column else None
         match = next((match for match in self.matches if match.target == target), None)
         if match is None:
-            return sql.SQL("NULL::text")
-        return sql.SQL(
+            return sql.SQL("{}::text").format(sql.Literal(default))
+        said = sql.SQL(
             "(CASE WHEN fixed ? {key} THEN fixed ->> {key}"
             " ELSE nullif(btrim(cells ->> {place}, {blanks}), '') END)"
         ).format(
             key=sql.Literal(str(match.index)), place=sql.Literal(match.index), blanks=sql.Literal(BLANKS)
         )
+        if default is None:
+            return said
+        return sql.SQL("coalesce({}, {})").format(said, sql.Literal(default))
+
+    def typed(self, target: str) -> sql.Composable:
+        """Return SQL for the value as the register's column holds it."""
+        column = self.definition.column(target)
+        kind = column.type if column else TYPE_OF[target]
+        value = self.value(target)
+        if kind == "end_date":  # no end is null in the register
+            return sql.SQL("nullif({}, 'infinity')::date").format(value)
+        if cast := _CASTS.get(kind):
+            return sql.SQL("{}::{}").format(value, sql.SQL(cast))
+        return sql.SQL("coalesce({}, '')").format(value)
+
+
+_CASTS = {"date": "date", "end_date": "date", "integer": "bigint", "decimal": "numeric"}
+TYPE_OF = {"valid_from": "date", "valid_to": "end_date"}  # also where the definition has no such column

@@ -19,7 +19,7 @@ from ingestion.clock import read_clock
 from ingestion.history import Note
 from ingestion.models import Job, State
 from ingestion.source import SourceError
-from ingestion.sources.imports import checks, preview
+from ingestion.sources.imports import checks, preview, together
 from ingestion.sources.imports.columns import Columns
 from ingestion.sources.imports.definition import Column
 from ingestion.sources.imports.models import Import
@@ -47,7 +47,7 @@ def choices(imported: Import, cause: Mapping[str, Any]) -> list[str]:
     """Return what can be decided about a cause; the first is so as long as nobody has decided."""
     column = _column(imported, cause["column"])
     found = ["leave_out"] if cause["level"] == "error" else ["keep", "leave_out"]
-    if cause["code"] in checks.TOGETHER:
+    if cause["code"] in together.CODES:
         return [*found, "last"] if cause["code"] == "appears_twice" else found
     if column is not None:
         found += ["empty"] if column.default or not column.required else []
@@ -150,18 +150,18 @@ def _apply(
         "level": sql.Literal(cause["level"]),
         "list": sql.Identifier("errors" if cause["level"] == "error" else "warnings"),
     }
-    _execute(_FORGET_TOGETHER, pk=common["pk"], codes=sql.Literal(list(checks.TOGETHER)))
-    together = cause["code"] in checks.TOGETHER
-    if not together:
+    _execute(_FORGET_TOGETHER, pk=common["pk"], codes=sql.Literal(list(together.CODES)))
+    if cause["code"] not in together.CODES:
         _execute(_TAKE_BACK, **common, place=sql.Literal(_place(imported, cause)))
         if cause["level"] == "warning" and choice == "leave_out":
             _execute(_LEAVE_OUT, **common)
         elif choice in ("empty", "value", "map"):
             _execute(_FIX, **common, **_fix(imported, cause, texts))
-    checks.check_together(imported)
+    together.check_together(imported)
     for key, decided in imported.decisions.items():
         if decided["choice"] == "last":
             _execute(_KEEP_LAST, pk=common["pk"], key=sql.Literal(key), ident=columns.value("tax_ident"))
+            together.check_together(imported)  # what was kept must fit the register too
 
 
 def _place(imported: Import, cause: Mapping[str, Any]) -> str:

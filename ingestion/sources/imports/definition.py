@@ -130,6 +130,8 @@ def _column_problems(column: Column) -> list[str]:
         found.append(f"{column.name}: a code list belongs to the type enum, and only to it.")
     if column.least is not None and column.most is not None and column.least > column.most:
         found.append(f"{column.name}: least is more than most.")
+    if column.unique and column.default:
+        found.append(f"{column.name}: what must be unique has no default.")
     try:
         column.filled()
     except Unreadable as problem:

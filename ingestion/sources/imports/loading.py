@@ -6,86 +6,48 @@ from typing import Any
 from django.db import connection
 from psycopg import sql
 
+from config.statements import execute
 from ingestion.sources.imports.columns import Columns
+from ingestion.sources.imports.definition import PERIOD, Mode
 from ingestion.sources.imports.models import Import, Unit
 
-_CASTS = {"date": "date", "end_date": "date", "integer": "bigint", "decimal": "numeric"}
+LOCK = 5  # first key of the advisory lock; 1 to 3 are the engine's, 4 is that of analytics
 
 
 @dataclass(frozen=True)
 class Loaded:
-    """What became of a range of rows."""
+    """What became of a range of rows. skipped: another import had changed the register meanwhile."""
 
     created: int
     updated: int
+    skipped: int = 0
 
 
 def load(imported: Import, first: int, last: int) -> Loaded:
-    """Insert or update the units of the good rows from `first` to `last`, in the current transaction.
+    """Write the units of the good rows from `first` to `last`, in the current transaction.
 
-    A row without valid_from is about the unit's newest period. Columns the file lacks stay as they are.
+    A row without a period is about the unit's newest one. Columns the file lacks stay as they are, except
+    where the definition's mode is to replace.
     """
     columns = Columns.of(imported)
     rows = sql.SQL("import_id = {} AND number BETWEEN {} AND {} AND errors IS NULL").format(
         sql.Literal(imported.pk), sql.Literal(first), sql.Literal(last)
     )
-    with connection.cursor() as cursor:
-        cursor.execute(_insert(columns, imported.pk, rows).as_string(cursor.connection))
-        found: Any = cursor.fetchone()
-        if columns.has("valid_from"):
-            cursor.execute(
-                _END_EARLIER.format(tax_ident=columns.value("tax_ident"), rows=rows).as_string(
-                    cursor.connection
-                )
-            )
-    return Loaded(created=found[0], updated=found[1])
+    # Of two imports that make periods of one unit at once, neither would see what the other has to end.
+    execute(_ALONE if any(map(columns.has, PERIOD)) else _TOGETHER, [LOCK])
+    total, created, updated = _run(_written(columns, imported.pk, rows))
+    if columns.has("valid_from"):
+        _run(_END_EARLIER.format(tax_ident=columns.value("tax_ident"), rows=rows))
+    return Loaded(created, updated, total - created - updated)
 
 
-def _insert(columns: Columns, import_id: int, rows: sql.Composable) -> sql.Composable:
-    targets = {match.target: _value(columns, match.target) for match in columns.matches}
-    targets["valid_from"] = sql.SQL("coalesce({}, {})").format(
-        targets.get("valid_from", sql.SQL("NULL::date")), _newest(columns)
-    )
-    targets["extra"] = _extra(columns)
-    targets["loaded_by_id"] = sql.Literal(import_id)
-    updated = [name for name in targets if name not in ("tax_ident", "valid_from", "extra")]
-    sets = [sql.SQL("{0} = EXCLUDED.{0}").format(sql.Identifier(name)) for name in updated]
-    blank = [name for name in _TEXTS if name not in targets]
-    return sql.SQL(
-        """
-        WITH written AS (
-            INSERT INTO imports_unit ({names})
-            SELECT {values} FROM imports_importrow AS staged WHERE {rows} ORDER BY {tax_ident}, number
-            ON CONFLICT (tax_ident, valid_from) DO UPDATE
-            SET {sets}, extra = imports_unit.extra || EXCLUDED.extra, loaded_at = statement_timestamp()
-            RETURNING xmax = 0 AS is_new
-        ) SELECT count(*) FILTER (WHERE is_new), count(*) FILTER (WHERE NOT is_new) FROM written
-        """
-    ).format(
-        names=sql.SQL(", ").join(sql.Identifier(name) for name in (*targets, *blank)),
-        values=sql.SQL(", ").join([*targets.values(), *[sql.Literal("")] * len(blank)]),
-        rows=rows,
-        tax_ident=targets["tax_ident"],
-        sets=sql.SQL(", ").join(sets),
-    )
+_ALONE = "SELECT pg_advisory_xact_lock(%s, 0)"
+_TOGETHER = "SELECT pg_advisory_xact_lock_shared(%s, 0)"
 
 
-_TEXTS = [
-    field.attname
-    for field in Unit._meta.concrete_fields
-    if field.get_internal_type() in ("CharField", "TextField") and field.attname != "tax_ident"
-]
-
-
-def _value(columns: Columns, target: str) -> sql.Composable:
-    column = columns.definition.column(target)
-    assert column is not None
-    value = columns.value(target)
-    if column.type == "end_date":  # no end is null in the register
-        return sql.SQL("nullif({}, 'infinity')::date").format(value)
-    if cast := _CASTS.get(column.type):
-        return sql.SQL("{}::{}").format(value, sql.SQL(cast))
-    return sql.SQL("coalesce({}, '')").format(value)
+def known(columns: Columns) -> sql.Composable:
+    """Return SQL that says of a staged row whether the register has its unit in its period."""
+    return sql.SQL("EXISTS (SELECT FROM imports_unit AS unit WHERE {})").format(is_of(columns, "unit"))
 
 
 def is_of(columns: Columns, unit: str) -> sql.Composable:
@@ -94,21 +56,91 @@ def is_of(columns: Columns, unit: str) -> sql.Composable:
     unit: the alias of the register's table. It says what `_newest` and the unique constraint come to.
     """
     return sql.SQL(
-        "{unit}.tax_ident = {ident} AND ({unit}.valid_from = {starts}::date"
-        " OR ({starts} IS NULL AND ({ends} IS NULL OR {unit}.valid_from IS NULL)))"
+        "{unit}.tax_ident = {ident} AND ({unit}.valid_from IS NOT DISTINCT FROM {starts} OR {undated})"
     ).format(
         unit=sql.Identifier(unit),
         ident=columns.value("tax_ident"),
-        starts=columns.value("valid_from"),
-        ends=columns.value("valid_to"),
+        starts=columns.typed("valid_from"),
+        undated=undated(columns),
     )
+
+
+def undated(columns: Columns) -> sql.Composable:
+    """Return SQL that says of a staged row whether it has no period."""
+    ends = [sql.SQL("{} IS NULL").format(columns.typed(name)) for name in PERIOD if columns.has(name)]
+    return sql.SQL("({})").format(sql.SQL(" AND ").join(ends)) if ends else sql.SQL("true")
+
+
+def _written(columns: Columns, import_id: int, rows: sql.Composable) -> sql.Composable:
+    targets = {match.target: columns.typed(match.target) for match in columns.matches}
+    targets |= {name: columns.typed(name) for name in columns.given}
+    targets["valid_from"] = sql.SQL("coalesce({}, {})").format(
+        targets.get("valid_from", sql.SQL("NULL::date")), _newest(columns)
+    )
+    targets["extra"] = _extra(columns)
+    targets["loaded_by_id"] = sql.Literal(import_id)
+    # Of a new unit only: the file does not say it.
+    others = {one.name: columns.typed(one.name) for one in columns.definition.columns if one.default}
+    others = {name: sql.Literal("") for name in _TEXTS} | others
+    others = {name: value for name, value in others.items() if name not in targets}
+    whole = columns.definition.mode == Mode.REPLACE
+    inserted = targets | others
+    updated = _ALL if whole else [name for name in targets if name not in (*_KEY, "extra")]
+    sets: list[sql.Composable] = [
+        sql.SQL("{0} = EXCLUDED.{0}").format(sql.Identifier(name)) for name in updated
+    ]
+    if not whole:
+        sets.append(sql.SQL("extra = imports_unit.extra || EXCLUDED.extra"))
+    return sql.SQL(_WRITE).format(
+        names=sql.SQL(", ").join(map(sql.Identifier, inserted)),
+        values=sql.SQL(", ").join(inserted.values()),
+        rows=rows,
+        fitting=_fitting(columns),
+        tax_ident=targets["tax_ident"],
+        conflict=sql.SQL("NOTHING")
+        if columns.definition.mode == Mode.INSERT
+        else sql.SQL("UPDATE SET {}, loaded_at = statement_timestamp()").format(sql.SQL(", ").join(sets)),
+    )
+
+
+# Ordered, so that two imports meet the same units in the same order.
+_WRITE = """
+    WITH written AS (
+        INSERT INTO imports_unit ({names})
+        SELECT {values} FROM imports_importrow AS staged WHERE {rows} AND {fitting}
+        ORDER BY {tax_ident}, number
+        ON CONFLICT (tax_ident, valid_from) DO {conflict}
+        RETURNING xmax = 0 AS is_new
+    ) SELECT (SELECT count(*) FROM imports_importrow WHERE {rows}),
+        count(*) FILTER (WHERE is_new), count(*) FILTER (WHERE NOT is_new) FROM written
+"""
+_KEY = ("tax_ident", "valid_from")
+_ALL = [
+    field.attname for field in Unit._meta.concrete_fields if field.attname not in ("id", "loaded_at", *_KEY)
+]
+_TEXTS = [
+    field.attname
+    for field in Unit._meta.concrete_fields
+    if field.get_internal_type() in ("CharField", "TextField") and field.attname != "tax_ident"
+]
+
+
+def _fitting(columns: Columns) -> sql.Composable:
+    """Return SQL for which rows the mode takes: the register may have changed since the check."""
+    match columns.definition.mode:
+        case Mode.INSERT:
+            return sql.SQL("NOT {}").format(known(columns))
+        case Mode.UPDATE:
+            return known(columns)
+        case _:
+            return sql.SQL("true")
 
 
 def _newest(columns: Columns) -> sql.Composable:
     return sql.SQL(
-        "(SELECT unit.valid_from FROM imports_unit AS unit WHERE unit.tax_ident = {} AND {} IS NULL"
+        "(SELECT unit.valid_from FROM imports_unit AS unit WHERE unit.tax_ident = {} AND {}"
         " ORDER BY unit.valid_from DESC NULLS LAST LIMIT 1)"
-    ).format(columns.value("tax_ident"), columns.value("valid_to"))
+    ).format(columns.value("tax_ident"), undated(columns))
 
 
 def _extra(columns: Columns) -> sql.Composable:
@@ -126,7 +158,7 @@ def _extra(columns: Columns) -> sql.Composable:
 # A later period ends the one before it: periods of one identifier never overlap.
 _END_EARLIER = sql.SQL(
     """
-    UPDATE imports_unit AS unit SET valid_to = later.ends
+    UPDATE imports_unit AS unit SET valid_to = later.ends, loaded_at = statement_timestamp()
     FROM (
         SELECT id, lead(valid_from) OVER (PARTITION BY tax_ident ORDER BY valid_from NULLS FIRST) - 1 AS ends
         FROM imports_unit
@@ -136,3 +168,9 @@ _END_EARLIER = sql.SQL(
         AND (unit.valid_to IS NULL OR unit.valid_to > later.ends)
     """
 )
+
+
+def _run(query: sql.Composable) -> Any:
+    with connection.cursor() as cursor:
+        cursor.execute(query.as_string(cursor.connection))
+        return cursor.fetchone() if cursor.description else None

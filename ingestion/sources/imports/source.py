@@ -27,6 +27,7 @@ from ingestion.sources.imports import (
     preview,
     records,
     targets,
+    together,
 )
 from ingestion.sources.imports.analytics import chain
 from ingestion.sources.imports.columns import Columns
@@ -140,7 +141,7 @@ class Imports(Source):
         if unread is not None:
             raise SourceError("not_read", f"{unread.label} could not be read. {unread.error}", retryable=True)
         step.message("Looking for identifiers that come twice")
-        job.once("together", lambda: checks.check_together(imported))
+        job.once("together", lambda: together.check_together(imported))
         job.once("counted", lambda: preview.count(imported))
         imported.refresh_from_db()
         if not imported.rows_total:
@@ -345,15 +346,19 @@ def _outcome(job: Run, imported: Import) -> Outcome:
     results = JobItem.objects.filter(job=job.id, step="load", state=ItemState.DONE).values_list(
         "result", flat=True
     )
-    created, updated = (sum(one[name] for one in results if one) for name in ("created", "updated"))
+    names = ("created", "updated", "skipped")
+    created, updated, skipped = (sum(one.get(name, 0) for one in results if one) for name in names)
     Import.objects.filter(pk=imported.pk).update(created=created, updated=updated)
     left_out = f", {imported.rows_bad:,} with errors left out" if imported.rows_bad else ""
+    if skipped:
+        left_out += f", {skipped:,} left out as the register has changed since they were checked"
     return Outcome(
         text=f"{created + updated:,} rows loaded: {created:,} new, {updated:,} updated{left_out}",
         url=reverse("imports:import", args=[imported.pk]),
         data={
             "created": created,
             "updated": updated,
+            "skipped": skipped,
             "errors": imported.rows_bad,
             "rows": imported.rows_total,
         },

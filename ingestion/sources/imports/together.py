@@ -1,0 +1,164 @@
+"""Find what only all rows of a file, and the register, together show. Each check is one statement.
+
+A check looks at rows without errors and gives those it finds one, by source column, so doing it twice changes
+nothing.
+"""
+
+from typing import Any
+
+from django.db import connection, transaction
+from psycopg import sql
+
+from ingestion.sources.imports import loading
+from ingestion.sources.imports.columns import Columns
+from ingestion.sources.imports.definition import IDENTIFIER, PERIOD, Mode
+from ingestion.sources.imports.models import Import
+
+# What is found here. Decisions take it away and look again, so every code of it belongs here.
+CODES = ("ends_before", "appears_twice", "period_overlaps", "not_unique", "known_unit", "unknown_unit")
+
+FEW = 20  # an import of less than this part of the register looks units up by index
+
+
+def check_together(imported: Import) -> None:
+    """Flag rows whose period ends before it begins, whose identifier or unique value is taken, and so on.
+
+    The same identifier is legal again in another period.
+    """
+    columns = Columns.of(imported)
+    _Check(imported, columns, "valid_to", "ends_before").flag(_ENDS_BEFORE)
+    dated = any(map(columns.has, PERIOD)) and not columns.given
+    code = "period_overlaps" if dated else "appears_twice"
+    _Check(imported, columns, IDENTIFIER, code).flag(_COMES_TWICE, dated=sql.Literal(dated))
+    for column in columns.definition.columns:
+        if column.unique and columns.has(column.name):
+            check = _Check(imported, columns, column.name, "not_unique")
+            value = columns.typed(column.name)
+            check.flag(_NOT_UNIQUE, value=value)
+            check.flag(_TAKEN, register=True, value=value, column=sql.Identifier(column.name))
+    if columns.has("valid_from"):
+        check = _Check(imported, columns, "valid_from", "period_overlaps")
+        check.flag(_OVERLAPS, register=True, undated=loading.undated(columns))
+    _check_mode(imported, columns)
+
+
+def _check_mode(imported: Import, columns: Columns) -> None:
+    known = loading.known(columns)
+    match columns.definition.mode:
+        case Mode.INSERT:
+            check = _Check(imported, columns, IDENTIFIER, "known_unit")
+            check.flag(_FITS_NOT, register=True, wrong=known, words=sql.Literal("is in the register already"))
+        case Mode.UPDATE:
+            check = _Check(imported, columns, IDENTIFIER, "unknown_unit")
+            wrong = sql.SQL("NOT {}").format(known)
+            check.flag(_FITS_NOT, register=True, wrong=wrong, words=sql.Literal("is not in the register"))
+
+
+class _Check:
+    """One thing that can be wrong: its code, and the target column whose source column is told."""
+
+    def __init__(self, imported: Import, columns: Columns, target: str, code: str) -> None:
+        self._imported, self._columns, self._target, self._code = imported, columns, target, code
+
+    def flag(self, found: str, *, register: bool = False, **parts: sql.Composable) -> None:
+        """Give the rows that `found` selects as (number, words) this error. register: it reads units."""
+        pk = sql.Literal(self._imported.pk)
+        shared = {
+            "tax_ident": self._columns.value(IDENTIFIER),
+            "starts": sql.SQL("coalesce({}, '-infinity')").format(self._columns.typed("valid_from")),
+            "ends": sql.SQL("coalesce({}, 'infinity')").format(self._columns.typed("valid_to")),
+            "from_header": sql.Literal(self._columns.header_of("valid_from")),
+            "staged": sql.SQL("imports_importrow WHERE import_id = {} AND errors IS NULL").format(pk),
+        }
+        query = sql.SQL(_FLAGGED).format(
+            pk=pk,
+            header=sql.Literal(self._columns.header_of(self._target)),
+            code=sql.Literal(self._code),
+            found=sql.SQL(found).format(**shared, **parts),
+        )
+        with transaction.atomic(), connection.cursor() as cursor:
+            if not register or self._is_large(cursor):
+                # Statistics know nothing of an import that was staged just now. Taking it for a single row, a
+                # nested loop would look for its pairs again at every row.
+                cursor.execute("SET LOCAL enable_nestloop = off")
+            cursor.execute(query.as_string(cursor.connection))
+
+    def _is_large(self, cursor: Any) -> bool:
+        """Say whether one pass over the register costs less than a look-up for each row."""
+        cursor.execute("SELECT reltuples FROM pg_class WHERE oid = 'imports_unit'::regclass")
+        (units,) = cursor.fetchone()
+        return bool(sum(span[4] for span in self._imported.spans) * FEW > units)
+
+
+_FLAGGED = """
+    UPDATE imports_importrow AS target
+    SET errors = jsonb_build_object(
+        {header}::text, jsonb_build_object('code', {code}::text, 'text', found.words)
+    )
+    FROM ({found}) AS found
+    WHERE target.import_id = {pk} AND target.number = found.number
+"""
+_ENDS_BEFORE = """
+    SELECT number, 'is before ' || {from_header}::text AS words FROM {staged} AND {ends} < {starts}
+"""
+# Days as numbers, so that the furthest end before a row and the row it is in travel together.
+_COMES_TWICE = """
+    SELECT number, 'also in row ' || to_char(
+            CASE WHEN before[1] >= starts THEN before[2] ELSE next_number END, 'FM999,999,999'
+        ) || CASE WHEN {dated} THEN ', for a period that overlaps' ELSE '' END AS words
+    FROM (
+        SELECT number, starts, ends,
+            max(ARRAY[ends, number]) OVER (
+                PARTITION BY ident ORDER BY starts, number ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
+            ) AS before,
+            lead(starts) OVER (PARTITION BY ident ORDER BY starts, number) AS next_starts,
+            lead(number) OVER (PARTITION BY ident ORDER BY starts, number) AS next_number
+        FROM (
+            SELECT number, ident,
+                CASE starts WHEN '-infinity' THEN -2147483647 ELSE starts - DATE '2000-01-01' END AS starts,
+                CASE ends WHEN 'infinity' THEN 2147483647 ELSE ends - DATE '2000-01-01' END AS ends
+            FROM (
+                SELECT number, {tax_ident} AS ident, {starts} AS starts, {ends} AS ends FROM {staged} OFFSET 0
+            ) AS said
+        ) AS periods
+    ) AS neighbours
+    WHERE before[1] >= starts OR next_starts <= ends
+"""
+_NOT_UNIQUE = """
+    SELECT number, 'is not unique, also in row ' || to_char(
+            CASE number WHEN first THEN last ELSE first END, 'FM999,999,999'
+        ) AS words
+    FROM (
+        SELECT number, min(number) OVER same AS first, max(number) OVER same AS last,
+            min(ident) OVER same AS lowest, max(ident) OVER same AS highest
+        FROM (SELECT number, {value} AS value, {tax_ident} AS ident FROM {staged}) AS said
+        WHERE value IS NOT NULL AND value::text <> ''
+        WINDOW same AS (PARTITION BY value)
+    ) AS compared
+    WHERE lowest <> highest
+"""
+_TAKEN = """
+    SELECT DISTINCT ON (number) number, 'is not unique, unit ' || unit.tax_ident || ' has it' AS words
+    FROM (SELECT number, {value} AS value, {tax_ident} AS ident FROM {staged}) AS said
+    JOIN imports_unit AS unit ON unit.{column} = said.value AND unit.tax_ident <> said.ident
+    WHERE said.value::text <> ''
+    ORDER BY number, unit.tax_ident
+"""
+# The earlier of two periods is ended where the later begins, unless that would lose what was said of a time
+# after it: of the register's, when it goes on after the row; of the row's, when it says its end.
+_OVERLAPS = """
+    SELECT DISTINCT ON (number) number,
+        'overlaps the period from ' || coalesce(unit.valid_from::text, 'ever') || ' in the register' AS words
+    FROM (
+        SELECT number, {tax_ident} AS ident, {starts} AS starts, {ends} AS ends
+        FROM {staged} AND NOT {undated}
+    ) AS said
+    JOIN imports_unit AS unit ON unit.tax_ident = said.ident AND (
+        coalesce(unit.valid_from, '-infinity') < said.starts
+            AND unit.valid_to >= said.starts AND unit.valid_to > said.ends
+        OR coalesce(unit.valid_from, '-infinity') > said.starts
+            AND unit.valid_from <= said.ends AND said.ends < 'infinity'
+    )
+    ORDER BY number, unit.valid_from
+"""
+_FITS_NOT = "SELECT number, {words}::text AS words FROM {staged} AND {wrong}"
