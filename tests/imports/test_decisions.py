@@ -12,7 +12,7 @@ from ingestion import lifecycle
 from ingestion.admission import Refused
 from ingestion.models import JobEvent
 from ingestion.source import SourceError
-from ingestion.sources.imports import checks, decisions, preview
+from ingestion.sources.imports import decisions, preview, together
 from ingestion.sources.imports.models import Import, Unit
 from ingestion.testing import resume_inline
 from tests.imports.conftest import Run, errors_of
@@ -193,12 +193,12 @@ def pick(imported: Import, cause: Mapping[str, Any], number: int, by: User) -> I
 
 
 def test_every_code_that_rows_together_have_is_known_as_such(run: Run) -> None:
-    """A code left out of TOGETHER would stay although its reason is gone."""
+    """A code left out of CODES would stay although its reason is gone."""
     imported = run(
         "tax_ident,name,valid_from,valid_to\n1,a,2024-01-01,2023-01-01\n2,b,,\n2,c,,\n3,d,2024-01-01,\n"
     )
     found = {code for columns in errors_of(imported).values() for code in columns.values()}
-    assert found <= set(checks.TOGETHER)
+    assert found <= set(together.CODES)
     imported.rows.update(errors=None)
     checks.check_together(imported)
     preview.count(imported)
