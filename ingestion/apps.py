@@ -8,9 +8,10 @@ class IngestionConfig(AppConfig):
 
     def ready(self) -> None:
         """Register the job streams and the tokens, and load every installed app's `source.py`."""
-        from ingestion import abouts, streams, tokens  # the registries fill when apps are ready
+        from ingestion import abouts, departures, streams, tokens  # the registries fill when apps are ready
 
         streams.register()
         abouts.register()
         tokens.register()
+        departures.listen()
         autodiscover_modules("source")

@@ -209,6 +209,8 @@ def test_no_pickle():
 
 # Hears Django's own models say that a sign-in ended: no other way tells a save in the admin from outside.
 HEARS_DJANGO = ROOT / "realtime/revocation.py"
+# Hears that a user is about to be deleted, before Django locks anything.
+HEARS_USERS_GO = ROOT / "ingestion/departures.py"
 
 
 def test_no_signals_between_our_apps():
@@ -217,7 +219,9 @@ def test_no_signals_between_our_apps():
         for path in python_files(*ROOMS)
         if any(name.startswith(("django.dispatch", "django.db.models.signals")) for name in imports(path))
     ]
-    assert wrong == ["realtime.revocation"]
+    assert wrong == [module_of(HEARS_USERS_GO), module_of(HEARS_DJANGO)]
+    connected = re.findall(r"(\w+)\.connect\(\w+, sender=(.+?), ", HEARS_USERS_GO.read_text())
+    assert connected == [("pre_delete", "get_user_model()")]
 
 
 def test_the_one_that_hears_signals_hears_django_alone():

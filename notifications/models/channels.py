@@ -73,9 +73,10 @@ class Delivery(models.Model):
     """
 
     key = models.UUIDField(unique=True, db_default=RandomUUID(), editable=False)
-    # Migration 0005 makes the constraint: statements delete notifications, and deliveries go with them.
+    # Migration 0005 makes the constraint, which deletes them: statements delete notifications, and Django
+    # would read all of a user's to find deliveries, and miss what came meanwhile.
     notification = models.ForeignKey(
-        Notification, on_delete=models.CASCADE, related_name="deliveries", db_constraint=False
+        Notification, on_delete=models.DO_NOTHING, related_name="deliveries", db_constraint=False
     )
     version = models.PositiveBigIntegerField()
     channel = models.CharField(max_length=10, choices=Channel)
