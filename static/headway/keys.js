@@ -59,6 +59,8 @@ const KEYS = {
   j: (event) => moveRow(1, event),
   k: (event) => moveRow(-1, event),
   x: pick,
+  n: (event) => moveProblem(1, event),
+  p: (event) => moveProblem(-1, event),
   r: () => $("#retry")?.focus(),
   f: () => $("[data-feed-new] button")?.click(),
   c: () => ask($("#cancel")),
@@ -93,6 +95,13 @@ function moveRow(step, event) {
   );
   const here = links.findIndex((link) => link.closest("tr, li") === event.target.closest("tr, li"));
   focusOn(links[Math.max(0, Math.min(links.length - 1, here + step))], event);
+}
+
+// From a problem to the next, round and round.
+function moveProblem(step, event) {
+  const all = $$("[data-problem]");
+  const here = all.findIndex((one) => one.closest("tr") === event.target.closest("tr"));
+  focusOn(all.at((here < 0 && step < 0 ? 0 : here + step) % all.length), event);
 }
 
 // With Shift, all from the row that was selected last.

@@ -7,7 +7,8 @@ import pytest
 from django.contrib.auth.models import Permission, User
 from django.test import Client
 
-from ingestion.sources.imports.models import Unit
+from ingestion.models import Job
+from ingestion.sources.imports.models import Import, Unit
 from ingestion.testing import resume_inline
 from tests.imports.conftest import Run
 
@@ -76,7 +77,9 @@ def test_a_stranger_sees_nothing_a_reviewer_does(run: Run, client: Client, bob: 
     assert client.get("/api/imports").json()["imports"] == []
     bob.user_permissions.add(Permission.objects.get(codename="review", content_type__app_label="imports"))
     assert [client.get(url).status_code for url in urls] == [200] * 4
-    assert "Approve 2 rows" not in client.get(urls[0]).content.decode()  # it is alice's to decide
+    page = client.get(urls[0]).content.decode()
+    assert "Approve 2 rows" in page
+    assert f'data-live="import:{imported.pk}"' in page  # the job is not theirs to see
 
 
 def test_a_wrong_method_is_refused(run: Run, signed_in: Client) -> None:
@@ -160,3 +163,125 @@ def test_the_pages_cost_few_queries_whatever_the_rows(
     with django_assert_max_num_queries(20):  # type: ignore[operator]
         signed_in.get(imported.get_absolute_url())
     assert Unit.objects.count() == 0
+
+
+def key_of(imported: Import, column: str) -> str:
+    return next(one["key"] for one in imported.problems if one["column"] == column)
+
+
+def test_a_cause_is_decided_on_the_page_and_approved_as_shown(run: Run, signed_in: Client) -> None:
+    imported = run(BAD)
+    url = imported.get_absolute_url()
+    decided = signed_in.post(
+        f"{url}decide/", {"key": key_of(imported, "employees"), "choice": "empty", "revision": "0"}
+    )
+    assert (decided.status_code, decided["Location"]) == (302, f"{url}#problems-h")
+    page = signed_in.get(f"{url}?f=all").content.decode()
+    assert "3 rows will be imported, 0 left out." in page and "will be empty" in page
+    signed_in.post(f"{url}answer/", {"answer": "approve", "revision": "1"})
+    result = resume_inline(imported.job).result
+    assert (result["created"], result["updated"], result["errors"]) == (3, 0, 0)
+
+
+def test_what_was_not_seen_is_neither_decided_nor_approved(run: Run, signed_in: Client) -> None:
+    imported = run(BAD)
+    url = imported.get_absolute_url()
+    form = {"key": key_of(imported, "employees"), "choice": "empty", "revision": "0"}
+    signed_in.post(f"{url}decide/", form)
+    words = "This has changed since you opened the page, so nothing was done."
+    for path, data in ((f"{url}decide/", form), (f"{url}answer/", {"answer": "approve", "revision": "0"})):
+        refused = signed_in.post(path, data)
+        assert refused.status_code == 409
+        assert words in refused.content.decode() and "Approve 3 rows" in refused.content.decode()
+    assert Job.objects.get(pk=imported.job_id).state == "waiting"
+
+
+def test_odd_answers_are_refused_in_words(run: Run, signed_in: Client) -> None:
+    imported = run(BAD)
+    url, key = imported.get_absolute_url(), key_of(imported, "employees")
+    for path, data, status, words in (
+        ("decide", {"key": "x", "choice": "empty"}, 404, "There is no such problem."),
+        ("decide", {"key": key, "choice": "value", "value": "many"}, 400, "is not a whole number"),
+        ("decide", {"key": key, "choice": "value", "value": "1\0"}, 400, "Give a value."),
+        ("decide", {"key": key, "choice": "map", "from": ["a"], "to": ["b"]}, 400, "cannot be decided"),
+        ("answer", {"answer": "reject", "reason": " "}, 400, "Say why"),
+        ("answer", {"answer": "upload"}, 400, "Approve or reject."),
+        ("answer", {"answer": "approve", "revision": "٣"}, 409, "nothing was done"),
+    ):
+        refused = signed_in.post(f"{url}{path}/", {"revision": "0", **data})
+        assert (refused.status_code, words in refused.content.decode()) == (status, True), data
+    assert not Import.objects.get().decisions
+
+
+def test_only_who_may_decide_does(run: Run, client: Client, bob: User) -> None:
+    imported = run(BAD)
+    url = imported.get_absolute_url()
+    client.force_login(bob)
+    forms = [("decide", {"key": key_of(imported, "employees"), "choice": "empty", "revision": "0"})]
+    forms.append(("answer", {"answer": "approve", "revision": "0"}))
+    assert [client.post(f"{url}{path}/", data).status_code for path, data in forms] == [404, 404]
+    bob.user_permissions.add(Permission.objects.get(codename="review", content_type__app_label="imports"))
+    assert client.post(f"{url}decide/", forms[0][1]).status_code == 302
+    approved = client.post(f"{url}answer/", {"answer": "approve", "revision": "1"}, follow=True)
+    assert "Approved by bob at" in approved.content.decode()
+    assert client.get(f"{url}answer/").status_code == 405
+
+
+def test_columns_are_matched_on_the_page(run: Run, signed_in: Client) -> None:
+    imported = run("Reg. no,Business title,Staff\nA-1,Aspen Bakery,12\n")
+    url = imported.get_absolute_url()
+    page = signed_in.get(url).content.decode()
+    for text in ("Reg. no", "<code>Aspen Bakery</code>", "Proposed: its cells look like it", "Go on"):
+        assert text in page
+    refused = signed_in.post(f"{url}match/", {"column-0": "tax_ident", "column-1": ""})
+    assert refused.status_code == 400
+    assert "Say which column is Name (name)." in refused.content.decode()
+    signed_in.post(f"{url}match/", {"column-0": "tax_ident", "column-1": "name", "column-2": "employees"})
+    assert resume_inline(imported.job).state == "completed"
+    assert Unit.objects.get().employees == 12
+
+
+def test_a_missing_required_column_is_named(run: Run, signed_in: Client) -> None:
+    imported = run("x,y\n?,!\n")
+    page = signed_in.get(imported.get_absolute_url()).content.decode()
+    assert "Still needed: <strong>Identifier</strong>, <strong>Name</strong>." in page
+
+
+def test_each_row_says_what_it_will_do(run: Run, signed_in: Client) -> None:
+    run("tax_ident,name\n1,a\n2,b\n")
+    imported = run("tax_ident,name\n1,x\n2,\n3,c\n", review="always")
+    page = signed_in.get(f"{imported.get_absolute_url()}?f=updates").content.decode()
+    assert "Updates 1</a>" in page and ">Updated</td>" in page and ">Created</td>" not in page
+    everything = signed_in.get(f"{imported.get_absolute_url()}?f=all").content.decode()
+    assert [everything.count(f">{word}</") for word in ("Updated", "Created", "Left out")] == [1, 1, 1]
+
+
+def test_programs_decide_by_the_api(run: Run, signed_in: Client, bob: User) -> None:
+    imported = run(BAD)
+    url = f"/api/imports/{imported.pk}"
+    cause = signed_in.get(url).json()["problems"][0]
+    assert (cause["choices"], cause["choice"], cause["decided"]) == (
+        ["leave_out", "empty", "value"],
+        "leave_out",
+        None,
+    )
+
+    def decide(**values: object) -> tuple[int, dict[str, object]]:
+        body = {"cause": cause["key"], "choice": "value", "value": "7", "revision": 0} | values
+        response = signed_in.post(f"{url}/decisions", body, "application/json")
+        return response.status_code, response.json()
+
+    assert decide(cause="x")[0] == 404
+    assert decide(choice="explode")[0] == 400
+    assert decide(surprise=1)[0] == 400
+    status, data = decide()
+    assert (status, data["rows_bad"], data["revision"]) == (200, 0, 1)
+    status, data = decide()
+    assert (status, data["code"]) == (409, "changed_meanwhile")
+    approve = {"answer": "approve", "data": {"revision": 0}}
+    assert (
+        signed_in.post(f"/api/jobs/{imported.job_id}/answer", approve, "application/json").status_code == 409
+    )
+    bob.user_permissions.add(Permission.objects.get(codename="view_unit", content_type__app_label="imports"))
+    signed_in.force_login(bob)
+    assert decide()[0] == 404

@@ -2,16 +2,20 @@
 
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from django.http import HttpRequest, HttpResponse
 from ninja import Router, Schema
+from pydantic import Field
 
 from config import paging
-from config.http import DEFAULT_PAGE, Limit, StrictQuery, answer
+from config.http import DEFAULT_PAGE, JsonBody, Limit, StrictModel, StrictQuery, answer
 from config.problems import Problem
-from ingestion.sources.imports import review
+from ingestion.admission import Refused
+from ingestion.source import SourceError
+from ingestion.sources.imports import decisions, review
+from ingestion.sources.imports.decisions import MAX_VALUE
 from ingestion.sources.imports.models import Import, Unit
 from ingestion.sources.imports.views import LARGEST_ID, MAX_QUERY, search
 
@@ -52,7 +56,10 @@ class ImportOut(Schema):
     rows_total: int | None
     rows_bad: int | None
     rows_new: int | None
+    rows_updated: int | None
     problems: list[dict[str, Any]]
+    revision: int
+    proposals: list[dict[str, Any]]
     created: int | None
     updated: int | None
 
@@ -62,6 +69,17 @@ class ImportsOut(Schema):
 
     imports: list[ImportOut]
     next: str | None
+
+
+class DecisionIn(StrictModel):
+    """What becomes of the rows of a cause."""
+
+    cause: str = Field(max_length=50, description="The cause's key")
+    choice: Literal["leave_out", "keep", "last", "empty", "value", "map"]
+    value: Annotated[str, Field(max_length=MAX_VALUE)] | dict[str, str] | None = Field(
+        None, description="The text of `value`, {cell: code} of `map`"
+    )
+    revision: int | None = Field(None, ge=0, description="What you saw; refused when it has changed since")
 
 
 class RowOut(Schema):
@@ -126,6 +144,21 @@ def get_import(request: HttpRequest, import_id: int) -> HttpResponse:
     return answer(_import(_visible(request, import_id)))
 
 
+@router.post("/imports/{int:import_id}/decisions", response=ImportOut, operation_id="decide_import")
+def decide(request: HttpRequest, import_id: int, body: Annotated[DecisionIn, JsonBody(...)]) -> HttpResponse:
+    """Decide what becomes of the rows of a cause (`problems[].choices` says what can be)."""
+    imported = _visible(request, import_id)
+    if not decisions.may_decide(request.user, imported):
+        raise Problem("permission_denied")
+    try:
+        imported = decisions.decide(
+            imported, body.cause, body.choice, body.value, body.revision, request.user
+        )
+    except SourceError as error:
+        raise Refused(error.code, error.message) from error
+    return answer(_import(imported))
+
+
 @router.api_operation(
     READ, "/imports/{int:import_id}/rows", response=RowsOut, operation_id="list_import_rows"
 )
@@ -179,7 +212,8 @@ def _import(imported: Import) -> dict[str, Any]:
         "rows_total",
         "rows_bad",
         "rows_new",
-        "problems",
+        "revision",
+        "proposals",
         "created",
         "updated",
     )
@@ -188,6 +222,16 @@ def _import(imported: Import) -> dict[str, Any]:
         "job": imported.job_id,
         "display": review.display_of(imported),
         "mapping": {match.header: match.target for match in imported.matches},
+        "rows_updated": None if imported.rows_total is None else imported.rows_known,
+        "problems": [
+            {
+                **cause,
+                "choices": decisions.choices(imported, cause),
+                "choice": decisions.chosen(imported, cause),
+                "decided": imported.decisions.get(cause["key"]),
+            }
+            for cause in imported.problems
+        ],
         **{name: getattr(imported, name) for name in plain},
     }
 

@@ -7,8 +7,9 @@ class ImportsConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """List active imports in the details of the system's status."""
+        """List active imports in the details of the system's status; let reviewers watch an import."""
         from ingestion import details
-        from ingestion.sources.imports import status  # models are there when apps are ready
+        from ingestion.sources.imports import status, streams  # models are there when apps are ready
 
+        streams.register()
         details.contribute("import_jobs", "imports", status.rows)

@@ -45,7 +45,7 @@ def may_decide(user: Any, imported: Import) -> bool:
 
 def choices(imported: Import, cause: Mapping[str, Any]) -> list[str]:
     """Return what can be decided about a cause; the first is so as long as nobody has decided."""
-    column = _column(imported, cause["column"])
+    column = column_of(imported, cause["column"])
     found = ["leave_out"] if cause["level"] == "error" else ["keep", "leave_out"]
     if cause["code"] in together.CODES:
         return [*found, "last"] if cause["code"] == "appears_twice" else found
@@ -109,7 +109,14 @@ def check_revision(imported: Import, revision: int | None) -> None:
         )
 
 
-def _column(imported: Import, header: str) -> Column | None:
+def read_revision(value: Any) -> int:
+    """Return a revision as a form, a command or a program writes it; -1, which nothing has, for nonsense."""
+    text = str(value)
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else -1
+
+
+def column_of(imported: Import, header: str) -> Column | None:
+    """Return the target column that a column of the file was matched to, or None."""
     target = next((match.target for match in imported.matches if match.header == header), None)
     return imported.rules.column(target) if target else None
 
@@ -118,7 +125,7 @@ def _texts(
     imported: Import, cause: Mapping[str, Any], choice: str, value: Any
 ) -> dict[str, str | None] | str | None:
     """Return what the cells will say: one text for all, one for each text, or nothing."""
-    column = _column(imported, cause["column"])
+    column = column_of(imported, cause["column"])
     if choice not in ("value", "map") or column is None:
         return None
     if choice == "value":

@@ -3,14 +3,18 @@
 from typing import Any
 
 from django.db import connection
+from django.db.models import BooleanField, QuerySet
+from django.db.models.expressions import RawSQL
 from psycopg import sql
 
 from ingestion.sources.imports import loading
 from ingestion.sources.imports.columns import Columns
-from ingestion.sources.imports.models import Import
+from ingestion.sources.imports.models import Import, ImportRow
+from ingestion.sources.imports.values import BLANKS
 
 MAX_CAUSES = 100
 MAX_EXAMPLE = 100  # characters
+MAX_VALUES = 20  # of a cause whose column has a code list, to choose codes for
 
 
 def count(imported: Import) -> None:
@@ -19,18 +23,25 @@ def count(imported: Import) -> None:
     query = sql.SQL(
         """
         SELECT count(*), count(errors), count(*) FILTER (WHERE errors IS NULL AND warnings IS NOT NULL),
-            count(*) FILTER (WHERE errors IS NULL AND NOT EXISTS (
-                SELECT FROM imports_unit AS unit WHERE {is_of}
-            ))
+            count(*) FILTER (WHERE errors IS NULL AND NOT {known})
         FROM imports_importrow WHERE import_id = {pk}
         """
-    ).format(pk=sql.Literal(imported.pk), is_of=loading.is_of(columns, "unit"))
+    ).format(pk=sql.Literal(imported.pk), known=loading.known(columns))
     with connection.cursor() as cursor:
         cursor.execute(query.as_string(cursor.connection))
         row: Any = cursor.fetchone()
     names = ("rows_total", "rows_bad", "rows_doubtful", "rows_new")
     found = dict(zip(names, row, strict=True))
     Import.objects.filter(pk=imported.pk).update(**found, problems=causes(imported))
+
+
+def with_known(
+    imported: Import, found: QuerySet[ImportRow], *, only: bool = False
+) -> QuerySet[ImportRow, Any]:
+    """Tell of each row, as `known`, whether it is about a unit of the register; `only`: keep those."""
+    known = loading.known(Columns.of(imported)).as_string(None).replace("%", "%%")
+    told = found.annotate(known=RawSQL(known, (), output_field=BooleanField()))  # nosec B611  # quoted
+    return told.filter(known=True) if only else told
 
 
 def causes(imported: Import) -> list[dict[str, Any]]:
@@ -47,7 +58,33 @@ def causes(imported: Import) -> list[dict[str, Any]]:
     for one in found:
         place = imported.header.index(one["column"]) if one["column"] in imported.header else 0
         one["example"] = cells[one["first"]][place][:MAX_EXAMPLE]
+        if one["level"] == "error" and _has_codes(imported, one["column"]):
+            one["values"] = _values(imported, place, one)
     return found
+
+
+def _has_codes(imported: Import, header: str) -> bool:
+    target = next((match.target for match in imported.matches if match.header == header), "")
+    column = imported.rules.column(target)
+    return column is not None and bool(column.codes)
+
+
+def _values(imported: Import, place: int, cause: dict[str, Any]) -> list[tuple[str, int]]:
+    """Return the cells of a cause, the most frequent first, with how many rows say so."""
+    values: dict[str, Any] = {"pk": imported.pk, "place": place, "blanks": BLANKS, "most": MAX_VALUES}
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT btrim(cells ->> %(place)s, %(blanks)s) AS text, count(*) FROM imports_importrow
+            WHERE import_id = %(pk)s AND (
+                (errors IS NOT NULL AND errors -> %(column)s ->> 'code' = %(code)s)
+                OR (settled IS NOT NULL AND settled ? %(key)s)
+            )
+            GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT %(most)s
+            """,
+            values | {name: cause[name] for name in ("column", "code", "key")},
+        )
+        return [(text[:MAX_EXAMPLE], times) for text, times in cursor.fetchall()]
 
 
 # The key of a cause: the same for the same level, column and code, whatever is decided.

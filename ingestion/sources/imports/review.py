@@ -2,30 +2,37 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
+from django.contrib.auth.models import User
 from django.db.models import QuerySet
 
-from ingestion.access import can_act
+from ingestion.access import visible_jobs
 from ingestion.models import State
 from ingestion.serializers import display
+from ingestion.sources.imports import preview
+from ingestion.sources.imports.decisions import LABELS, choices, chosen, column_of, may_decide
 from ingestion.sources.imports.dialect import NAMES
-from ingestion.sources.imports.matching import Why
+from ingestion.sources.imports.matching import GUESSES, Why, missing
 from ingestion.sources.imports.models import Import, ImportRow
 
 ROWS = 25
 MAX_COLUMNS = 10  # of the table of rows
 MAX_CELL = 80  # characters
 
-# How a column was recognised, in words; nothing for its own name.
-WHY: dict[str, str] = {
+# How a column was recognised, in words.
+SURE: dict[str, str] = {
+    Why.NAME: "its own name",
     Why.CHOSEN: "said by a person",
     Why.SAVED: "as in an earlier file",
     Why.SYNONYM: "another word for it",
     Why.SIMILAR: "the names are alike",
     Why.CONTENT: "its cells look like it",
 }
-FILTERS = {"errors": "Errors", "warnings": "Warnings", "all": "All"}
+FILTERS = {"errors": "Errors", "warnings": "Warnings", "updates": "Updates", "all": "All"}
+MOST_COMPARED = 50_000  # rows of a file whose updates can be listed: the filter looks each one up
+MOST_CODES = 500  # of a code list, offered for a value
 
 
 @dataclass(frozen=True)
@@ -39,11 +46,11 @@ class Cell:
 
 @dataclass(frozen=True)
 class Line:
-    """A row as the page shows it; whole: what is wrong with all of it."""
+    """A row as the page shows it; whole: what is wrong with all of it. does: created, updated, left out."""
 
     number: int
     whole: str
-    bad: bool
+    does: str
     cells: list[Cell] = field(default_factory=list)
 
 
@@ -52,32 +59,123 @@ def rows(imported: Import, which: str) -> QuerySet[ImportRow]:
     found = imported.rows.order_by("number")
     if which == "errors":
         return found.filter(errors__isnull=False)
+    if which == "updates":
+        return preview.with_known(imported, found.filter(errors__isnull=True), only=True)
     return found.filter(warnings__isnull=False) if which == "warnings" else found
 
 
 def context(imported: Import, user: Any, which: str, after: int) -> dict[str, Any]:
     """Return all that the template needs."""
-    which = which if which in FILTERS else "errors" if imported.rows_bad else "all"
-    places = _shown(imported)
-    page = list(rows(imported, which).filter(number__gt=after)[: ROWS + 1])
-    job = imported.job
-    counts = {"errors": imported.rows_bad, "warnings": imported.rows_doubtful, "all": imported.rows_total}
+    counts = {
+        "errors": imported.rows_bad,
+        "warnings": imported.rows_doubtful,
+        "updates": imported.rows_known,
+        "all": imported.rows_total,
+    }
+    offered = [name for name in FILTERS if name != "updates" or (imported.rows_total or 0) <= MOST_COMPARED]
+    which = which if which in offered else "errors" if imported.rows_bad else "all"
+    job, asked = imported.job, kind_asked(imported)
+    mine = may_decide(user, imported)
     return {
         "imported": imported,
         "job": job,
+        "stream": _stream(imported, user),
         "facts": facts(imported),
         "columns": columns(imported),
+        "filters": [(name, FILTERS[name], counts[name] or 0) for name in offered],
+        "deciding": asked == "review" and mine,
+        "matching": asked == "match" and mine,
+        "asked": asked,
+        "answered": answered(imported),
+        "happening": _happening(imported),
+        "phases": phases(imported),
+        "refresh": job is not None and job.finished_at is None,
+        **_table(imported, which, after, counts[which]),
+        **(problems(imported) if imported.rows_total is not None else {}),
+        **(match_form(imported) if asked == "match" else {}),
+    }
+
+
+def kind_asked(imported: Import) -> str:
+    """Return what the import waits to be told: match, review, upload, or nothing."""
+    job = imported.job
+    return (job.waiting_for or {}).get("kind", "") if job is not None and job.state == State.WAITING else ""
+
+
+def answered(imported: Import) -> dict[str, Any] | None:
+    """Return who said what at the end of a review: {word, by, at}."""
+    given = imported.job.answer if imported.job is not None else None
+    if not given or given["kind"] != "review":
+        return None
+    user = User.objects.filter(username=given["by"]).first()
+    word = {"approve": "Approved", "reject": "Rejected"}.get(given["answer"], "Answered")
+    by = (user.get_full_name() if user else "") or given["by"]
+    return {"word": word, "by": by, "at": datetime.fromisoformat(given["at"])}
+
+
+def problems(imported: Import) -> dict[str, Any]:
+    """Return the causes with what can be decided about each, and the codes of those that have a list."""
+    shown, lists = [], {}
+    for cause in imported.problems:
+        decided = imported.decisions.get(cause["key"])
+        now = chosen(imported, cause)
+        column = column_of(imported, cause["column"])
+        if column is not None and column.codes:
+            lists[column.name] = list(column.codes.items())[:MOST_CODES]
+        value = decided["value"] if decided else None
+        shown.append(
+            {
+                **cause,
+                "choices": [(name, LABELS[name], name == now) for name in choices(imported, cause)],
+                "decided": decided,
+                "at": datetime.fromisoformat(decided["at"]) if decided else None,
+                "before": cause["first"] - 1,
+                "now": LABELS[now],
+                "value": value if isinstance(value, str) else "",
+                "codes": [
+                    (text, times, value.get(text, "") if isinstance(value, dict) else "")
+                    for text, times in cause.get("values", [])
+                ],
+                "list": column.name if column is not None and column.codes else "",
+            }
+        )
+    return {"problems": shown, "code_lists": lists}
+
+
+def match_form(imported: Import) -> dict[str, Any]:
+    """Return each column of the file with its samples and what it may be, and what is required but open."""
+    rules = imported.rules
+    shown = [
+        {"place": one.index, "header": one.header, "samples": one.samples, "target": one.target}
+        | {"why": SURE.get(one.why, ""), "guess": one.why in GUESSES}
+        for one in imported.proposed
+    ]
+    lacks = missing(rules, {one.target for one in imported.proposed})
+    return {"proposals": shown, "targets": rules.columns, "lacks": lacks}
+
+
+def _table(imported: Import, which: str, after: int, expected: int | None) -> dict[str, Any]:
+    if imported.rows_total is None:
+        return {"which": which}
+    places = _shown(imported)
+    found = preview.with_known(imported, rows(imported, which)).filter(number__gt=after)
+    # Who looks for what is not there would read all rows.
+    page = list(found[: ROWS + 1]) if expected or which == "warnings" else []
+    return {
+        "which": which,
         "headers": [imported.header[place] for place in places],
         "lines": [_line(row, imported, places) for row in page[:ROWS]],
         "following": page[ROWS - 1].number if len(page) > ROWS else None,
         "first": after == 0,
-        "which": which,
-        "filters": [(name, label, counts[name] or 0) for name, label in FILTERS.items()],
-        "deciding": job is not None and job.state == State.WAITING and can_act(user, job),
-        "happening": _happening(imported),
-        "phases": phases(imported),
-        "refresh": job is not None and job.finished_at is None,
     }
+
+
+def _stream(imported: Import, user: Any) -> str:
+    """Return the stream to watch: the job's, or the import's own for who may see no more."""
+    job = imported.job
+    if job is None:
+        return ""
+    return job.stream if visible_jobs(user).filter(pk=job.pk).exists() else imported.stream
 
 
 def facts(imported: Import) -> list[tuple[str, str]]:
@@ -111,7 +209,13 @@ def columns(imported: Import) -> list[dict[str, Any]]:
     for header in imported.header:
         match = matched.get(header)
         target = rules.column(match.target) if match else None
-        shown.append({"header": header, "target": target, "why": WHY.get(match.why, "") if match else ""})
+        shown.append(
+            {
+                "header": header,
+                "target": target,
+                "why": SURE.get(match.why, "") if match and match.why != Why.NAME else "",
+            }
+        )
     return shown
 
 
@@ -122,7 +226,7 @@ def phases(imported: Import) -> list[tuple[str, str]]:
     done = 1 + bool(imported.mapping) + (imported.rows_total is not None)
     if imported.created is not None:
         done = 5
-    elif done == 3 and job is not None and job.answer:
+    elif done == 3 and job is not None and job.state not in (State.WAITING, State.CANCELLED):
         done = 4
     ended = job is None or job.finished_at is not None
     status = "pending" if job is None else display_of(imported)
@@ -150,7 +254,7 @@ def _happening(imported: Import) -> str:
         return f"{imported.created + (imported.updated or 0):,} rows are in the register"
     if job is not None and job.finished_at is not None:
         return "Nothing more will be written"
-    return "Nothing has been written yet" if job is None or not job.answer else "Being written"
+    return "Nothing has been written yet" if not answered(imported) else "Being written"
 
 
 def _shown(imported: Import) -> list[int]:
@@ -173,7 +277,17 @@ def _line(row: ImportRow, imported: Import, places: list[int]) -> Line:
         name = imported.header[place]
         text = row.cells[place] if place < len(row.cells) else ""
         shown = text if len(text) <= MAX_CELL else f"{text[:MAX_CELL]}…"
-        cells.append(
-            Cell(shown, errors.get(name, {}).get("text", ""), warnings.get(name, {}).get("text", ""))
-        )
-    return Line(row.number, whole, bool(errors), cells)
+        doubt = warnings.get(name, {}).get("text", "")
+        problem = errors.get(name, {})
+        if problem.get("left_out"):
+            problem = {}
+        fixed = (row.fixed or {}).get(str(place), text) if name in _settled(row) else text
+        if fixed != text:
+            doubt = f"will be {fixed}" if fixed else "will be empty"
+        cells.append(Cell(shown, problem.get("text", ""), doubt))
+    known = getattr(row, "known", False)
+    return Line(row.number, whole, "left out" if errors else "updated" if known else "created", cells)
+
+
+def _settled(row: ImportRow) -> set[str]:
+    return {one["column"] for one in (row.settled or {}).values() if "column" in one}

@@ -201,7 +201,7 @@ class Imports(Source):
         if kind == "match" and answer != "reject":
             return {**data, "columns": _take_columns(imported, data.get("columns", {}))}
         if kind == "review" and answer == "approve" and data.get("revision") is not None:
-            decisions.check_revision(imported, _number(data["revision"]))
+            decisions.check_revision(imported, decisions.read_revision(data["revision"]))
         return data
 
     def review_url(self, job: Job) -> str:
@@ -370,12 +370,6 @@ def _question(imported: Import) -> str:
         return f"{imported.rows_total:,} rows checked, no problems. Load them?"
     have = "1 has an error" if imported.rows_bad == 1 else f"{imported.rows_bad:,} have errors"
     return f"{imported.rows_total:,} rows checked, {have}. Load the other {imported.rows_good:,}?"
-
-
-def _number(value: Any) -> int:
-    """Return a revision as a form, a command or a program writes it; -1, which nothing has, for nonsense."""
-    text = str(value)
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else -1
 
 
 def _spans(imported: Import) -> list[Span]:

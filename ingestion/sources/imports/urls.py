@@ -8,6 +8,9 @@ app_name = "imports"
 urlpatterns = [
     path("", views.imports, name="list"),
     path("<int:pk>/", views.import_page, name="import"),
+    path("<int:pk>/decide/", views.decide, name="decide"),
+    path("<int:pk>/match/", views.match, name="match"),
+    path("<int:pk>/answer/", views.answer, name="answer"),
     path("<int:pk>/errors.csv", views.errors, name="errors"),
     path("units/", views.units, name="units"),
 ]

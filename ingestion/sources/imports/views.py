@@ -1,21 +1,28 @@
 """The pages of imports and of the register they fill."""
 
+from collections.abc import Callable
+from http import HTTPStatus
 from typing import Any
 
 from django.contrib.auth.decorators import login_required
 from django.contrib.postgres.search import SearchQuery, SearchVector
 from django.db.models import Q, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
-from django.shortcuts import render
-from django.views.decorators.http import require_GET
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_GET, require_POST
 
-from ingestion.sources.imports import exports, review
+from config.problems import PROBLEMS
+from ingestion import lifecycle
+from ingestion.admission import Refused
+from ingestion.source import SourceError
+from ingestion.sources.imports import decisions, exports, review
 from ingestion.sources.imports.models import Import, Unit
 
 PAGE = 50
 MAX_QUERY = 200  # characters
 MAX_WORDS = 8
 LARGEST_ID = 2**63 - 1
+MAX_REASON = 500  # characters
 
 
 @login_required
@@ -41,8 +48,94 @@ def import_page(request: HttpRequest, pk: int) -> HttpResponse:
     """Show one import: what was found, what is wrong, and the decision."""
     found = _visible(request, pk)
     context = review.context(found, request.user, request.GET.get("f", ""), _number(request, "after"))
-    fragment = request.headers.get("HX-Target") == "import"
-    return render(request, "imports/_import.html" if fragment else "imports/import.html", context)
+    return render(request, _template(request), context)
+
+
+@login_required
+@require_POST
+def decide(request: HttpRequest, pk: int) -> HttpResponse:
+    """Decide what becomes of the rows of a cause."""
+
+    def act(imported: Import) -> None:
+        choice = request.POST.get("choice", "")
+        value: Any = request.POST.get("value", "")
+        if choice == "map":
+            pairs = zip(request.POST.getlist("from"), request.POST.getlist("to"), strict=False)
+            value = {text: code for text, code in pairs if code.strip()}
+        key = request.POST.get("key", "")
+        decisions.decide(imported, key, choice, value, _revision(request), request.user)
+
+    return _done(request, pk, act, "#problems-h")
+
+
+@login_required
+@require_POST
+def answer(request: HttpRequest, pk: int) -> HttpResponse:
+    """Approve what was shown, or reject it with a reason."""
+
+    def act(imported: Import) -> None:
+        said = request.POST.get("answer", "")
+        reason = request.POST.get("reason", "").strip()[:MAX_REASON]
+        if said not in ("approve", "reject"):
+            raise SourceError("validation_failed", "Approve or reject.")
+        if said == "reject" and not reason:
+            raise SourceError("validation_failed", "Say why, so that it can be put right.")
+        data = {"reason": reason} if said == "reject" else {"revision": _revision(request)}
+        _answer(imported, said, data, request.user)
+
+    return _done(request, pk, act)
+
+
+@login_required
+@require_POST
+def match(request: HttpRequest, pk: int) -> HttpResponse:
+    """Say which column is which."""
+
+    def act(imported: Import) -> None:
+        said = {
+            one.header: request.POST.get(f"column-{one.index}", one.target)[:MAX_REASON]
+            for one in imported.proposed
+        }
+        _answer(imported, "match", {"columns": said}, request.user)
+
+    return _done(request, pk, act)
+
+
+def _revision(request: HttpRequest) -> int:
+    return decisions.read_revision(request.POST.get("revision"))
+
+
+def _answer(imported: Import, said: str, data: dict[str, Any], user: Any) -> None:
+    if imported.job is None:
+        raise SourceError("not_found", "There is nothing to decide.")
+    lifecycle.answer(imported.job, said, data, user)
+
+
+def _done(request: HttpRequest, pk: int, act: Callable[[Import], None], place: str = "") -> HttpResponse:
+    """Do something to an import, and show its page; what is refused is said on it, with what stands now."""
+    found = _visible(request, pk)
+    if not decisions.may_decide(request.user, found):
+        owner = found.owner.get_username() if found.owner else "the system"
+        told = {"heading": "This import is not yours to decide", "message": f"It belongs to {owner}."}
+        return render(request, "errors/403.html", told, status=HTTPStatus.FORBIDDEN)
+    which = request.POST.get("f", "")
+    try:
+        act(found)
+    except (Refused, SourceError) as refused:
+        status = PROBLEMS[refused.code][0] if refused.code in PROBLEMS else HTTPStatus.UNPROCESSABLE_ENTITY
+        context = review.context(_visible(request, pk), request.user, which, 0)
+        context["refused"] = refused.message
+        return render(request, _template(request), context, status=status)
+    query = f"?f={which}" if which in review.FILTERS else ""
+    return redirect(f"{found.get_absolute_url()}{query}{'' if _is_fragment(request) else place}")
+
+
+def _is_fragment(request: HttpRequest) -> bool:
+    return request.headers.get("HX-Target") == "import"
+
+
+def _template(request: HttpRequest) -> str:
+    return "imports/_import.html" if _is_fragment(request) else "imports/import.html"
 
 
 @login_required
