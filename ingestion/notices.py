@@ -65,14 +65,13 @@ def _of(job: Job, watchers: Mapping[str, set[int]], names: Mapping[int, str]) ->
 
 
 def _drawn(job: Job) -> dict[str, Any]:
-    """Return how the inbox draws the row, and what its owner can do there."""
-    return {
-        "status": display(job),
-        "open": job.state not in FINAL,
-        "owner": job.owner_id,
-        "retry": job.state in (State.PARTIAL, State.FAILED),
-        "review": job.state == State.WAITING and (job.waiting_for or {}).get("kind") == "review",
-    }
+    """Return how the inbox draws the row, and what its owner can do there; what is not so is left out."""
+    drawn: dict[str, Any] = {"status": display(job)}
+    if job.state not in FINAL:
+        drawn["open"] = True
+    asks_review = job.state == State.WAITING and (job.waiting_for or {}).get("kind") == "review"
+    act = "retry" if job.state in (State.PARTIAL, State.FAILED) else "review" if asks_review else ""
+    return drawn | ({act: True, "owner": job.owner_id} if act else {})
 
 
 def _words(job: Job, canceller: str) -> tuple[str, str, str]:

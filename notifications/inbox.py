@@ -35,7 +35,7 @@ __all__ = [
 # The version moves, so that open pages draw the row anew.
 _LEAD_NOWHERE = f"""
     UPDATE {Notification._meta.db_table} SET url = '', version = version + 1,
-        data = data || '{{"open": false, "retry": false, "review": false}}'
+        data = data - '{{open,retry,review}}'::text[]
     WHERE group_key = ANY(%s)
 """  # nosec B608  # the name of our own table
 

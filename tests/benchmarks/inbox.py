@@ -38,7 +38,7 @@ _FILL = """
         version, data, created_at, updated_at, read_at)
     SELECT recipient, 'task_complete', 'success', 'Company filings ' || n || ' completed', 'Done: 24 of 24',
         '/jobs/' || key || '/', 'job:' || key, 'job:' || key, 7,
-        '{"status": "complete", "open": false, "owner": 1, "retry": false, "review": false}',
+        '{"status": "complete"}',
         at, at, CASE WHEN read THEN at + interval '1 hour' END
     FROM (
         SELECT n, (%(first)s + n %% %(users)s)::int AS recipient, gen_random_uuid()::text AS key,
