@@ -8,11 +8,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from django.db import connection
-
 from ingestion.sources.imports.columns import Columns
 from ingestion.sources.imports.definition import Column, Definition
 from ingestion.sources.imports.records import Bad
+from ingestion.sources.imports.rowtext import SEPARATOR, copy_text
 from ingestion.sources.imports.values import BLANKS, DOUBTS, Unreadable
 
 Problem = dict[str, str]  # {code, text}
@@ -33,7 +32,7 @@ class Row:
     def copy_line(self, import_id: int) -> str:
         """Return the row in COPY's text format."""
         rest = "\t".join([_json(self.fixed), _json(self.errors), _json(self.warnings)])
-        return f"{import_id}\t{self.number}\t{_json(self.cells)}\t{rest}\n"
+        return f"{import_id}\t{self.number}\t{copy_text(self.cells)}\t{rest}\n"
 
 
 @dataclass(frozen=True)
@@ -43,6 +42,15 @@ class Verdict:
     fixed: tuple[str | None] | None = None  # the text it is read as, where that differs
     error: Problem | None = None
     warning: Problem | None = None
+
+    def mark(self, row: Row, place: int, header: str) -> None:
+        """Add the verdict about one of its cells to a row."""
+        if self.fixed is not None:
+            row.fixed = {**(row.fixed or {}), str(place): self.fixed[0]}
+        if self.error is not None:
+            row.errors = {**(row.errors or {}), header: self.error}
+        if self.warning is not None:
+            row.warnings = {**(row.warnings or {}), header: self.warning}
 
 
 def check_span(records: Iterable[tuple[int, list[str] | Bad]], columns: Columns) -> list[Row]:
@@ -55,7 +63,11 @@ def check_span(records: Iterable[tuple[int, list[str] | Bad]], columns: Columns)
             text = f"Row {number:,}: {record.problem}."
             rows.append(Row(number, [record.raw], errors={"": {"code": record.code, "text": text}}))
             continue
-        if not "".join(record).strip(BLANKS):
+        said = "".join(record)
+        if not said.strip(BLANKS):
+            continue
+        if SEPARATOR in said:
+            rows.append(_with_separator(number, record, columns.header))
             continue
         if len(record) > width and not "".join(record[width:]).strip(BLANKS):
             del record[width:]
@@ -73,6 +85,14 @@ def check_span(records: Iterable[tuple[int, list[str] | Bad]], columns: Columns)
     return rows
 
 
+def _with_separator(number: int, record: list[str], header: Sequence[str]) -> Row:
+    """Refuse a row one of whose cells holds what staged rows are cut at; no text of a register does."""
+    place = next(place for place, text in enumerate(record) if SEPARATOR in text)
+    name = header[place] if place < len(header) else ""
+    error = {"code": "bad_character", "text": "contains a character that is not allowed"}
+    return Row(number, [text.replace(SEPARATOR, "\ufffd") for text in record], errors={name: error})
+
+
 def _check_column(
     rows: Sequence[Row], index: int, header: str, column: Column, definition: Definition
 ) -> None:
@@ -84,14 +104,8 @@ def _check_column(
         return
     for row, text in zip(rows, texts, strict=True):
         verdict = remarkable.get(text)
-        if verdict is None:
-            continue
-        if verdict.fixed is not None:
-            row.fixed = {**(row.fixed or {}), str(index): verdict.fixed[0]}
-        if verdict.error is not None:
-            row.errors = {**(row.errors or {}), header: verdict.error}
-        if verdict.warning is not None:
-            row.warnings = {**(row.warnings or {}), header: verdict.warning}
+        if verdict is not None:
+            verdict.mark(row, index, header)
 
 
 def judge(text: str, column: Column, definition: Definition) -> Verdict | None:
@@ -105,7 +119,7 @@ def judge(text: str, column: Column, definition: Definition) -> Verdict | None:
     if len(trimmed) > column.longest:
         return Verdict(error={"code": "too_long", "text": f"is longer than {column.longest} characters"})
     if column.type in ("text", "code"):
-        return None
+        return Verdict((trimmed,)) if trimmed != text else None
     try:
         plain = column.read(trimmed)
     except Unreadable as problem:
@@ -114,7 +128,7 @@ def judge(text: str, column: Column, definition: Definition) -> Verdict | None:
         return Verdict(error=error)
     doubt = DOUBTS[column.type](trimmed) if column.type in DOUBTS else None
     warning = {"code": "doubtful", "text": doubt} if doubt else None
-    fixed = (plain,) if plain != trimmed else None
+    fixed = (plain,) if plain != text else None
     return Verdict(fixed, None, warning) if fixed or warning else None
 
 
@@ -124,22 +138,6 @@ def _out_of_range(plain: str, column: Column) -> Problem | None:
     if column.most is not None and float(plain) > column.most:
         return {"code": "out_of_range", "text": f"is more than {column.most:g}"}
     return None
-
-
-def encode(import_id: int, rows: Sequence[Row]) -> bytes:
-    """Return rows as COPY wants them; much smaller than the rows while they wait for their turn."""
-    return "".join([row.copy_line(import_id) for row in rows]).encode()
-
-
-def stage(encoded: bytes) -> None:
-    """Write checked rows with COPY, in the current transaction."""
-    with (
-        connection.cursor() as cursor,
-        cursor.copy(
-            "COPY imports_importrow (import_id, number, cells, fixed, errors, warnings) FROM STDIN"
-        ) as copy,
-    ):
-        copy.write(encoded)
 
 
 def _json(value: Any) -> str:

@@ -8,7 +8,7 @@ from psycopg import sql
 from ingestion.sources.imports.definition import PERIOD, Column, Definition, Validity
 from ingestion.sources.imports.matching import Match
 from ingestion.sources.imports.models import Import
-from ingestion.sources.imports.values import BLANKS
+from ingestion.sources.imports.rowtext import cell
 
 
 @dataclass(frozen=True)
@@ -60,11 +60,8 @@ class Columns:
         match = next((match for match in self.matches if match.target == target), None)
         if match is None:
             return sql.SQL("{}::text").format(sql.Literal(default))
-        said = sql.SQL(
-            "(CASE WHEN fixed ? {key} THEN fixed ->> {key}"
-            " ELSE nullif(btrim(cells ->> {place}, {blanks}), '') END)"
-        ).format(
-            key=sql.Literal(str(match.index)), place=sql.Literal(match.index), blanks=sql.Literal(BLANKS)
+        said = sql.SQL("(CASE WHEN fixed ? {key} THEN fixed ->> {key} ELSE nullif({cell}, '') END)").format(
+            key=sql.Literal(str(match.index)), cell=cell(match.index)
         )
         if default is None:
             return said

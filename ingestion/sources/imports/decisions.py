@@ -19,7 +19,7 @@ from ingestion.clock import read_clock
 from ingestion.history import Note
 from ingestion.models import Job, State
 from ingestion.source import SourceError
-from ingestion.sources.imports import checks, preview, together
+from ingestion.sources.imports import checks, preview, rowtext, together
 from ingestion.sources.imports.columns import Columns
 from ingestion.sources.imports.definition import Column
 from ingestion.sources.imports.models import Import
@@ -182,7 +182,7 @@ def _fix(
     place = _place(imported, cause)
     new: sql.Composable
     among: sql.Composable
-    cell = sql.SQL("btrim(cells ->> {}, {})").format(sql.Literal(int(place)), sql.Literal(BLANKS))
+    cell = sql.SQL("btrim({}, {})").format(rowtext.cell(int(place)), sql.Literal(BLANKS))
     if isinstance(texts, dict):
         codes = sql.Literal(Jsonb(texts))
         new = sql.SQL("{} ->> {}").format(codes, cell)

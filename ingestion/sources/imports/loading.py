@@ -10,6 +10,7 @@ from config.statements import execute
 from ingestion.sources.imports.columns import Columns
 from ingestion.sources.imports.definition import PERIOD, Mode
 from ingestion.sources.imports.models import Import, Unit
+from ingestion.sources.imports.rowtext import SEPARATOR
 
 LOCK = 5  # first key of the advisory lock; 1 to 3 are the engine's, 4 is that of analytics
 
@@ -149,10 +150,14 @@ def _extra(columns: Columns) -> sql.Composable:
         return sql.SQL("'{}'::jsonb")
     return sql.SQL(
         "(SELECT coalesce(jsonb_object_agg(known.name, cell.text), '{{}}')"
-        " FROM jsonb_array_elements_text(staged.cells) WITH ORDINALITY AS cell (text, place)"
+        " FROM unnest(string_to_array(staged.cells, {})) WITH ORDINALITY AS cell (text, place)"
         " JOIN unnest({}::int[], {}::text[]) AS known (place, name) ON known.place = cell.place"
         " WHERE btrim(cell.text) <> '')"
-    ).format(sql.Literal([place + 1 for place in unknown]), sql.Literal(list(unknown.values())))
+    ).format(
+        sql.Literal(SEPARATOR),
+        sql.Literal([place + 1 for place in unknown]),
+        sql.Literal(list(unknown.values())),
+    )
 
 
 # A later period ends the one before it: periods of one identifier never overlap.

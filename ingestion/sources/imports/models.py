@@ -20,6 +20,7 @@ from ingestion.sources.imports.definition_models import (
     TargetColumn,
 )
 from ingestion.sources.imports.matching import Match, Proposal
+from ingestion.sources.imports.rowtext import CellsField
 
 __all__ = [
     "Code",
@@ -146,7 +147,7 @@ class ImportRow(models.Model):
         db_column="import_id",
     )
     number = models.PositiveIntegerField()
-    cells = models.JSONField()
+    cells = CellsField()
     fixed = models.JSONField(null=True)
     errors = models.JSONField(null=True)
     warnings = models.JSONField(null=True)

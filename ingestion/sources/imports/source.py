@@ -18,7 +18,6 @@ from ingestion.models import ItemState, Job, JobItem, Upload
 from ingestion.run import Run
 from ingestion.source import Outcome, Source, SourceError, SourceParams, Step, UploadId, register
 from ingestion.sources.imports import (
-    checks,
     decisions,
     dialect,
     files,
@@ -26,6 +25,7 @@ from ingestion.sources.imports import (
     matching,
     preview,
     records,
+    staging,
     targets,
     together,
 )
@@ -128,14 +128,15 @@ class Imports(Source):
         layout = Layout(**imported.facts["layout"])
         columns = Columns.of(imported)
 
+        stager = staging.Stager(imported.pk, columns, layout)
+
         def fetch(span: Span) -> tuple[int, bytes]:
-            rows = checks.check_span(records.read(text, span, layout), columns)
-            return len(rows), checks.encode(imported.pk, rows)
+            return stager.encode(text, span)
 
         for item in step.items(_spans(imported), key=_range, label=_rows, fetch=fetch):
             with item:
                 rows, encoded = item.fetched
-                checks.stage(encoded)
+                staging.write(encoded)
                 item.result = {"rows": rows}
         unread = JobItem.objects.filter(job=job.id, step="check").exclude(state=ItemState.DONE).first()
         if unread is not None:

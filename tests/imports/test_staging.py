@@ -1,0 +1,105 @@
+"""Spans are judged column by column or row by row: what is staged is the same."""
+
+import csv
+import io
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from ingestion.sources.imports import checks, records
+from ingestion.sources.imports.checks import judge
+from ingestion.sources.imports.columns import Columns
+from ingestion.sources.imports.default import DEFAULT
+from ingestion.sources.imports.matching import match
+from ingestion.sources.imports.records import Layout, Span
+from ingestion.sources.imports.staging import Stager, plain
+from tests.imports.conftest import Run
+
+HEADER = ["tax_ident", "name", "birth_date", "employees", "turnover", "web_address", "colour"]
+COLUMNS = Columns(DEFAULT, HEADER, match(HEADER, DEFAULT, {}), {})
+
+TEXTS = [
+    "",
+    " ",
+    "NA",
+    "null ",
+    " nan",
+    "x",
+    "Bakery, Ltd",
+    'the "Mill"',
+    "a\tb",
+    "back\\slash",
+    "\x1f",
+    "\u00a0",
+]
+NUMBERS = ["007", "12", "-3", "1,234", "1 234,5", "12.50", "012", "1e3", "9" * 20, "many"]
+DATES = ["2020-01-31", "2020-02-30", "31.12.2020", "infinity"]
+OTHERS = ["http://x", "ftp://x", "x" * 600, "two\nlines", "  both  ", "\r", "\u00fc"]
+words = st.sampled_from([*TEXTS, *NUMBERS, *DATES, *OTHERS])
+cells = words | st.text(alphabet=st.characters(codec="utf-8", exclude_characters="\0"), max_size=8)
+even = st.lists(st.lists(cells, min_size=7, max_size=7), min_size=1, max_size=6)
+uneven = st.lists(st.lists(cells, min_size=1, max_size=9), min_size=1, max_size=6)
+separators = st.sampled_from([",", ";", "\t", "|"])
+
+
+def both_ways(data: bytes, layout: Layout) -> tuple[tuple[int, bytes], tuple[int, bytes]]:
+    """Return what is staged of a span, column by column where that can be, and row by row."""
+    span = Span(0, len(data), 2, 2, 1)
+    try:
+        rows = checks.check_span(records.read(io.BytesIO(data), span, layout), COLUMNS)
+    except records.Unclosed:
+        return (0, b""), (0, b"")
+    return (
+        Stager(5, COLUMNS, layout).encode(io.BytesIO(data), span),
+        (len(rows), "".join([row.copy_line(5) for row in rows]).encode()),
+    )
+
+
+@settings(max_examples=400, deadline=None)
+@given(rows=even | uneven, separator=separators, quoting=st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL]))
+@example(rows=[[""] * 7, ["1"] * 7], separator=",", quoting=csv.QUOTE_ALL)
+def test_what_a_writer_of_csv_wrote(rows: list[list[str]], separator: str, quoting: int) -> None:
+    text = io.StringIO(newline="")
+    csv.writer(text, delimiter=separator, quoting=quoting, lineterminator="\r\n").writerows(rows)
+    quick, slow = both_ways(text.getvalue().encode(), Layout(separator))
+    assert quick == slow
+
+
+@settings(max_examples=400, deadline=None)
+@given(lines=st.lists(st.lists(cells, max_size=9), max_size=8), ended=st.booleans(), separator=separators)
+def test_any_text(lines: list[list[str]], ended: bool, separator: str) -> None:
+    text = "\n".join(separator.join(line) for line in lines) + "\n" * ended
+    quick, slow = both_ways(text.encode(), Layout(separator))
+    assert quick == slow
+
+
+@settings(max_examples=500, deadline=None)
+@given(text=cells | st.from_regex(r"\A-?[0-9]{0,5}[.,]?[0-9]{0,9}\Z") | st.dates().map(str))
+def test_plain_values_are_unremarkable(text: str) -> None:
+    for column in DEFAULT.columns:
+        if plain(column, DEFAULT)(text):
+            assert judge(text, column, DEFAULT) is None, (column.name, text)
+
+
+def test_usual_values_are_plain() -> None:
+    usual = {"name": "Aspen Bakery", "tax_ident": "007", "birth_date": "2020-02-28", "employees": "12"}
+    for name, text in usual.items():
+        column = DEFAULT.column(name)
+        assert column is not None and plain(column, DEFAULT)(text), name
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_cell_with_the_character_that_cuts_staged_rows_is_an_error(run: Run) -> None:
+    imported = run("tax_ident,name,colour\n1,a,b\x1fc\n2,b,\n")
+    (row,) = imported.rows.filter(errors__isnull=False)
+    assert row.errors["colour"]["code"] == "bad_character"
+    assert row.cells == ["1", "a", "b\ufffdc"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_cells_come_back_as_they_stand_in_the_file(run: Run) -> None:
+    texts = ["1", ' a "b" ', "back\\slash", "two\nlines\tand a tab", ""]
+    line = ",".join('"' + text.replace('"', '""') + '"' for text in texts)
+    imported = run(f"tax_ident,name,x,y,z\n{line}\n", review="always")
+    assert imported.rows.get().cells == texts
