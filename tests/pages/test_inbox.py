@@ -9,7 +9,7 @@ from django.test import Client
 from django.utils import timezone
 
 from ingestion import serializers
-from notifications import acting, broadcasts, days, inbox, listing, pages
+from notifications import acting, broadcasts, days, forms, inbox, listing, pages
 from notifications.models import Inbox, Mute, Notification
 from tests.pages import rows
 
@@ -198,6 +198,29 @@ def test_undo_brings_back_exactly_what_was_changed(verb, client, alice):
     assert act(client, undo=token).json()["unread"] == 3
     assert list(Notification.objects.order_by("pk").values("read_at", "archived_at", "snoozed_at")) == before
     assert Inbox.objects.get(user=alice).unread == len(new) and old.read_at
+
+
+@pytest.mark.parametrize("verb", ["unread", "restore", "wake", "read", "archive", "snooze"])
+def test_more_than_a_request_may_name_are_undone_by_their_time_or_not_offered_to_be(
+    verb, client, alice, monkeypatch
+):
+    monkeypatch.setattr(forms, "MAX_PICKED", 2)
+    client.force_login(alice)
+    for n in range(3):
+        rows.note(alice, f"n{n}", read=verb == "unread")
+    view = {"restore": "archived", "wake": "snoozed"}.get(verb, "inbox")
+    if view == "archived":
+        acting.archive(alice, listing.Filter())
+    if view == "snoozed":
+        acting.snooze(alice, listing.Filter(), timezone.now() + timedelta(days=1))
+    before = list(Notification.objects.order_by("pk").values("read_at", "archived_at", "snoozed_at"))
+    done = act(client, verb=verb, all="1", view=view, until="hour", upto=timezone.now().isoformat()).json()
+    assert done["count"] == 3 and bool(done["undo"]) == (verb in ("read", "archive", "snooze"))
+    if done["undo"]:
+        assert act(client, undo=done["undo"]).json()["count"] == 3
+        assert before == list(
+            Notification.objects.order_by("pk").values("read_at", "archived_at", "snoozed_at")
+        )
 
 
 def test_undo_of_a_move_to_the_inbox_puts_off_until_the_same_times(client, alice):
