@@ -71,11 +71,18 @@ def _has_codes(imported: Import, header: str) -> bool:
 
 def _values(imported: Import, place: int, cause: dict[str, Any]) -> list[tuple[str, int]]:
     """Return the cells of a cause, the most frequent first, with how many rows say so."""
-    values: dict[str, Any] = {"pk": imported.pk, "place": place, "blanks": BLANKS, "most": MAX_VALUES}
+    values: dict[str, Any] = {
+        "pk": imported.pk,
+        "place": place + 1,
+        "blanks": BLANKS,
+        "most": MAX_VALUES,
+        "cut": SEPARATOR,
+    }
     with connection.cursor() as cursor:
         cursor.execute(
             """
-            SELECT btrim(cells ->> %(place)s, %(blanks)s) AS text, count(*) FROM imports_importrow
+            SELECT btrim(split_part(cells, %(cut)s, %(place)s), %(blanks)s) AS text, count(*)
+            FROM imports_importrow
             WHERE import_id = %(pk)s AND (
                 (errors IS NOT NULL AND errors -> %(column)s ->> 'code' = %(code)s)
                 OR (settled IS NOT NULL AND settled ? %(key)s)
