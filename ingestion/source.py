@@ -130,6 +130,8 @@ class Source:
     offered: ClassVar[bool] = True  # False: the pages do not offer it; the system starts it
     fork: ClassVar[bool] = True  # False: short work, run inside the `light` worker without a fork
     time_limit: ClassVar[float | None] = None  # seconds an attempt may take; None: no limit
+    # Small params that make a good run, of a file its content: the contract test runs each source with them.
+    example: ClassVar[Mapping[str, Any]] = {}
 
     def run(self, job: "Run", p: Any) -> Outcome | None:
         """Do the ingestion. `p` is an instance of `params`."""

@@ -39,7 +39,9 @@ def pytest_configure(config: pytest.Config) -> None:
     if settings.configured and not {"DATABASE_URL", "REDIS_URL"} <= os.environ.keys():
         pytest.exit("Set DATABASE_URL and REDIS_URL too, or unset DJANGO_SETTINGS_MODULE.", 4)
     os.environ.setdefault("HEADWAY_PROFILE", "test")
-    os.environ.setdefault("HEADWAY_EXTRA_APPS", "tests.demo")  # sources that wait, fail and kill
+    # Sources that wait, fail and kill, beside those of whoever writes one: a shell may name them already.
+    named = [name.strip() for name in os.environ.get("HEADWAY_EXTRA_APPS", "").split(",")]
+    os.environ["HEADWAY_EXTRA_APPS"] = ",".join(filter(None, dict.fromkeys(["tests.demo", *named])))
     if "HEADWAY_DATA" not in os.environ:
         folder = tempfile.mkdtemp(prefix="headway-test-data-")
         os.environ["HEADWAY_DATA"] = folder

@@ -2,7 +2,7 @@
 
 import os
 import time
-from typing import Any
+from typing import Any, ClassVar
 
 from django.db import connection
 from pydantic import Field
@@ -45,6 +45,7 @@ class Shelves(Source):
     subject = "{name}"
     unique = "{name}"
     limit = 4
+    example: ClassVar[dict[str, Any]] = {"n": 4}
     item_waits = (0.05, 0.1)
     retry = Retry(3, backoff=0.2)
 
@@ -92,6 +93,7 @@ class Nap(Source):
 
     kind, label, params = "nap", "Nap", NapParams
     unique, limit = "{name}", 8
+    example: ClassVar[dict[str, Any]] = {"seconds": 0}
 
     def run(self, job: Any, p: NapParams) -> None:
         with job.step("sleep"):

@@ -1,36 +1,21 @@
 """What every registered source keeps, whoever wrote it: the promise to those who start it (DESIGN 4.5).
 
-A new source joins with one line in EXAMPLES.
+A source joins by being registered; its `example` says what it is run with.
 """
 
-from collections.abc import Callable
+import io
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
 
-from ingestion import lifecycle
+from ingestion import lifecycle, uploads
 from ingestion.models import ItemState, Job, State
-from ingestion.source import get, registry
+from ingestion.source import get, registry, upload_fields
 from ingestion.testing import Killed, assert_live_equals_fresh, kill_at, lose_worker, resume_inline
-from tests.imports.conftest import store
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-# Small params that make a good run of each source.
-EXAMPLES: dict[str, Callable[[User], dict[str, Any]]] = {
-    "clock": lambda user: {},
-    "collect_changes": lambda user: {},
-    "derive_reports": lambda user: {},
-    "derive_units": lambda user: {},
-    "door": lambda user: {},
-    "faulty": lambda user: {},
-    "flash": lambda user: {},
-    "imports": lambda user: {"file": store(user, "tax_ident,name\n1,a\n2,b\n3,c\n")},
-    "nap": lambda user: {"seconds": 0},
-    "ping": lambda user: {},
-    "shelves": lambda user: {"n": 4},
-}
 POINTS = [
     ("once.before_write", 1),
     ("once.after_write", 1),
@@ -46,11 +31,15 @@ POINTS = [
 ]
 MOST_ATTEMPTS = 6
 
-every_source = pytest.mark.parametrize("kind", sorted(EXAMPLES))
+every_source = pytest.mark.parametrize("kind", sorted(registry()))
 
 
 def start(kind: str, owner: User) -> Job:
-    return lifecycle.create(kind, EXAMPLES[kind](owner), owner=owner).job
+    params = dict(get(kind).example)
+    for name in set(params) & set(upload_fields(get(kind).params)):
+        content = io.BytesIO(params[name].encode())
+        params[name] = str(uploads.store(owner, f"{kind}.txt", content, source=get(kind)).pk)
+    return lifecycle.create(kind, params, owner=owner).job
 
 
 def to_its_end(job: Job, owner: User) -> Job:
@@ -74,8 +63,11 @@ def made_of(job: Job) -> tuple[Any, ...]:
     return job.state, counts, items, job.error
 
 
-def test_every_source_has_an_example() -> None:
-    assert set(EXAMPLES) == set(registry())
+@every_source
+def test_a_source_that_must_be_told_something_has_an_example(kind: str) -> None:
+    source = get(kind)
+    needed = {name for name, info in source.params.model_fields.items() if info.is_required()}
+    assert needed <= set(source.example), f"say {kind}.example: small params that make a good run"
 
 
 @every_source

@@ -84,6 +84,7 @@ class Imports(Source):
     ]
     item_noun = "batches"
     page, page_label = "imports:list", "Imports"
+    example: ClassVar[dict[str, Any]] = {"file": "tax_ident,name\n1,a\n2,b\n3,c\n"}
     file_types, file_noun = frozenset({CSV, TEXT, GZIP, XLSX}), "CSV"
 
     def run(self, job: Run, p: Params) -> Outcome:
