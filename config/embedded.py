@@ -279,6 +279,8 @@ def wait_for_postgres(place: Layout, child: subprocess.Popen[bytes]) -> None:
     import psycopg  # a settings import must not load the driver
 
     def answers() -> bool:
+        if not _says_ready(place):  # who asks sooner makes it write FATAL for all to see
+            return False
         try:
             with psycopg.connect(
                 host=str(place.sockets), user="headway", dbname="postgres", autocommit=True, connect_timeout=5
@@ -291,6 +293,15 @@ def wait_for_postgres(place: Layout, child: subprocess.Popen[bytes]) -> None:
         return True
 
     _wait(child, answers, "PostgreSQL")
+
+
+def _says_ready(place: Layout) -> bool:
+    """Read what pg_ctl waits for: the eighth line of postmaster.pid."""
+    try:
+        lines = (place.cluster / "postmaster.pid").read_text().splitlines()
+    except OSError:
+        return False
+    return len(lines) >= 8 and lines[7].strip() == "ready"
 
 
 # --- Valkey -------------------------------------------------------------------------------------------------
