@@ -10,6 +10,7 @@ from psycopg import sql
 from ingestion.sources.imports import loading
 from ingestion.sources.imports.columns import Columns
 from ingestion.sources.imports.models import Import, ImportRow
+from ingestion.sources.imports.rowtext import SEPARATOR
 from ingestion.sources.imports.values import BLANKS
 
 MAX_CAUSES = 100
