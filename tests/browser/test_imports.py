@@ -3,11 +3,13 @@
 import re
 
 import pytest
+from django.contrib.auth.models import Permission, User
 from playwright.sync_api import expect
 
 from ingestion.models import Job, State
-from ingestion.sources.imports.models import Unit
+from ingestion.sources.imports.models import Import, Unit
 from ingestion.sources.imports.sample.generate import FILE
+from tests.browser.conftest import sign_in
 from tests.waiting import until
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -90,3 +92,100 @@ def test_a_person_rejects_with_a_reason_and_nothing_is_written(page, signed_in, 
     assert (job.state, job.error["code"]) == (State.CANCELLED, "rejected")
     assert "The wrong year" in job.error["text"]
     assert not Unit.objects.exists()
+
+
+MESSY = (
+    b"Reg. no,Business title,Staff\n"
+    + b"".join(b"%03d,Aspen %d,%d\n" % (n, n, n % 9) for n in range(200))
+    + b"900,Birch Mill,many\n901,Cedar Forge,several\n902,,3\n"
+)
+
+
+@pytest.mark.seed("UX40")
+def test_a_file_is_matched_mended_approved_and_loaded_live(
+    page, signed_in, alice, works, violations, picture
+):
+    """UX40: created and updated are together what the button said."""
+    signed_in(alice, "/?kind=imports")
+    drop(page, "november.csv", MESSY)
+    page.wait_for_url("**/jobs/*/")
+    page.get_by_role("link", name="Review").click(timeout=40_000)
+    expect(page.get_by_label("Staff in the register")).to_have_value("")
+    page.evaluate("window.same = true")
+    expect(page.locator(LIVE)).to_be_visible(timeout=10_000)
+    expect(page.get_by_label("Reg. no in the register")).to_have_value("tax_ident")
+    expect(page.get_by_label("Business title in the register")).to_have_value("name")
+    picture(page, "import-match")
+    assert violations(page) == []
+    page.get_by_label("Staff in the register").select_option("employees")
+    page.get_by_role("button", name="Go on").click()
+
+    approve = page.locator("#approve")
+    expect(approve).to_have_text("Approve 200 rows", timeout=40_000)
+    page.evaluate("window.same = true")
+    assert not Unit.objects.exists()  # nothing is written before approval
+    assert violations(page) == []
+    picture(page, "import-review")
+    cause = page.locator("tr", has_text="is not a whole number").filter(has=page.locator("select"))
+    cause.locator("select").select_option("empty")
+    cause.get_by_role("button", name="Apply").click()
+    expect(approve).to_have_text("Approve 202 rows")
+    expect(page.locator("dl.stats")).to_contain_text("202")
+    page.keyboard.press("n")
+    expect(page.locator("[data-problem]:focus")).to_have_count(1)
+    approve.click()
+    expect(page.locator(".badge.lg")).to_have_text("Complete", timeout=60_000)
+    expect(page.locator("#import")).to_contain_text("Approved by alice")
+    expect(page.locator("#import")).to_contain_text("202 rows are in the register")
+    assert page.evaluate("window.same === true"), "the page was loaded again"
+    assert Unit.objects.count() == 202
+    assert Unit.objects.get(tax_ident="900").employees is None
+    assert violations(page) == []
+    picture(page, "import-result")
+    assert page.watched.wrong == []
+
+
+def test_of_two_reviewers_the_second_is_told_what_changed_and_who_approved(
+    page, browser, site, signed_in, alice, works, violations, picture
+):
+    """A decision about what one has not seen is refused; an approval elsewhere takes the buttons away."""
+    jonas = User.objects.create_user("jonas", first_name="Jonas", last_name="Weber")
+    jonas.user_permissions.add(Permission.objects.get(codename="review"))
+    signed_in(alice, "/?kind=imports")
+    drop(page, "reviewed.csv", REVIEWED + b"4,Dune,3,\n5,,4\n")
+    waiting_for_review(page)
+    imported = Import.objects.get()
+    page.goto(site + imported.get_absolute_url())
+    expect(page.locator(LIVE)).to_be_visible(timeout=10_000)
+    theirs = browser.new_context()
+    sign_in(theirs, jonas, site.removeprefix("http://"))
+    other = theirs.new_page()
+    other.goto(site + imported.get_absolute_url())
+    expect(other.locator(LIVE)).to_be_visible(timeout=10_000)
+
+    # Both decide at once: alice's page has not heard of it when she clicks.
+    page.route("**/imports/*/?*", lambda route: route.abort())  # her page hears, but cannot renew itself yet
+    row = other.locator("tr", has_text="is not a whole number").filter(has=other.locator("select"))
+    row.locator("select").select_option("empty")
+    row.get_by_role("button", name="Apply").click()
+    expect(other.locator("#approve")).to_have_text("Approve 3 rows")
+    page.evaluate("window.same = true")
+    expect(page.locator("#approve")).to_have_text("Approve 2 rows")
+    page.locator("#approve").click()
+    expect(page.get_by_role("alert")).to_have_text(
+        re.compile("This has changed since you opened the page, so nothing was done.")
+    )
+    expect(page.locator("#approve")).to_have_text("Approve 3 rows")
+    page.unroute("**/imports/*/?*")
+
+    other.locator("#approve").click()
+    expect(page.locator("#import")).to_contain_text(
+        re.compile(r"Approved by Jonas Weber at \d\d:\d\d"), timeout=20_000
+    )
+    expect(page.locator("#approve")).to_have_count(0)
+    for one in (page, other):
+        expect(one.locator("#import")).to_contain_text("3 rows are in the register", timeout=40_000)
+        assert violations(one) == []
+    assert page.evaluate("window.same === true"), "the page was loaded again"
+    assert Unit.objects.count() == 3
+    theirs.close()

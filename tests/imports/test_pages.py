@@ -7,7 +7,9 @@ import pytest
 from django.contrib.auth.models import Permission, User
 from django.test import Client
 
+from ingestion import lifecycle
 from ingestion.models import Job
+from ingestion.sources.imports.columns import ADDED
 from ingestion.sources.imports.models import Import, Unit
 from ingestion.testing import resume_inline
 from tests.imports.conftest import Run
@@ -118,9 +120,9 @@ def test_rows_with_errors_are_given_as_a_file_that_no_spreadsheet_runs(run: Run,
     assert response["Content-Disposition"] == 'attachment; filename="register-errors.csv"'
     rows = list(csv.reader(io.StringIO(response.getvalue().decode("utf-8-sig"), newline="")))
     assert rows == [
-        ["tax_ident", "name", "turnover", "note", "row", "errors"],
-        ["3", "", "-5.5", 'a, "b"', "4", "name is empty"],
-        ["3", "'-7", "'=1", "x", "5", "turnover is not a number"],
+        ["tax_ident", "name", "turnover", "note", *ADDED],
+        ["3", "", "-5.5", 'a, "b"', "4", "name is empty", ""],
+        ["3", "'-7", "'=1", "x", "5", "turnover is not a number", ""],
     ]
     everything = csv.reader(io.StringIO("".join(_all_lines(imported)).removeprefix("\ufeff"), newline=""))
     names = [row[1:4] for row in everything][1:3]
@@ -131,6 +133,35 @@ def _all_lines(imported: object) -> list[str]:
     from ingestion.sources.imports import exports
 
     return list(exports.lines(imported, "all"))  # type: ignore[arg-type]
+
+
+@pytest.mark.seed("UX41", "SEC52")
+def test_the_rows_with_errors_come_back_mended(run: Run, signed_in: Client, alice: User) -> None:
+    """UX41: download, mend, send again: those rows load, and nothing that we added is loaded with them."""
+    imported = run(
+        'Company Number,Name,Employees,Turnover,note\n1,a,1,,x\n2,=b,two,"1,234",-y\n3,,3,,"z\nz"\n4,\n',
+        review="always",
+    )
+    lifecycle.answer(imported.job, "approve", {}, alice)
+    assert resume_inline(imported.job).state == "completed"
+    given = signed_in.get(f"{imported.get_absolute_url()}errors.csv").getvalue()
+    rows = list(csv.reader(io.StringIO(given.decode("utf-8-sig"), newline="")))
+    assert [row[5] for row in rows] == ["headway_row", "3", "4", "5"]
+    assert rows[1][6:] == [
+        "Employees is not a whole number",
+        "Turnover the comma is read as the decimal sign",
+    ]
+    assert rows[1][:5] == ["2", "'=b", "two", "1,234", "'-y"]
+    rows[1][2], rows[2][1] = "2", "c"
+    mended = io.StringIO(newline="")
+    csv.writer(mended).writerows(rows[:3])
+    again = run("\ufeff" + mended.getvalue(), name="register-errors.csv")
+    assert (again.job.state, again.created, again.updated) == ("completed", 2, 0)
+    assert list(Unit.objects.order_by("tax_ident").values_list("name", "employees", "extra")) == [
+        ("a", 1, {"note": "x"}),
+        ("=b", 2, {"note": "-y"}),
+        ("c", 3, {"note": "z\nz"}),
+    ]
 
 
 def test_the_register_is_searched_by_identifier_and_by_words(run: Run, signed_in: Client) -> None:

@@ -10,6 +10,9 @@ from ingestion.sources.imports.matching import Match
 from ingestion.sources.imports.models import Import
 from ingestion.sources.imports.rowtext import cell
 
+# Columns that a file of rows with errors has besides its own, see `exports`.
+ADDED = ("headway_row", "headway_errors", "headway_warnings")
+
 
 @dataclass(frozen=True)
 class Columns:
@@ -47,9 +50,11 @@ class Columns:
         return next((match.header for match in self.matches if match.target == target), target)
 
     def unknown(self) -> dict[int, str]:
-        """Return the columns of the file that are no target, by place."""
+        """Return the columns of the file that are no target, by place; without those that we added to it."""
         known = {match.index for match in self.matches}
-        return {place: name for place, name in enumerate(self.header) if place not in known}
+        return {
+            place: name for place, name in enumerate(self.header) if place not in known and name not in ADDED
+        }
 
     def value(self, target: str) -> sql.Composable:
         """Return SQL for what a staged row says in a target column: text as its type reads it, or null."""

@@ -1,13 +1,18 @@
-"""Rows with errors as a file: to correct in a spreadsheet and send again."""
+"""Rows with errors as a file: to correct in a spreadsheet and send again.
+
+It is known by the columns that are added to it. Coming back, these are left out, and what was put before
+cells so that no spreadsheet runs them is taken away.
+"""
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from django.http import StreamingHttpResponse
 from django.utils.http import content_disposition_header
 
 from ingestion.downloads import safe_cell
+from ingestion.sources.imports.columns import ADDED
 from ingestion.sources.imports.models import Import
 from ingestion.sources.imports.review import rows
 
@@ -33,13 +38,24 @@ def lines(imported: Import, which: str = "errors") -> Iterator[str]:
         if (column := rules.column(match.target)) is not None and column.type in NUMBERS
     }
     header = list(imported.header)
-    width = len(header)
+    places = [place for place, name in enumerate(header) if name not in ADDED]
     yield "\ufeff"  # spreadsheets take a file without it for an old encoding
-    yield writer.writerow([*map(safe_cell, header), "row", "errors"])
+    yield writer.writerow([*(safe_cell(header[place]) for place in places), *ADDED])
     for row in rows(imported, which).iterator(chunk_size=CHUNK):
-        cells = (row.cells + [""] * width)[:width]
-        safe = [_cell(text, place in numeric) for place, text in enumerate(cells)]
-        yield writer.writerow([*safe, row.number, safe_cell(_in_words(row.errors or row.warnings or {}))])
+        cells = row.cells + [""] * len(header)
+        safe = [_cell(cells[place], place in numeric) for place in places]
+        said = [safe_cell(_in_words(problems or {})) for problems in (row.errors, row.warnings)]
+        yield writer.writerow([*safe, row.number, *said])
+
+
+def comes_back(header: Sequence[str]) -> bool:
+    """Say whether a file is one that was given here."""
+    return ADDED[0] in header
+
+
+def unguarded(cells: list[str]) -> list[str]:
+    """Return cells without the sign that kept a spreadsheet from running them."""
+    return [cell[1:] if cell.startswith("'") and safe_cell(cell[1:]) == cell else cell for cell in cells]
 
 
 def response(imported: Import, which: str) -> StreamingHttpResponse:

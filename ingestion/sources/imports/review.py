@@ -12,6 +12,7 @@ from ingestion.access import visible_jobs
 from ingestion.models import State
 from ingestion.serializers import display
 from ingestion.sources.imports import preview
+from ingestion.sources.imports.columns import ADDED
 from ingestion.sources.imports.decisions import LABELS, choices, chosen, column_of, may_decide
 from ingestion.sources.imports.dialect import NAMES
 from ingestion.sources.imports.matching import GUESSES, Why, missing
@@ -207,6 +208,8 @@ def columns(imported: Import) -> list[dict[str, Any]]:
     matched = {match.header: match for match in imported.matches}
     shown = []
     for header in imported.header:
+        if header in ADDED:
+            continue
         match = matched.get(header)
         target = rules.column(match.target) if match else None
         shown.append(

@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 
 from django.db import connection
 
-from ingestion.sources.imports import checks, records
+from ingestion.sources.imports import checks, exports, records
 from ingestion.sources.imports.checks import Row, Verdict, judge
 from ingestion.sources.imports.columns import Columns
 from ingestion.sources.imports.definition import Column, Definition
@@ -30,6 +30,7 @@ class Stager:
 
     def __init__(self, import_id: int, columns: Columns, layout: Layout) -> None:
         self._import_id, self._columns, self._layout = import_id, columns, layout
+        self._came_back = exports.comes_back(columns.header)
         self._judges = [
             (match.index, columns.header[match.index], _Judge(columns.target(match), columns.definition))
             for match in columns.matches
@@ -37,10 +38,13 @@ class Stager:
 
     def encode(self, file: BinaryIO, span: Span) -> tuple[int, bytes]:
         """Return how many rows a span has, and the rows as `write` takes them."""
-        table = None if span.long else self._table(file, span)
+        table = None if span.long or self._came_back else self._table(file, span)
         if table is not None:
             return self._even(span.row, *table)
-        rows = checks.check_span(records.read(file, span, self._layout), self._columns)
+        found = records.read(file, span, self._layout)
+        if self._came_back:
+            found = ((n, exports.unguarded(one) if isinstance(one, list) else one) for n, one in found)
+        rows = checks.check_span(found, self._columns)
         return len(rows), "".join([row.copy_line(self._import_id) for row in rows]).encode()
 
     def _table(self, file: BinaryIO, span: Span) -> tuple[list[Sequence[str]], list[str]] | None:
