@@ -3,13 +3,19 @@
 import http.client
 import json
 import ssl
+import time
+from contextlib import contextmanager
 
 import pytest
+from django.db.models.functions import Now
 from websockets.sync.client import connect
 
 from config.proxies import Proxies
+from ingestion import stability
+from ingestion.models import Process
 from realtime import epoch
 from tests.behind import CADDY, NGINX, block, caddy, nginx, replaced
+from tests.deployment.conftest import BEAT_SECONDS
 from tests.deployment.test_check_realtime import checked, problems
 from tests.realtime.client import session
 from tests.realtime.rows import make_job
@@ -67,6 +73,59 @@ def test_a_page_may_open_its_socket_behind_tls(alice, site):
     with connect(url, origin=origin, additional_headers={"Cookie": cookie}, ssl=context) as link:
         link.send(json.dumps({"type": "hello", "csrf": csrf, "streams": [f"user:{alice.pk}"]}))
         assert json.loads(link.recv(timeout=20))
+
+
+UPGRADES = (
+    "    proxy_set_header Upgrade $http_upgrade;\n    proxy_set_header Connection $connection_upgrade;\n"
+)
+PATIENCE = "proxy_read_timeout 60s", f"proxy_read_timeout {BEAT_SECONDS + 3}s"
+
+
+@contextmanager
+def behind(kind, folder, upstreams):
+    """Run a proxy: as documented but for its patience, and one that knows nothing of WebSockets."""
+    port = free_port()
+    if kind == "caddy":
+        with caddy(folder, block("caddy"), port, upstreams):
+            yield port
+        return
+    text = replaced(block("nginx"), PATIENCE, *([(UPGRADES, "")] if kind == "nginx without upgrades" else []))
+    with nginx(folder, text, port, upstreams):
+        yield port
+
+
+@pytest.mark.seed("S4.70", "S4.71")
+@pytest.mark.parametrize(
+    "kind",
+    [
+        pytest.param("nginx", marks=needs_nginx),
+        pytest.param("nginx without upgrades", marks=needs_nginx),
+        pytest.param("caddy", marks=needs_caddy),
+    ],
+)
+def test_an_event_stream_outlives_the_proxys_patience_and_needs_no_upgrade(kind, alice, folder, upstreams):
+    Process.objects.create(name="k", role="keeper", host="h", pid=1)
+    stability.look()
+    cookie, _ = session(alice)
+    with behind(kind, folder, upstreams) as port:
+        context = ssl.create_default_context(cafile=str(folder / "site.pem"))
+        link = http.client.HTTPSConnection("localhost", port, timeout=BEAT_SECONDS + 5, context=context)
+        link.request(
+            "GET", "/api/system-status/live", headers={"Cookie": cookie, "Accept": "text/event-stream"}
+        )
+        answer = link.getresponse()
+        assert (answer.status, answer.getheader("content-encoding")) == (200, None)
+        lines = iter(answer.readline, b"")
+        assert next(line for line in lines if line.startswith(b"data: ")) == b'data: {"stable": true}\n'
+        for _ in range(2):  # silent but for its beats, for longer than the proxy waits
+            assert next(line for line in lines if line.startswith(b":"))
+        make_job(alice)
+        Process.objects.update(beat_at=Now())
+        stability.look()
+        began = time.monotonic()
+        assert next(line for line in lines if line.startswith(b"data: ")) == b'data: {"stable": false}\n'
+        assert time.monotonic() - began < 3
+        link.close()
 
 
 async def who_asks(scope, receive, send):
