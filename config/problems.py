@@ -38,6 +38,7 @@ PROBLEMS: dict[str, tuple[int, str]] = {
     "not_acceptable": (406, "This address cannot answer in that format."),
     "timeout": (408, "The request took too long to arrive."),
     "already_finished": (409, "This job has already finished."),
+    "already_open": (409, "The same is being done already."),
     "not_finished": (409, "This job has not finished yet."),
     "already_answered": (409, "This job has already been answered."),
     "changed_meanwhile": (409, "This has changed since you opened the page, so nothing was done."),

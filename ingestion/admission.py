@@ -9,8 +9,8 @@ from django.db.models import Q, QuerySet
 from pydantic import ValidationError
 
 from config.statements import execute
-from ingestion.clock import ClockTimestamp
-from ingestion.models import ItemState, Job, JobItem, Upload
+from ingestion.clock import ClockTimestamp, read_clock
+from ingestion.models import ItemState, Job, JobItem, State, Upload
 from ingestion.settings import MAX_QUEUED, MAX_QUEUED_PER_USER
 from ingestion.source import Source, SourceParams, find, upload_fields
 
@@ -83,6 +83,12 @@ def take_uploads(job: Job, p: SourceParams) -> None:
         taken = Upload.objects.filter(free, pk=given, owner=job.owner).update(job=job, expires_at=None)
         if not taken:
             raise invalid(name, "This file is no longer available.")
+
+
+def let_wait(job: Job, kind: str, text: str) -> None:
+    """Have a job that is not stored yet wait for a person from its first moment."""
+    job.state, job.pending_reason, job.message = State.WAITING, "", text[:300]
+    job.waiting_for = {"kind": kind, "since": read_clock().isoformat(), "text": text}
 
 
 _WAITING = """

@@ -26,6 +26,7 @@ from ingestion.admission import (
     constraint_of,
     inherit,
     invalid,
+    let_wait,
     not_waiting,
     take_uploads,
     validated,
@@ -98,6 +99,8 @@ def create(
             step.name: {"label": step.label, "weight": step.weight, **_BLANK_STEP} for step in source.steps
         },
     )
+    if not run_after and not depends_on and (asked := source.asks_first(p)):
+        let_wait(job, *asked)
     return _insert(job, source, p, depends_on, strict)
 
 

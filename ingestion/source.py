@@ -165,6 +165,10 @@ class Source:
     def can_start(self, user: Any, p: Any) -> None:
         """Raise SourceError when this user may not start this job. Uploads are checked by the engine."""
 
+    def asks_first(self, p: Any) -> tuple[str, str] | None:
+        """Return (kind, text) of what a person must give before anything starts, or None."""
+        return None
+
     def created(self, job: Any, p: Any) -> None:
         """Set what the row should say from the first moment, in the creating transaction."""
 

@@ -19,7 +19,7 @@ READ = ["GET", "HEAD"]
 FIELD = "file"
 router = Router(tags=["uploads"])
 
-_BODY = {
+BODY = {
     "requestBody": {
         "required": True,
         "content": {
@@ -45,13 +45,13 @@ class UploadFilter(Schema):
     )
 
 
-@router.post("/uploads", response={201: UploadOut}, operation_id="upload_file", openapi_extra=_BODY)
+@router.post("/uploads", response={201: UploadOut}, operation_id="upload_file", openapi_extra=BODY)
 def upload_file(request: HttpRequest, filters: Annotated[UploadFilter, StrictQuery(...)]) -> HttpResponse:
     """Store a file: the multipart field `file`, or the raw body with `?name=`."""
     source = None
     if filters.source is not None and (source := find(filters.source)) is None:
         raise Problem("bad_parameter", name="source", reason="there is no such source")
-    name, content = _given(request, filters.name)
+    name, content = given(request, filters.name)
     try:
         upload = uploads.store(request.user, name, content, source=source)
     except UnreadablePostError as error:
@@ -59,7 +59,8 @@ def upload_file(request: HttpRequest, filters: Annotated[UploadFilter, StrictQue
     return answer(serializers.upload_data(upload), 201)
 
 
-def _given(request: HttpRequest, name: str | None) -> tuple[str, Any]:
+def given(request: HttpRequest, name: str | None) -> tuple[str, Any]:
+    """Return (name, content) of the one file of a request. Raises Problem."""
     kind = request.content_type or ""
     if kind != "multipart/form-data":
         if kind == "application/json" or kind.startswith("application/x-www-form"):

@@ -6,16 +6,20 @@ from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from django.http import HttpRequest, HttpResponse
+from django.http.request import UnreadablePostError
 from ninja import Router, Schema
 from pydantic import Field
 
 from config import paging
 from config.http import DEFAULT_PAGE, JsonBody, Limit, StrictModel, StrictQuery, answer
 from config.problems import Problem
+from ingestion import access, idempotency, lifecycle, source, uploads, uploads_api
 from ingestion.admission import Refused
+from ingestion.models import Priority, State
 from ingestion.source import SourceError
-from ingestion.sources.imports import decisions, review
+from ingestion.sources.imports import decisions, review, status
 from ingestion.sources.imports.decisions import MAX_VALUE
+from ingestion.sources.imports.default import DEFAULT
 from ingestion.sources.imports.models import Import, Unit
 from ingestion.sources.imports.views import LARGEST_ID, MAX_QUERY, search
 
@@ -42,10 +46,38 @@ class UnitFilter(PageFilter):
     q: str = ""
 
 
+class ImportIn(StrictModel):
+    """An import whose file comes later: what it will be read as."""
+
+    definition: str = DEFAULT.slug
+    valid_from: date | None = None
+    valid_to: date | None = None
+    review: Literal["auto", "always", "never"] = "auto"
+    match: Literal["auto", "always", "never"] = "auto"
+    columns: list[str] = []
+    priority: Literal["high", "normal", "low"] = "normal"
+
+
+class FileName(Schema):
+    """What a raw body is called."""
+
+    name: str | None = Field(None, max_length=1_000, description="The file's name, for a raw body")
+
+
 class ImportOut(Schema):
-    """An import. Row counts are null until its rows were checked, the last two until they were loaded."""
+    """An import. Row counts are null until its rows were checked, the last two until they were loaded.
+
+    state: one of S4's words. error: why it failed or was rejected.
+    """
 
     id: int
+    slug: str
+    state: str
+    priority: str | None
+    error: dict[str, str] | None
+    definition: str
+    valid_from: date | None
+    valid_to: date | None
     job: UUID | None
     file_name: str
     file_size: int
@@ -138,6 +170,49 @@ def list_imports(request: HttpRequest, filters: Annotated[PageFilter, StrictQuer
     return answer({"imports": [_import(one) for one in shown], "next": following})
 
 
+@router.post("/imports", response={201: ImportOut}, operation_id="await_import")
+def await_import(request: HttpRequest, body: Annotated[ImportIn, JsonBody(...)]) -> HttpResponse:
+    """Make an import that waits for its file; nothing works on it until then."""
+
+    def do() -> tuple[int, dict[str, Any]]:
+        params = body.model_dump(mode="json", exclude={"priority"})
+        priority = Priority[body.priority.upper()]
+        job = lifecycle.create("imports", params, owner=request.user, priority=priority).job
+        return 201, _import(_visible(request, Import.objects.get(job=job).pk))
+
+    return idempotency.once(request, do)
+
+
+@router.post(
+    "/imports/{int:import_id}/file",
+    response=ImportOut,
+    operation_id="send_import_file",
+    openapi_extra=uploads_api.BODY,
+)
+def send_file(
+    request: HttpRequest, import_id: int, filters: Annotated[FileName, StrictQuery(...)]
+) -> HttpResponse:
+    """Give an import the file it waits for: the multipart field `file`, or the raw body with `?name=`."""
+    job = _visible(request, import_id).job
+    if job is None:
+        raise Problem("not_waiting")
+    if not access.can_act(request.user, job):
+        raise Problem("permission_denied")
+    if job.state != State.WAITING or (job.waiting_for or {}).get("kind") != "upload":
+        raise Problem("not_waiting")
+    name, content = uploads_api.given(request, filters.name)
+    try:
+        upload = uploads.store(request.user, name, content, source=source.get("imports"))
+    except UnreadablePostError as error:
+        raise Problem("bad_request") from error
+    try:
+        lifecycle.answer(job, "upload", {"file": str(upload.pk)}, request.user)
+    except Refused:
+        uploads.delete(upload)
+        raise
+    return answer(_import(_visible(request, import_id)))
+
+
 @router.api_operation(READ, "/imports/{int:import_id}", response=ImportOut, operation_id="get_import")
 def get_import(request: HttpRequest, import_id: int) -> HttpResponse:
     """Return one import."""
@@ -205,6 +280,9 @@ def _visible(request: HttpRequest, pk: int) -> Import:
 
 def _import(imported: Import) -> dict[str, Any]:
     plain = (
+        "slug",
+        "valid_from",
+        "valid_to",
         "file_name",
         "file_size",
         "created_at",
@@ -217,9 +295,14 @@ def _import(imported: Import) -> dict[str, Any]:
         "created",
         "updated",
     )
+    job = imported.job
     return {
         "id": imported.pk,
         "job": imported.job_id,
+        "state": status.state(imported),
+        "priority": job and Priority(job.priority).name.lower(),
+        "error": job and job.error,
+        "definition": imported.definition.get("slug") or imported.definition["name"],
         "display": review.display_of(imported),
         "mapping": {match.header: match.target for match in imported.matches},
         "rows_updated": None if imported.rows_total is None else imported.rows_known,

@@ -81,6 +81,9 @@ class Import(models.Model):
     created = models.PositiveIntegerField(null=True)
     updated = models.PositiveIntegerField(null=True)
 
+    # finished, failed or rejected; the job may be deleted later.
+    ended_as = models.CharField(max_length=20, blank=True, default="")
+
     objects = ImportQuerySet.as_manager()
 
     class Meta:
@@ -91,7 +94,7 @@ class Import(models.Model):
         ]
 
     def __str__(self) -> str:
-        return self.file_name
+        return self.file_name or self.slug
 
     def get_absolute_url(self) -> str:
         """Return the path of the import's page."""

@@ -1,23 +1,21 @@
 """Import a business register from a CSV file: read, match the columns, check the rows, ask, load."""
 
-import hashlib
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import date
 from itertools import islice
-from pathlib import Path
 from typing import Any, ClassVar, Literal
+from uuid import UUID
 
 from django.urls import reverse
-from django.utils.text import slugify
 from pydantic import Field
 
 from ingestion.admission import invalid
 from ingestion.models import ItemState, Job, JobItem, Upload
 from ingestion.run import Run
-from ingestion.source import Outcome, Source, SourceError, SourceParams, Step, UploadId, register
+from ingestion.source import Outcome, Source, SourceError, SourceParams, Step, register
 from ingestion.sources.imports import (
+    arrivals,
     decisions,
     dialect,
     files,
@@ -26,6 +24,7 @@ from ingestion.sources.imports import (
     preview,
     records,
     staging,
+    status,
     targets,
     together,
 )
@@ -45,7 +44,11 @@ LOOKED_AT = 100  # rows, to tell columns by their content
 class Params(SourceParams):
     """What to import and when to ask."""
 
-    file: UploadId = Field(description="A register as .csv, .tsv, .txt, .xlsx, or packed as .gz")
+    file: UUID | None = Field(
+        default=None,
+        json_schema_extra={"format": "upload"},
+        description="A register as .csv, .tsv, .txt, .xlsx, or packed as .gz. Without one, it waits for it",
+    )
     review: Literal["auto", "always", "never"] = Field(
         default="auto",
         description="Ask before loading: when rows have errors (auto), always, or never",
@@ -90,8 +93,15 @@ class Imports(Source):
     def run(self, job: Run, p: Params) -> Outcome:
         """Bring the file's good rows into the register."""
         imported = Import.objects.select_related("upload").get(job=job.id)
+        if imported.upload is None and not imported.facts:
+            job.wait_for("upload", arrivals.QUESTION)
+            imported.refresh_from_db()
         if imported.rows_total is None:
             self.read_and_check(job, imported, p)
+        for name in ("read", "match", "check"):
+            if job.steps[name].state != "completed":  # its worker died just before it said so
+                with job.step(name):
+                    pass
         if p.review == "always" or (p.review == "auto" and imported.rows_bad):
             job.wait_for("review", _question(imported))
         with job.step("load", f"Loading {imported.rows_good:,} rows") as step:
@@ -158,30 +168,29 @@ class Imports(Source):
                 item.result = asdict(loading.load(imported, item.value.row, _last(item.value)))
 
     def ended(self, job: Job) -> None:
-        """Have the statistics follow what was written, also by an import that did not get to its end."""
-        chain.import_ended(Import.objects.get(job=job))
+        """Keep how it ended; have the statistics follow what was written, also by one that failed midway."""
+        imported = Import.objects.get(job=job)
+        Import.objects.filter(pk=imported.pk).update(ended_as=status.state_of(job))
+        chain.import_ended(imported)
 
     def can_start(self, user: Any, p: Params) -> None:
         """Refuse what the definition and the first 64 KB of the file show to be wrong."""
         definition = _definition(p)
+        if p.file is None:
+            arrivals.check_room(user)
+            return
         upload = Upload.objects.filter(pk=p.file, owner=user).first()
-        if upload is None:
-            return  # the engine says so
-        with open_upload(upload) as stored:
-            head = stored.read(files.HEAD)
-        found = dialect.judge_head(upload.name, head, upload.size, definition)
-        chosen = matching.parse_choices(p.columns)
-        if found is not None and (p.match == "never" or chosen or _is_too_narrow(found.header, definition)):
-            matching.match(found.header, definition, chosen, _saved(_row(p)))
+        if upload is not None:  # else the engine says so
+            arrivals.judge(upload, definition, p, _saved(_row(p)))
+
+    def asks_first(self, p: Params) -> tuple[str, str] | None:
+        """Ask for the file where none was given."""
+        return ("upload", arrivals.QUESTION) if p.file is None else None
 
     def unique_key(self, p: Params) -> str | None:
         """Say that the same content read in the same way is the same work."""
-        upload = Upload.objects.filter(pk=p.file).first()
-        if upload is None:
-            return None
-        period = [str(p.valid_from), str(p.valid_to)]
-        same = json.dumps([upload.sha256, p.definition, *period, p.review, p.match, p.columns])
-        return hashlib.sha256(same.encode()).hexdigest()
+        upload = arrivals.given(p.file)
+        return None if upload is None else arrivals.key_of(upload, p)
 
     def choices(self, name: str) -> list[tuple[str, str]] | None:
         """Offer the definitions that there are."""
@@ -191,15 +200,17 @@ class Imports(Source):
 
     def describe(self, p: Params) -> tuple[str, str]:
         """Call the job after the file."""
-        upload = Upload.objects.filter(pk=p.file).first()
-        name = upload.name if upload else ""
-        return f"Import {name}".strip(), ""
+        upload = arrivals.given(p.file)
+        return f"Import {upload.name}" if upload else self.label, ""
 
     def answered(
         self, job: Any, kind: str, answer: str, data: Mapping[str, Any], by: Any
     ) -> Mapping[str, Any]:
         """Take an approval only of what its giver saw, and columns only when none is missing."""
-        imported = Import.objects.select_for_update().get(job=job)
+        imported = Import.objects.select_for_update(of=("self",)).select_related("made_from").get(job=job)
+        if kind == "upload" and answer != "reject":
+            p = self.stored_params(job.params)
+            arrivals.take(imported, job, data.get("file"), by, p, _saved(imported.made_from))
         if kind == "match" and answer != "reject":
             return {**data, "columns": _take_columns(imported, data.get("columns", {}))}
         if kind == "review" and answer == "approve" and data.get("revision") is not None:
@@ -207,12 +218,14 @@ class Imports(Source):
         return data
 
     def review_url(self, job: Job) -> str:
-        """Return the page that shows what there is to decide."""
+        """Return the page that shows what there is to decide; a file is sent on the job's own."""
+        if (job.waiting_for or {}).get("kind") == "upload":
+            return ""
         return Import.objects.get(job=job).get_absolute_url()
 
     def created(self, job: Job, p: Params) -> None:
         """Make the import that the job is about; a retry goes on with the one of its parent."""
-        taken = job.retry_of_id and Import.objects.filter(job=job.retry_of_id).update(job=job)
+        taken = job.retry_of_id and Import.objects.filter(job=job.retry_of_id).update(job=job, ended_as="")
         if not taken:
             _make(job, p)
         job.object = Import.objects.get(job=job).stream
@@ -242,21 +255,21 @@ def _row(p: Params) -> ImportDefinition:
 
 
 def _make(job: Job, p: Params) -> None:
-    upload = Upload.objects.get(pk=p.file)
+    upload = Upload.objects.get(pk=p.file) if p.file else None
     made_from = ImportDefinition.objects.get(slug=p.definition)
     imported = Import.objects.create(
         job=job,
         slug=job.pk.hex,
         upload=upload,
         owner=job.owner,
-        file_name=upload.name,
-        file_size=upload.size,
+        file_name=upload.name if upload else "",
+        file_size=upload.size if upload else 0,
         definition=made_from.snapshot().as_json(),
         made_from=made_from,
         valid_from=p.valid_from,
         valid_to=p.valid_to,
     )
-    imported.slug = f"{slugify(Path(upload.name).stem)[:80] or 'import'}-{imported.pk}"
+    imported.slug = arrivals.slug_of(imported)
     imported.save(update_fields=["slug"])
 
 
@@ -329,11 +342,6 @@ def _take_columns(imported: Import, said: Any) -> dict[str, str]:
             unique_fields=["definition", "header"],
         )
     return wanted
-
-
-def _is_too_narrow(header: Sequence[str], definition: Definition) -> bool:
-    """Say whether nobody could match this header: it has fewer columns than are required."""
-    return len(header) < len(matching.missing(definition, set()))
 
 
 def _which(imported: Import) -> str:

@@ -10,36 +10,51 @@ from django.db.models.functions import Cast
 from ingestion.models import ItemState, Job, JobItem, State
 from ingestion.sources.imports.models import Import
 
-# The step that is not done yet -> what the import does.
+# The first step that is not done yet -> what the import does.
 DOING = {
     "read": "preparing_data",
     "match": "preparing_data",
     "check": "analysing_data",
     "load": "processing_data",
 }
+# Good, also when rows were left out; whoever cancels an import rejects it.
 ENDED = {
     State.COMPLETED: "finished",
     State.PARTIAL: "finished",
     State.FAILED: "failed",
     State.CANCELLED: "rejected",
 }
+STATES = (
+    "waiting_for_upload",
+    "upload_completed",
+    "preparing_data",
+    "analysing_data",
+    "waiting_for_review",
+    "processing_data",
+    "finished",
+    "failed",
+    "rejected",
+)
 
 
 def state_of(job: Job) -> str:
-    """Return the state of an import (SEEDS S4.55)."""
+    """Return the state of an import by its job (SEEDS S4.55), one of STATES."""
     state = State(job.state)
     if state in ENDED:
         return ENDED[state]
     if state == State.WAITING:
         asked = (job.waiting_for or {}).get("kind")
         return "waiting_for_upload" if asked == "upload" else "waiting_for_review"  # matching is a review too
-    if state == State.PENDING and not job.attempt:
-        return "upload_completed"
     steps = job.steps or {}
-    return next(
-        (word for step, word in DOING.items() if steps.get(step, {}).get("state") != "completed"),
-        "processing_data",
-    )
+    done = [step for step in DOING if steps.get(step, {}).get("state") == "completed"]
+    if not job.attempt and not done:
+        return "upload_completed"
+    return next((word for step, word in DOING.items() if step not in done), "processing_data")
+
+
+def state(imported: Import) -> str:
+    """Return the state of an import; of one whose job was deleted, how it had ended."""
+    return imported.ended_as if imported.job is None else state_of(imported.job)
 
 
 def rows(jobs: Sequence[Job]) -> list[dict[str, Any]]:
@@ -49,7 +64,7 @@ def rows(jobs: Sequence[Job]) -> list[dict[str, Any]]:
     return [
         {
             "id": str(job.pk),
-            "slug": imports[job.pk].file_name if job.pk in imports else job.title,
+            "slug": imports[job.pk].slug if job.pk in imports else job.title,
             "state": state_of(job),
             "total_rows": (imports[job.pk].rows_total if job.pk in imports else None) or 0,
             "imported_rows": loaded.get(job.pk, 0),
