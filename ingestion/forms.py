@@ -88,7 +88,8 @@ def source_form(
     """Return the form that starts a source."""
     uploads = upload_fields(source.params)
     fields: dict[str, forms.Field] = {}
-    for name, info in source.params.model_fields.items():
+    # Files first: what is said of a file comes after it.
+    for name, info in sorted(source.params.model_fields.items(), key=lambda one: one[0] not in uploads):
         choices = source.choices(name)
         if choices is not None:
             fields[name] = forms.ChoiceField(choices=choices)

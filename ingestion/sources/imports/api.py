@@ -175,7 +175,7 @@ def await_import(request: HttpRequest, body: Annotated[ImportIn, JsonBody(...)])
     """Make an import that waits for its file; nothing works on it until then."""
 
     def do() -> tuple[int, dict[str, Any]]:
-        params = body.model_dump(mode="json", exclude={"priority"})
+        params = {"later": True, **body.model_dump(mode="json", exclude={"priority"})}
         priority = Priority[body.priority.upper()]
         job = lifecycle.create("imports", params, owner=request.user, priority=priority).job
         return 201, _import(_visible(request, Import.objects.get(job=job).pk))

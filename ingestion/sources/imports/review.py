@@ -86,6 +86,7 @@ def context(imported: Import, user: Any, which: str, after: int) -> dict[str, An
         "filters": [(name, FILTERS[name], counts[name] or 0) for name in offered],
         "deciding": asked == "review" and mine,
         "matching": asked == "match" and mine,
+        "uploading": asked == "upload" and mine,
         "asked": asked,
         "answered": answered(imported),
         "happening": _happening(imported),

@@ -8,7 +8,8 @@ from typing import Any, ClassVar, Literal
 from uuid import UUID
 
 from django.urls import reverse
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
+from pydantic_core import PydanticKnownError
 
 from ingestion.admission import invalid
 from ingestion.models import ItemState, Job, JobItem, Upload
@@ -44,10 +45,14 @@ LOOKED_AT = 100  # rows, to tell columns by their content
 class Params(SourceParams):
     """What to import and when to ask."""
 
+    later: bool = Field(
+        default=False, title="Send the file later", description="Nothing works on it until the file is there"
+    )
     file: UUID | None = Field(
         default=None,
+        validate_default=True,
         json_schema_extra={"format": "upload"},
-        description="A register as .csv, .tsv, .txt, .xlsx, or packed as .gz. Without one, it waits for it",
+        description="A register as .csv, .tsv, .txt, .xlsx, or packed as .gz",
     )
     review: Literal["auto", "always", "never"] = Field(
         default="auto",
@@ -71,6 +76,13 @@ class Params(SourceParams):
         max_length=dialect.MAX_COLUMNS,
         description="Only where a header is not recognised: file column = target column, one a line",
     )
+
+    @field_validator("file")
+    @classmethod
+    def _now_or_later(cls, value: UUID | None, info: ValidationInfo) -> UUID | None:
+        if value is None and not info.data.get("later"):
+            raise PydanticKnownError("missing")
+        return value
 
 
 @register

@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("imports", "0004_decisions"),
+        ("imports", "0005_cells_as_text"),
     ]
 
     operations = [
