@@ -119,9 +119,10 @@ def test_the_page_takes_the_file(signed_in: Client) -> None:
 
 
 def test_the_start_form_without_a_file_waits_for_it(signed_in: Client) -> None:
-    signed_in.post(
-        "/start/imports/", {"start-definition": "register", "start-review": "auto", "start-match": "auto"}
-    )
+    given = {"start-definition": "register", "start-review": "auto", "start-match": "auto"}
+    assert "This field is required." in signed_in.post("/start/imports/", given).content.decode()
+    assert not Import.objects.exists()
+    signed_in.post("/start/imports/", {**given, "start-later": "on"})
     assert status.state(Import.objects.get()) == "waiting_for_upload"
 
 
