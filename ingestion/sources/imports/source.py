@@ -9,7 +9,7 @@ from uuid import UUID
 
 from django.urls import reverse
 from pydantic import Field, ValidationInfo, field_validator
-from pydantic_core import PydanticKnownError
+from pydantic_core import PydanticCustomError
 
 from ingestion.admission import invalid
 from ingestion.models import ItemState, Job, JobItem, Upload
@@ -81,7 +81,7 @@ class Params(SourceParams):
     @classmethod
     def _now_or_later(cls, value: UUID | None, info: ValidationInfo) -> UUID | None:
         if value is None and not info.data.get("later"):
-            raise PydanticKnownError("missing")
+            raise PydanticCustomError("missing", "This field is required.")
         return value
 
 
