@@ -189,3 +189,32 @@ def test_of_two_reviewers_the_second_is_told_what_changed_and_who_approved(
     assert page.evaluate("window.same === true"), "the page was loaded again"
     assert Unit.objects.count() == 3
     theirs.close()
+
+
+@pytest.mark.parametrize(("look", "width"), [("light", 1280), ("dark", 1280), ("light", 390)])
+def test_the_charts_renew_themselves_when_an_import_was_derived(
+    page, signed_in, alice, engine, violations, picture, look, width
+):
+    from ingestion import lifecycle
+    from tests.imports.conftest import store
+
+    page.set_viewport_size({"width": width, "height": 900})
+    page.emulate_media(color_scheme=look)
+    signed_in(alice, "/charts/")
+    expect(page.locator(LIVE)).to_be_visible(timeout=10_000)
+    expect(page.locator("#charts")).to_contain_text("There are no figures yet")
+    page.evaluate("window.same = true")
+    engine.keeper()
+    engine.worker()
+    engine.worker("analytics")
+    lifecycle.create("imports", {"file": store(alice, FILE.read_bytes())}, owner=alice)
+    expect(page.locator("#charts svg.chart")).to_have_count(4, timeout=60_000)
+    by_size = page.locator("section[aria-labelledby=size-h]")
+    units = by_size.locator("tbody td:nth-of-type(1)").all_inner_texts()
+    assert sum(int(text.replace(",", "")) for text in units) > 1000
+    assert by_size.locator("svg text.val").all_text_contents() == units
+    assert page.evaluate("window.same === true")
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    assert violations(page) == []
+    picture(page, f"charts-{look}-{width}")
+    assert page.watched.wrong == []
