@@ -44,7 +44,7 @@ const known = new Map(); // what was unread so far: id -> when it last said some
 const since = Date.parse($('meta[name="server-time"]').content); // what is older is no news, though it be unread again
 let unread;
 
-const pageOf = () => $("#job[data-live]")?.dataset.live;
+const pageOf = () => $("main [data-live][data-title]")?.dataset.live;
 
 function tellOf(row) {
   if (document.hidden || (row.about && row.about === pageOf())) return;

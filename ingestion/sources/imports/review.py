@@ -74,11 +74,13 @@ def context(imported: Import, user: Any, which: str, after: int) -> dict[str, An
         "all": imported.rows_total,
     }
     offered = [name for name in FILTERS if name != "updates" or (imported.rows_total or 0) <= MOST_COMPARED]
-    which = which if which in offered else "errors" if imported.rows_bad else "all"
+    picked = which in offered
+    which = which if picked else "errors" if imported.rows_bad else "all"
     job, asked = imported.job, kind_asked(imported)
     mine = may_decide(user, imported)
     return {
         "imported": imported,
+        "picked": picked,
         "job": job,
         "stream": _stream(imported, user),
         "facts": facts(imported),
