@@ -92,6 +92,8 @@ def hit(name: str) -> None:
     _passed[name] = _passed.get(name, 0) + 1
     if not first <= _passed[name] < first + times:
         return
+    if _raised is FailpointHit:
+        os.write(2, f"failpoint {name}\n".encode())  # unbuffered: a test must know that it got here
     if mode == "exit":
         os._exit(EXIT_CODE)
     if mode == "sleep":

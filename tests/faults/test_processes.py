@@ -9,6 +9,7 @@ from django.contrib.auth.models import User
 
 from ingestion import lifecycle
 from ingestion.models import Job, State
+from tests.demo.models import Effect
 from tests.engine import (
     Engine,
     alive,
@@ -20,7 +21,7 @@ from tests.engine import (
     running,
     worker_of,
 )
-from tests.faults.conftest import ROUNDS, within
+from tests.faults.conftest import FULL, ROUNDS, within
 from tests.waiting import until
 
 N = 20
@@ -187,8 +188,8 @@ def test_a_killed_keeper_is_replaced_and_nothing_was_forgotten(engine: Engine, o
                 engine.kill(child)
 
 
-def test_ten_keepers_do_what_one_does(engine: Engine, owner: User) -> None:
-    for _ in range(4):
+def test_many_keepers_do_what_one_does(engine: Engine, owner: User) -> None:
+    for _ in range(10 if FULL else 4):
         engine.keeper()
     workers = [engine.worker(), engine.worker()]
     jobs = [shelves(owner, f"many-{n}", n=10) for n in range(6)]
@@ -200,16 +201,24 @@ def test_ten_keepers_do_what_one_does(engine: Engine, owner: User) -> None:
 def test_a_poison_item_is_set_aside_and_the_rest_is_done(engine: Engine, owner: User) -> None:
     engine.keeper()
     engine.worker()
-    job = ended(shelves(owner, "poison", wait=0, n=50, kill=["k0007"], threads=2))
+    n = 1000 if FULL else 50  # P21
+    job = ended(shelves(owner, "poison", wait=0, n=n, kill=["k0007"], threads=2))
 
     assert job.state == State.PARTIAL
-    effects_once_but(job, "k0007")
+    effects_once(job, [key for key in keys(n) if key != "k0007"])
     assert job.items.get(key="k0007").state == "quarantined"
     assert job.events.filter(kind__in=["crashed", "quarantined"]).count() == 3
 
 
-def effects_once_but(job: Job, poison: str) -> None:
-    effects_once(job, [key for key in keys(50) if key != poison])
+def test_a_cancel_is_obeyed_at_the_next_item(engine: Engine, owner: User) -> None:
+    engine.keeper()
+    engine.worker()
+    for n in range(ROUNDS):
+        job = running(shelves(owner, f"cancel-{n}", n=500, wait=0.3))
+        lifecycle.cancel(job, owner)
+        job = ended(job, within(2.3))  # P12: 2 s and the item in hand
+        assert job.state == State.CANCELLED
+        assert job.items_done == Effect.objects.filter(job=job.pk).count() < 100
 
 
 @pytest.mark.parametrize("redis_away", [False, True])
