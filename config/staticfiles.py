@@ -1,17 +1,40 @@
 """Serve static files before Django: whitenoise's own middleware would hold a thread for every async view."""
 
 import asyncio
+import re
 from typing import Any
 
 from django.conf import settings
 from django.contrib.staticfiles import finders
 from django.core.exceptions import SuspiciousFileOperation
+from django.core.files.base import ContentFile
 from whitenoise import WhiteNoise
 from whitenoise.responders import MissingFileError, StaticFile
 from whitenoise.storage import CompressedManifestStaticFilesStorage
 
 CHUNK = 256 * 1024
 YEAR = 365 * 24 * 3600
+OURS = ("headway/", "realtime/")
+# What follows a `//` within a text has the text's closing quote in it.
+_COMMENT = re.compile(r"""(^|\s+)//(?: [^"'`]*)?$""")
+
+
+def lean(script: str) -> str:
+    """Return a script of ours without comments and indentation, which no browser needs.
+
+    Our comments go from `//` to the end of the line. A text in backquotes stays as it is.
+    """
+    lines = []
+    quoted = False
+    for line in script.splitlines():
+        shown = line
+        if not quoted:
+            shown = line.strip()
+            shown = "" if shown.startswith("//") else _COMMENT.sub("", shown)
+        if shown or quoted:
+            lines.append(shown)
+        quoted ^= shown.count("`") % 2 == 1
+    return "\n".join([*lines, ""])
 
 
 class HashedStorage(CompressedManifestStaticFilesStorage):  # type: ignore[misc]  # it has no types
@@ -25,6 +48,11 @@ class HashedStorage(CompressedManifestStaticFilesStorage):  # type: ignore[misc]
         *CompressedManifestStaticFilesStorage.patterns,
         ("headway/*.js", ((r"""(?P<matched>\bfrom "(?P<url>\./[^"]+)";)""", 'from "%(url)s";'),)),
     )
+
+    def _save(self, name: str, content: Any) -> str:
+        if name.startswith(OURS) and name.endswith(".js"):
+            content = ContentFile(lean(b"".join(content.chunks()).decode()).encode())
+        return str(super()._save(name, content))
 
 
 class StaticFiles:

@@ -1,6 +1,7 @@
 """The custom elements, in a page that knows nothing of Headway's own looks and markup."""
 
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,6 +9,8 @@ from django.db import transaction
 from django.db.models import F
 from playwright.sync_api import expect
 
+import realtime
+from config.staticfiles import lean
 from ingestion import lifecycle, stability
 from ingestion.models import Job, Process
 from realtime import publish
@@ -55,8 +58,20 @@ def somewhere(page, signed_in, alice, site):
     return show
 
 
+@pytest.fixture
+def as_collected(page):
+    """Let the page load our scripts as production serves them."""
+    for path in (Path(realtime.__file__).parent / "static/realtime").glob("*.js"):
+        page.route(
+            f"**/static/realtime/{path.name}",
+            lambda route, _, path=path: route.fulfill(
+                body=lean(path.read_text()), content_type="text/javascript"
+            ),
+        )
+
+
 @pytest.mark.parametrize("live", ["", LIVE], ids=["alone", "beside live.js"])
-def test_a_job_is_followed_to_its_end(somewhere, page, alice, violations, live):
+def test_a_job_is_followed_to_its_end(somewhere, as_collected, page, alice, violations, live):
     job = rows.job(alice, "running", title="Ingest", subject="MSFT", progress=0.25)
     rows.items(job, {"done": 10, "pending": 30})
     somewhere(f'<job-progress job="{job.pk}"></job-progress>', live)

@@ -11,6 +11,7 @@ from django.contrib.staticfiles import finders
 from django.core.management import call_command
 from django.test import Client
 
+from config.staticfiles import OURS, lean
 from ingestion import words
 from ingestion.models import ItemState, Level, PendingReason, State
 from ingestion.serializers import display
@@ -38,8 +39,8 @@ def imported(scripts: set[str]) -> set[str]:
 
 
 def test_sizes():
-    """UX 49, gzipped: CSS 12 KB, live.js 12 KB."""
-    assert zipped("headway/headway.css") <= 12_000 and zipped("realtime/live.js") <= 12_000
+    """UX 49, gzipped: CSS 12 KB. The scripts of the live wire: tests/realtime/test_protocol.py."""
+    assert zipped("headway/headway.css") <= 12_000
 
 
 @pytest.mark.django_db
@@ -58,12 +59,45 @@ def test_the_scripts_of_a_page_are_small(client: Client, alice, address: str):
     assert everything <= 100_000
 
 
-def test_what_scripts_import_has_the_hash_of_its_content_in_its_name(settings, tmp_path):
-    """They are kept for a year."""
+@pytest.fixture
+def collected(settings, tmp_path) -> dict[str, str]:
+    """Collect the static files into `tmp_path`; return the name of each there."""
     storage = {"staticfiles": {"BACKEND": "config.staticfiles.HashedStorage"}}
     settings.STATIC_ROOT, settings.STORAGES = tmp_path, settings.STORAGES | storage
     call_command("collectstatic", interactive=False, verbosity=0)
-    names = json.loads((tmp_path / "staticfiles.json").read_text())["paths"]
+    paths: dict[str, str] = json.loads((tmp_path / "staticfiles.json").read_text())["paths"]
+    return paths
+
+
+def test_scripts_of_ours_are_collected_without_their_comments(collected, tmp_path):
+    ours = [name for name in collected if name.startswith(OURS) and name.endswith(".js")]
+    assert len(ours) > 10
+    for name in ours:
+        sent = (tmp_path / collected[name]).read_text()
+        assert not re.search(r"^\s*//", sent, re.MULTILINE), name
+        with gzip.open(tmp_path / f"{collected[name]}.gz", "rt") as packed:
+            assert packed.read() == sent
+    others = (tmp_path / collected["admin/js/core.js"]).read_text()
+    assert others == Path(str(finders.find("admin/js/core.js"))).read_text()
+
+
+@pytest.mark.parametrize(
+    ("script", "sent"),
+    [
+        ("// all of it\n  go();\n\n", "go();\n"),
+        ("go(); // why\n//\nstop();\n", "go();\nstop();\n"),
+        ("const a = 1; // a, and not `b`\n", "const a = 1; // a, and not `b`\n"),
+        ("open('https://x.test // y');\n", "open('https://x.test // y');\n"),
+        ("const a = `\n  // text\n\n  ${b}`;\n  go();", "const a = `\n  // text\n\n  ${b}`;\ngo();\n"),
+    ],
+)
+def test_what_is_no_comment_stays(script, sent):
+    assert lean(script) == sent
+
+
+def test_what_scripts_import_has_the_hash_of_its_content_in_its_name(collected, tmp_path):
+    """They are kept for a year."""
+    names = collected
     found = {
         posixpath.normpath(f"{posixpath.dirname(name)}/{one}")
         for name in names.values()
