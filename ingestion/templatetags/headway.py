@@ -183,11 +183,11 @@ def at_since(at: datetime) -> SafeString:
 
 
 def _time(at: datetime, says: str, text: str) -> SafeString:
-    """Mark a time up in the site's zone; times.js writes it in the reader's, and live.js leaves it alone."""
+    """Mark a time up in the site's zone; times.js writes it in the reader's."""
     here = timezone.localtime(at)
     offset = f"{here:%z}"
     return format_html(
-        '<time datetime="{}" title="{}" data-absolute data-says="{}">{}</time>',
+        '<time datetime="{}" title="{}" data-says="{}">{}</time>',
         f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}",
         f"{here.day} {here:%B %Y, %H:%M:%S} UTC{f'{offset[:3]}:{offset[3:]}' if here.utcoffset() else ''}",
         says,

@@ -1,5 +1,5 @@
 // Times in the reader's zone and words. The server writes each in the zone of the site, for pages without script:
-// <time datetime="..Z" data-absolute data-says=".." title="..">. The words are those of ingestion/figures.py and notifications/days.py.
+// <time datetime="..Z" data-says=".." title="..">. The words are those of ingestion/figures.py and notifications/days.py.
 
 const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 const REPAINT_MS = 15000;

@@ -436,28 +436,6 @@ function sayWhatStandsStill() {
   }
 }
 
-function agoText(time, now) {
-  const seconds = (now - time) / 1000;
-  if (seconds < 0) return undefined; // the future is the server's to word
-  if (seconds < 60) return `${Math.floor(seconds)} s ago`;
-  if (seconds < 3600) return `${Math.floor(seconds / 60)} min ago`;
-  if (seconds < 86400) return `${Math.floor(seconds / 3600)} h ago`;
-  if (seconds < 2 * 86400) return "Yesterday";
-  const year = time.getFullYear() === now.getFullYear() ? undefined : "numeric";
-  return time.toLocaleDateString("en-GB", { day: "numeric", month: "short", year });
-}
-
-function repaintTimes() {
-  const now = new Date(Date.now() + clockOffset);
-  for (const element of document.querySelectorAll("time[datetime]:not([data-absolute])")) {
-    const time = new Date(element.dateTime);
-    const text = Number.isNaN(time.getTime()) ? undefined : agoText(time, now);
-    if (text === undefined) continue;
-    if (element.textContent !== text) element.textContent = text;
-    if (!element.title) element.title = time.toLocaleString("en-GB", { dateStyle: "full", timeStyle: "long" });
-  }
-}
-
 // ---------------------------------------------------------------- what the page says about its connection
 
 const SIGNED_OUT = "You were signed out. Sign in to continue.";
@@ -964,8 +942,6 @@ export function stayAwake() {
 function start() {
   Object.assign(words, JSON.parse(document.getElementById("status-words")?.textContent ?? "{}"));
   setInterval(tick, 1000);
-  setInterval(repaintTimes, 15000);
-  repaintTimes();
   if (document.body.dataset.liveUrl) begin();
 }
 
