@@ -1,12 +1,15 @@
 """What a page is sent, and what it is not: after a cut, over a poor link, and of other people's streams."""
 
 import json
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 from django.db.models import F
 from playwright.sync_api import expect
 
+import realtime
 from ingestion.models import Job, JobEvent
 from tests.faults.movement import moving
 from tests.pages import rows
@@ -14,6 +17,7 @@ from tests.waiting import until
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
+PROTOCOL = Path(realtime.__file__).parent / "PROTOCOL.md"
 LIVE = "#conn[data-status=live]"
 MESSAGE = "#job [data-field=message]"
 # Every number that the job's message showed, frame by frame of the screen.
@@ -101,6 +105,8 @@ def test_who_missed_too_much_is_told_the_present_and_the_last_fifty(page, receiv
     assert page.evaluate("window.same") is True
 
 
+# What a listener is told, as PROTOCOL.md says.
+FOLLOWED = re.findall(r"calls the listener with\s+`\{([^}]*)\}`", PROTOCOL.read_text())[0]
 FOLLOW = """streams => new Promise(async (done) => {
   const live = await import(document.querySelector('script[type="module"][src*="/realtime/live."]').src);
   const heard = {};
@@ -129,6 +135,8 @@ def test_a_page_hears_nothing_of_other_peoples_streams_and_stays_connected(
     assert {(frame["type"], frame["code"], *sorted(frame)) for frame in frames} == {
         ("gone", "not_found", *sorted(frames[0]))
     }
+    (own,) = page.evaluate(FOLLOW, [f"user:{alice.pk}"]).values()
+    assert {*own, "gone"} - {"waiting"} == set(FOLLOWED.split(", "))
     own = rows.note(alice, "Her own")
     expect(page.locator(".toast", has_text=own.title)).to_be_visible()
     expect(page.locator(LIVE)).to_be_visible()

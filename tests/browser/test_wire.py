@@ -176,7 +176,14 @@ def test_drain_brings_the_page_back_when_it_was_told_to(page, opened):
 
 @pytest.mark.parametrize(
     ("code", "status"),
-    [(4400, "stopped"), (4401, "signed-out"), (4403, "stopped"), (4409, "stopped"), (4426, "stopped")],
+    [
+        (4400, "stopped"),
+        (4401, "signed-out"),
+        (4403, "stopped"),
+        (4404, "stopped"),
+        (4409, "stopped"),
+        (4426, "stopped"),
+    ],
 )
 def test_after_a_44xx_there_is_no_other_try(page, opened, code, status):
     opened.sockets[-1].close(code=code, reason="test")
@@ -185,6 +192,46 @@ def test_after_a_44xx_there_is_no_other_try(page, opened, code, status):
     page.clock.fast_forward(120_000)
     page.wait_for_timeout(300)
     assert len(opened.sockets) == 1 and opened.polls == []
+
+
+def polled(page, server, code, reason):
+    """Let the server turn the page's socket away while it answers polls; return when the page polls."""
+    empty = {"frames": [], "cursor": "", "poll_after_ms": 1000}
+    page.route(
+        "**/api/live*", lambda route: (server.polls.append(route.request.url), route.fulfill(json=empty))
+    )
+    server.sockets[-1].close(code=code, reason=reason)
+    expect(page.locator("#conn")).to_have_attribute("data-status", "polling")
+
+
+def runs(page, seconds):
+    """Let the page's clock run in small steps, in which answers arrive."""
+    for _ in range(round(4 * seconds)):
+        page.clock.run_for(250)
+
+
+@pytest.mark.parametrize("code", [4508, 4529])
+def test_who_was_too_slow_or_too_loud_polls_for_a_minute_before_the_next_socket(page, opened, code):
+    polled(page, opened, code, "")
+    runs(page, 50)
+    assert len(opened.sockets) == 1
+    assert len(opened.polls) > 2
+    until(lambda: page.clock.run_for(250) or len(opened.sockets) == 2, what="the next socket")
+    expect(page.locator("#conn")).to_have_attribute("data-status", "live")
+
+
+def test_who_is_told_when_to_come_again_comes_then(page, opened):
+    polled(page, opened, 4529, '{"retry_after_ms":8000}')
+    runs(page, 5)
+    assert len(opened.sockets) == 1
+    runs(page, 5)
+    until(lambda: page.wait_for_timeout(20) or len(opened.sockets) == 2, what="the next socket")
+
+
+def test_whose_hello_came_too_late_says_it_again(page, opened):
+    opened.sockets[-1].close(code=4408, reason="test")
+    until(lambda: page.clock.run_for(100) or len(opened.asked("hello")) == 2, what="another hello")
+    expect(page.locator("#conn")).to_have_attribute("data-status", "live")
 
 
 # How long the page waited before each new socket, on its own clock: ours also moves by itself.

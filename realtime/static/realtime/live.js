@@ -589,6 +589,7 @@ function heardFromTab({ data }) {
 let socket;
 let tries = 0; // sockets in a row that were lost, or never there
 let retryTimer;
+let barredUntil = 0; // the server wants no socket of ours before
 let openTimer;
 let answerTimer;
 let ackTimer;
@@ -655,7 +656,7 @@ function connect() {
     showConnection();
   };
   mine.onclose = (event) => {
-    if (socket === mine) lost(event.code);
+    if (socket === mine) lost(event.code, event.reason);
   };
   openTimer = setTimeout(() => giveUp(mine), OPEN_MS);
 }
@@ -714,7 +715,7 @@ function hangUp() {
   leaving?.close();
 }
 
-function lost(code) {
+function lost(code, reason) {
   hangUp();
   isLost();
   if (code >= 4400 && code < 4500 && code !== 4408) {
@@ -722,9 +723,11 @@ function lost(code) {
     return;
   }
   tries += 1;
-  const overrun = code === 4508 || code === 4529; // too slow for a socket, or too loud
+  const overrun = code === 4508 || code === 4529; // too slow for a socket, too loud, or one too many
+  const told = Number(/"retry_after_ms":(\d+)/.exec(reason)?.[1]);
+  if (overrun) barredUntil = performance.now() + (told || SOCKET_AGAIN_MS);
   if (overrun || tries >= 2 || away() >= OPEN_MS) pollSoon();
-  retryIn(polling || overrun ? SOCKET_AGAIN_MS : spread(FIRST_WAIT_MS * 2 ** (tries - 1)));
+  retryIn(polling ? SOCKET_AGAIN_MS : spread(FIRST_WAIT_MS * 2 ** (tries - 1)));
   showConnection();
 }
 
@@ -736,7 +739,7 @@ function drained(ms) {
 
 function retryIn(ms) {
   clearTimeout(retryTimer);
-  retryTimer = setTimeout(connect, ms);
+  retryTimer = setTimeout(connect, Math.max(ms, barredUntil - performance.now()));
 }
 
 function retryNow() {
@@ -832,7 +835,7 @@ function pollFailed() {
     polling = false;
     isLost();
     tries = 0;
-    connect();
+    retryIn(0);
   }
   pollTries += 1;
   return spread(FIRST_WAIT_MS * 2 ** pollTries);
