@@ -10,7 +10,6 @@ from importlib import import_module
 import structlog
 from django.apps import apps
 from django.db import connection
-from django.db.migrations.executor import MigrationExecutor
 from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.recorder import MigrationRecorder
 
@@ -28,8 +27,9 @@ def missing() -> int:
     _known = frozenset(_on_disk())
     if MigrationRecorder(connection).has_table() and _known <= _applied(_known):
         return 0
-    executor = MigrationExecutor(connection)  # knows what a squashed one replaces
-    return len(executor.migration_plan(executor.loader.graph.leaf_nodes()))
+    # It knows what a squashed one replaces. The plan of `migrate` ends where the last one is applied.
+    loader = MigrationLoader(connection)
+    return len(set(loader.graph.nodes) - set(loader.applied_migrations))
 
 
 def unknown() -> int:

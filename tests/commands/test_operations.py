@@ -118,10 +118,14 @@ def test_a_wrong_call_is_said(row: str, argv: list[str], code: int, told: str) -
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("argv", [["keeper", "--once"], ["worker"]])
-def test_nothing_starts_on_a_database_that_is_behind(argv: list[str]) -> None:  # CMD39
+@pytest.mark.parametrize("which", [0, 1], ids=["the last", "one in the middle"])
+def test_nothing_starts_on_a_database_that_is_behind(which: int, argv: list[str]) -> None:  # CMD39
     with connection.cursor() as cursor:
-        last = "(SELECT max(name) FROM django_migrations WHERE app = 'ingestion')"
-        cursor.execute(f"DELETE FROM django_migrations WHERE app = 'ingestion' AND name = {last}")
+        cursor.execute(
+            "DELETE FROM django_migrations WHERE app = 'ingestion' AND name = (SELECT name FROM"
+            " django_migrations WHERE app = 'ingestion' ORDER BY name DESC LIMIT 1 OFFSET %s)",
+            [which],
+        )
     said = run(*argv)
     assert (said.code, said.err) == (1, "1 migration is not applied. Run migrate.")
 
