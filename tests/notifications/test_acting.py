@@ -82,6 +82,13 @@ def test_bulk_leaves_alone_what_came_after_the_page(alice, rows):
     assert titles(alice, "unread") == ["late"]
 
 
+def test_bulk_leaves_alone_what_everybody_was_told_after_the_page(alice, rows):
+    first, late = broadcasts.broadcast("first"), broadcasts.broadcast("late")
+
+    assert -first.pk in acting.read(alice, Filter("unread", until=first.published_at)).ids
+    assert titles(alice, "unread") == ["late"] and late.pk != first.pk
+
+
 def test_undo_restores_exactly_what_was_touched(alice, rows):
     acting.archive(alice, [rows["one"]])
     order = titles(alice, "inbox")
@@ -94,6 +101,31 @@ def test_undo_restores_exactly_what_was_touched(alice, rows):
     done = acting.read(alice, Filter("unread"))
     acting.read(alice, [rows["one"]])
     assert acting.unread_again(alice, done.at).count == 2
+
+
+def test_undo_knows_the_broadcasts_that_it_touched(alice, bob, rows):
+    first, second = (-broadcasts.broadcast(title).pk for title in ("first", "second"))
+    acting.read(alice, [first])
+    done = acting.read(alice, Filter("unread"))
+    acting.read(bob, [second])
+
+    assert second in acting.unread_again(alice, done.at).ids
+    assert (listing.one(alice, first).is_unread, listing.one(alice, second).is_unread) == (False, True)
+    assert not listing.one(bob, second).is_unread
+
+
+def test_what_was_seen_stays_unread_and_was_seen_when_it_was(alice, rows):
+    shared = -broadcasts.broadcast("for all").pk
+    for pk in (rows["one"], shared):
+        assert acting.see(alice, [pk]).ids == [pk]
+        seen = listing.one(alice, pk)
+        assert seen.seen_at and seen.is_unread
+        acting.read(alice, [pk])
+        assert listing.one(alice, pk).seen_at == seen.seen_at
+
+    acting.read(alice, [rows["two"]])  # what was read was seen, though nobody said so
+    two = listing.one(alice, rows["two"])
+    assert two.seen_at == two.read_at
 
 
 def test_snoozed_is_not_counted_and_comes_back_by_hand(alice, rows):
