@@ -20,6 +20,8 @@ MAX_TEXT = 10_000  # characters of one text field; params have limits of their o
 MAX_LIST = 100_000  # characters of a list, one entry a line
 MAX_REASON = 500  # characters of a reviewer's reason
 
+FEW = 2  # optional fields; more of them are folded away
+
 KEPT = "__kept"  # the hidden field beside a file field: a file that was stored before the form was refused
 
 
@@ -52,6 +54,23 @@ class StartForm(forms.Form):
             if isinstance(value, Decimal):
                 given[name] = str(value)
         return given
+
+    def shown(self) -> list[forms.BoundField]:
+        """Return the fields to see at once: files, what is required, and the others if they are few."""
+        every = self.visible_fields()
+        needed = [field for field in every if _is_needed(field.field)]
+        return needed if needed and len(every) - len(needed) > FEW else every
+
+    def folded(self) -> list[forms.BoundField]:
+        """Return the other fields."""
+        shown = {field.name for field in self.shown()}
+        return [field for field in self.visible_fields() if field.name not in shown]
+
+    def is_unfolded(self) -> bool:
+        """Say whether a folded field has been filled in, or has a problem."""
+        if not self.is_bound:
+            return False
+        return any(field.errors or field.name in self.changed_data for field in self.folded())
 
     def files_given(self) -> dict[str, "UploadedFile[Any]"]:
         """Return the files by field."""
@@ -120,6 +139,10 @@ class AnswerForm(forms.Form):
         if cleaned.get("answer") == "upload" and not cleaned.get("file"):
             self.add_error("file", "Choose a file.")
         return cleaned
+
+
+def _is_needed(field: forms.Field) -> bool:
+    return field.required or isinstance(field, forms.FileField)
 
 
 def _field(info: FieldInfo) -> forms.Field:

@@ -92,3 +92,18 @@ def test_hostile_names_are_shown_as_text(client: Client, alice):
     page = client.get(HOME).content.decode()
     assert "<img src=x" not in page and "<script>1" not in page
     assert "&lt;img src=x onerror=alert(1)&gt;" in page
+
+
+def test_many_options_are_folded_away_and_unfolded_where_something_is_wrong(client: Client, alice):
+    client.force_login(alice)
+    page = client.get("/?kind=imports").content.decode()
+    form = page.split('id="start"')[1].split("</section>")[0]
+    shown, folded = form.split('<details class="more">')
+    assert 'name="start-file"' in shown and 'name="start-review"' in folded
+    refused = client.post("/start/imports/", {"start-valid_from": "yesterday"}).content.decode()
+    assert '<details class="more" open>' in refused
+
+
+def test_options_are_shown_where_nothing_is_required(client: Client, alice):
+    client.force_login(alice)
+    assert '<details class="more"' not in client.get("/?kind=shelves").content.decode()
