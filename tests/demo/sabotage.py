@@ -66,6 +66,21 @@ def _no_session_end() -> None:
     keeper.end_sessions = lambda token: 0
 
 
+def _no_one_transaction() -> None:
+    """Commit what an item writes before the item's own end."""
+    from contextlib import nullcontext
+    from types import SimpleNamespace
+
+    from django.db import transaction
+
+    from ingestion import items
+
+    def atomic(durable: bool = False) -> Any:
+        return nullcontext() if durable else transaction.atomic()
+
+    items.transaction = SimpleNamespace(atomic=atomic)  # type: ignore[assignment]
+
+
 SWITCHES: dict[str, Callable[[], None]] = {
     "rescue": _no_rescue,
     "wake": _no_wake,
@@ -73,6 +88,7 @@ SWITCHES: dict[str, Callable[[], None]] = {
     "fence": _no_fence,
     "session_end": _no_session_end,
     "escalation": _no_escalation,
+    "one_transaction": _no_one_transaction,
 }
 
 
