@@ -219,3 +219,50 @@ def test_the_charts_renew_themselves_when_an_import_was_derived(
     assert violations(page) == []
     picture(page, f"charts-{look}-{width}")
     assert page.watched.wrong == []
+
+
+@pytest.mark.seed("UX38")
+def test_a_dropped_file_shows_its_progress_and_can_be_stopped(
+    page, context, signed_in, alice, violations, picture
+):
+    """UX38: what is wrong with a file is said before it is sent."""
+    signed_in(alice, "/imports/")
+    field = page.locator("#upload-file")
+    field.set_input_files({"name": "a.pdf", "mimeType": "application/pdf", "buffer": b"%PDF"})
+    expect(page.locator("#upload-said")).to_contain_text("a.pdf is no")
+    field.set_input_files({"name": "a.csv", "mimeType": "text/csv", "buffer": b""})
+    expect(page.locator("#upload-said")).to_have_text("The file is empty.")
+
+    devtools = context.new_cdp_session(page)
+    devtools.send("Network.enable")
+    slow = {"offline": False, "latency": 0, "downloadThroughput": -1, "uploadThroughput": 100_000}
+    devtools.send("Network.emulateNetworkConditions", slow)
+    register = b"tax_ident,name\n" + b"".join(b"%06d,Unit\n" % n for n in range(80_000))
+    field.set_input_files({"name": "a.csv", "mimeType": "text/csv", "buffer": register})
+    expect(page.locator("#upload [role=progressbar]")).to_have_attribute(
+        "aria-valuenow", re.compile("^[1-9]"), timeout=20_000
+    )
+    assert violations(page) == []
+    picture(page, "import-upload")
+    page.get_by_role("button", name="Cancel").click()
+    expect(page.locator("#upload-said")).to_have_text("The upload was cancelled. Nothing was kept.")
+    expect(field).to_be_enabled()
+
+    devtools.send("Network.emulateNetworkConditions", {**slow, "uploadThroughput": -1})
+    page.locator("[data-drop]").dispatch_event(
+        "drop",
+        {
+            "dataTransfer": page.evaluate_handle(
+                """() => { const given = new DataTransfer();
+                given.items.add(new File(["tax_ident,name\\n1,a\\n"], "dropped.csv", {type: "text/csv"}));
+                return given; }"""
+            )
+        },
+    )
+    page.wait_for_url("**/imports/new/*/")
+    expect(page.locator("h1")).to_have_text("dropped.csv")
+    assert violations(page) == []
+    picture(page, "import-start")
+    page.get_by_role("button", name="Start import").click()
+    page.wait_for_url("**/jobs/*/")
+    assert page.watched.wrong == []

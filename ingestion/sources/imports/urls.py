@@ -7,6 +7,8 @@ from ingestion.sources.imports import views
 app_name = "imports"
 urlpatterns = [
     path("", views.imports, name="list"),
+    path("new/", views.upload, name="upload"),
+    path("new/<uuid:upload_id>/", views.start, name="start"),
     path("<int:pk>/", views.import_page, name="import"),
     path("<int:pk>/decide/", views.decide, name="decide"),
     path("<int:pk>/match/", views.match, name="match"),

@@ -3,17 +3,20 @@
 from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
+from uuid import UUID
 
 from django.contrib.auth.decorators import login_required
 from django.contrib.postgres.search import SearchQuery, SearchVector
 from django.db.models import Q, QuerySet
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.views.decorators.http import require_GET, require_POST
 
-from config.problems import PROBLEMS
-from ingestion import lifecycle
+from config.problems import PROBLEMS, Problem
+from ingestion import lifecycle, source, uploads
 from ingestion.admission import Refused
+from ingestion.forms import KEPT, source_form
 from ingestion.source import SourceError
 from ingestion.sources.imports import decisions, exports, review
 from ingestion.sources.imports.models import Import, Unit
@@ -23,6 +26,8 @@ MAX_QUERY = 200  # characters
 MAX_WORDS = 8
 LARGEST_ID = 2**63 - 1
 MAX_REASON = 500  # characters
+MAX_SAME = 3  # earlier imports of a file that are named
+ARRIVES = ("later",)  # params about a file that is not there yet
 
 
 @login_required
@@ -39,7 +44,48 @@ def imports(request: HttpRequest) -> HttpResponse:
         "following": page[PAGE - 1].pk if len(page) > PAGE else None,
         "first": not before,
     }
-    return render(request, "imports/list.html", context)
+    return render(request, "imports/list.html", {**context, **_limits()})
+
+
+@login_required
+@require_POST
+def upload(request: HttpRequest) -> HttpResponse:
+    """Keep a file, and go to where its import is started; a script is told where that is."""
+    wants_json = request.headers.get("Accept") == "application/json"
+    file = request.FILES.get("file")
+    try:
+        if file is None:
+            raise Refused("validation_failed", "Choose a file.")
+        kept = uploads.store(request.user, file.name or "", file, source=source.get("imports"))
+    except (Problem, Refused) as refused:
+        told = refused.detail if isinstance(refused, Problem) else refused.message
+        status = PROBLEMS[refused.code][0]
+        if wants_json:
+            return JsonResponse({"detail": told}, status=status)
+        return render(request, "imports/upload.html", {"refused": told, **_limits()}, status=status)
+    url = reverse("imports:start", args=[kept.pk])
+    return JsonResponse({"url": url}) if wants_json else redirect(url)
+
+
+@login_required
+@require_GET
+def start(request: HttpRequest, upload_id: UUID) -> HttpResponse:
+    """Say what is known of a file before its import starts: its like was imported already, perhaps."""
+    kept = uploads.visible(request.user).filter(pk=upload_id, job=None).first()
+    if kept is None:
+        raise Http404("This file was imported or removed already, or it is not yours.")
+    like = Import.objects.visible_to(request.user).filter(upload__sha256=kept.sha256).order_by("-pk")
+    kind = source.get("imports")
+    form = source_form(kind, initial={f"file{KEPT}": str(kept.pk)})
+    hidden = ("file", f"file{KEPT}", *ARRIVES)
+    fields = [form[name] for name in form.fields if name not in hidden]
+    context = {"upload": kept, "same": list(like.select_related("job")[:MAX_SAME]), "fields": fields}
+    return render(request, "imports/start.html", {**context, "kept": form[f"file{KEPT}"]})
+
+
+def _limits() -> dict[str, int]:
+    """Return what a file is refused for before it is sent."""
+    return {"most_bytes": uploads.max_bytes(source.get("imports"))}
 
 
 @login_required
