@@ -124,19 +124,21 @@ def test_an_element_can_be_moved_changed_and_removed(somewhere, page, alice):
 
 
 def test_a_count_is_shown_said_and_put_into_the_title(somewhere, page, alice, violations):
-    """UX 12. Until the inbox says what is unread, any number of the stream will do."""
+    """UX 12."""
     user = f'user="{alice.pk}"'
     somewhere(
         f'<unread-count {user} field="jobs.active" label="open jobs" titled></unread-count>'
         f"<unread-count {user}></unread-count>"
     )
-    count = page.locator("unread-count").first
+    count, unread = page.locator("unread-count").first, page.locator("unread-count").last
     expect(count).to_be_hidden()
     job = lifecycle.create("shelves", {}, owner=alice).job
     expect(count).to_be_visible(timeout=10_000)
     expect(count).to_contain_text("1 open jobs")
     assert page.title() == "(1) Somebody's page"
-    expect(page.locator("unread-count").last).to_be_hidden()  # the stream says nothing of it
+    expect(unread).to_be_hidden()
+    rows.note(alice, "News")
+    expect(unread).to_contain_text("1 unread", timeout=10_000)
     assert violations(page) == []
     lifecycle.cancel(job, alice)
     expect(count).to_be_hidden()
