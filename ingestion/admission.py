@@ -42,6 +42,7 @@ class Refused(Exception):
 
 
 def validated(kind: str, params: Mapping[str, Any] | SourceParams) -> tuple[Source, Any]:
+    """Return a source and its params, checked. Raises Refused: validation_failed, unknown_field."""
     source = find(kind)
     if source is None:
         raise invalid("source", f"There is no source called {kind!r}.")
@@ -65,6 +66,7 @@ def validated(kind: str, params: Mapping[str, Any] | SourceParams) -> tuple[Sour
 
 
 def invalid(name: str, message: str) -> Refused:
+    """Return the refusal of one field."""
     return Refused(
         "validation_failed",
         "Please correct the marked fields.",
@@ -73,6 +75,7 @@ def invalid(name: str, message: str) -> Refused:
 
 
 def take_uploads(job: Job, p: SourceParams) -> None:
+    """Give a new job the files that its params name. Raises Refused when one is not its owner's to give."""
     if job.retry_of_id is not None:  # its parent's: those of its params, and those it was answered with
         Upload.objects.filter(job=job.retry_of_id).update(job=job)
     for name in upload_fields(type(p)):
@@ -103,6 +106,7 @@ _WAITING = """
 
 
 def check_capacity(job: Job) -> None:
+    """Refuse a job that nobody would come to: quota_exceeded of its owner, queue_full of all."""
     # Counted alone: two that count at once would both find the last place. Held until the job is committed,
     # and taken before any row's lock, as the claim's is.
     execute(
@@ -123,6 +127,7 @@ def check_capacity(job: Job) -> None:
 
 
 def inherit(job: Job, rows: QuerySet[JobItem]) -> None:
+    """Give a retry the items of its parent that it does not do again; open ones count as failed."""
     copies = [
         JobItem(
             job=job,

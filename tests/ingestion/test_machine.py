@@ -1,5 +1,6 @@
 """A state machine drives the lifecycle against the real database and a model in memory."""
 
+import os
 from uuid import UUID, uuid4
 
 from django.contrib.auth.models import User
@@ -158,7 +159,7 @@ class Life(RuleBasedStateMachine):
 
 
 Life.TestCase.settings = settings(
-    max_examples=60,
+    max_examples=300 if os.environ.get("HEADWAY_FAULTS") == "full" else 60,
     stateful_step_count=25,
     deadline=None,
     suppress_health_check=list(HealthCheck),

@@ -3,6 +3,8 @@
 import itertools
 import re
 from importlib import import_module
+from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.contrib.auth.models import User
@@ -53,6 +55,41 @@ def test_raw_sql_may_make_the_moves_of_the_table_and_no_other(was: State, to: St
     else:
         with pytest.raises(IntegrityError, match="may not move"), transaction.atomic():
             move(job, to)
+
+
+@pytest.mark.parametrize(("was", "to"), list(itertools.permutations(State, 2)))
+def test_python_may_make_the_moves_of_the_table_and_no_other(was: State, to: State) -> None:
+    """Through the door that all verbs go through, with everything that the row of the other state holds."""
+    job = a_job(was)
+    values: dict[str, Any] = {
+        "pending_reason": "queue" if to == State.PENDING else "",
+        "lease_token": uuid4() if to == State.RUNNING else None,
+        "lease_until": moves.NOW if to == State.RUNNING else None,
+        "waiting_for": {} if to == State.WAITING else None,
+        "finished_at": moves.NOW if to in FINAL else None,
+        "error": {},
+    }
+    if to in MOVES[was]:
+        assert moves.leave(job, to, [Note("moved", "moved")], values, "", "") is not None
+        assert Job.objects.get(pk=job.pk).state == to
+    else:
+        with pytest.raises(IntegrityError, match="may not move"), transaction.atomic():
+            moves.leave(job, to, [Note("moved", "moved")], values, "", "")
+        assert Job.objects.get(pk=job.pk).state == was
+
+
+@pytest.mark.parametrize(("was", "to"), list(itertools.permutations(State, 2)))
+def test_a_row_of_one_state_cannot_say_another(was: State, to: State) -> None:
+    """By CHECK alone, the trigger away: only the final states have the same shape."""
+    job = a_job(was)
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL session_replication_role = replica")  # triggers rest, checks do not
+    rows = Job.objects.filter(pk=job.pk)
+    if {was, to} <= set(FINAL):
+        assert rows.update(state=to, error={}) == 1
+    else:
+        with pytest.raises(IntegrityError, match="violates check constraint"), transaction.atomic():
+            rows.update(state=to)
 
 
 def test_the_trigger_holds_the_same_table_as_python() -> None:

@@ -13,6 +13,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand
 
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
+MACHINES = ("tests/ingestion/test_machine.py", "tests/ingestion/test_stability_machine.py")
 HISTORIES = ("tests/realtime/test_reducer.py", "tests/browser/test_reducer.py")
 FULL = {"HEADWAY_FAULTS": "full"}
 NGINX = ("nginx", "/usr/sbin/nginx")
@@ -25,7 +26,7 @@ APART = (
 )  # Playwright keeps an event loop in its main thread; faults want quiet
 USAGE = """usage: ./run test [--faults] [--seeds] [pytest arguments]
 
---faults   all rounds of the crash tests, 5,000 histories of live clients, and nothing else
+--faults   all rounds of the crash tests, 300 lives of jobs, 5,000 histories of live clients, and nothing else
 --seeds    only the tests that prove behaviours of the seed list
 Paths among the pytest arguments run alone, in one process."""
 
@@ -59,6 +60,7 @@ class _Run:
         """Run what was asked for. Return the exit code."""
         if faults:
             self._faults("faults", FULL)
+            self._pytest("lives of jobs", [*self.arguments, *MACHINES], FULL)
             self._pytest("histories of clients", [*self.arguments, *HISTORIES], FULL)
         elif any(_is_path(argument) for argument in self.arguments):
             self._pytest("tests", self.arguments)
