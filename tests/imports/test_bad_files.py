@@ -194,6 +194,25 @@ def test_too_many_rows_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     )
 
 
+def test_batches_grow_with_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file of the largest size has 1,024 of them: what is kept of each must not grow without end."""
+    monkeypatch.setattr(records, "SMALLEST", 100)
+    monkeypatch.setattr(records, "LARGEST", 1000)
+    for rows in (10, 1000, 100_000):
+        data = b"tax_ident,name\n" + b"1,a\n" * rows
+        spans = records.plan(io.BytesIO(data), 0, len(data), records.Layout(","), 1, lambda: None)
+        assert sum(span.rows for span in spans) == rows
+        assert len(spans) <= max(records.SPANS_AT_LEAST, len(data) // records.LARGEST) + 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_how_a_file_was_read_is_told(run: Run) -> None:
+    """UP17, UP21."""
+    imported = run("tax_ident;name\n1;Å\n".encode("utf-16"))
+    told = imported.job.events.get(message__startswith="Read as UTF-16").message
+    assert "Separator: ; (semicolon). 2 columns." in told
+
+
 @pytest.mark.django_db(transaction=True)
 def test_a_refused_file_makes_no_job(run: Run) -> None:
     with pytest.raises((Refused, Problem)) as caught:

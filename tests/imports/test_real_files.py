@@ -5,6 +5,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from django.db.models import F
 
 from ingestion.admission import Refused
 from ingestion.sources.imports.models import Import, Unit
@@ -234,3 +235,59 @@ def test_codes_stay_text_and_dates_of_two_forms_are_read(real_data: Path, run: R
     imported = run((real_data / "csv/statbus/tests/34_legal_units.csv").read_bytes())
     assert str(Unit.objects.filter(loaded_by=imported).first().birth_date) == "2016-10-01"
     assert not Unit.objects.filter(loaded_by=imported, valid_to__isnull=False).exists()  # infinity
+
+
+def like_register(slug: str, drop: tuple[str, ...], **values: str) -> None:
+    """Keep a definition with the columns of the default one, except some."""
+    from ingestion.sources.imports.models import ImportDefinition, TargetColumn
+
+    columns = TargetColumn.objects.filter(definition__slug="register").exclude(name__in=drop)
+    row = ImportDefinition.objects.create(slug=slug, name=slug, **values)
+    for column in columns:
+        column.pk, column.definition = None, row
+    TargetColumn.objects.bulk_create(columns)
+
+
+def test_the_years_of_a_register_become_periods(real_data: Path, run: Run) -> None:
+    like_register("yearly", ("valid_from", "valid_to"), validity="job")
+    for year, rows in ((2015, 4), (2016, 6), (2017, 4)):
+        name = f"{year}-underenheter.csv"
+        imported = run(
+            (real_data / "csv/statbus/norway/small-history" / name).read_bytes(),
+            name,
+            definition="yearly",
+            valid_from=f"{year}-01-01",
+            valid_to=f"{year}-12-31",
+        )
+        assert (imported.job.state, imported.created, imported.updated) == ("completed", rows, 0)
+    assert Unit.objects.count() == 14
+    assert not Unit.objects.exclude(valid_from__year=F("valid_to__year")).exists()
+
+
+def test_a_later_day_ends_the_earlier(real_data: Path, run: Run) -> None:
+    for day in (1, 3):
+        name = f"43_legal-units-day-{day}.csv"
+        run((real_data / "csv/statbus/tests" / name).read_bytes(), name)
+    periods = Unit.objects.order_by("valid_from").values_list("valid_from", "valid_to")
+    assert [tuple(map(str, period)) for period in periods] == [
+        ("2025-03-01", "2025-03-02"),
+        ("2025-03-03", "None"),
+    ]
+
+
+def test_figures_are_updated_by_files_without_names(real_data: Path, run: Run) -> None:
+    folder = real_data / "csv/statbus/demo"
+    like_register("figures", ("name",), mode="update")
+    units = run((folder / "legal_units_with_source_dates_demo.csv").read_bytes(), review="never")
+    before = dict(Unit.objects.values_list("pk", "turnover"))
+    update = (folder / "legal_units_turnover_update.csv").read_bytes()
+    imported = run(update, definition="figures", review="never")
+    assert (units.created, imported.created, imported.updated) == (74, 0, 25)
+    assert Unit.objects.filter(loaded_by=imported).count() == 25
+    dated = (folder / "legal_units_turnover_update_with_source_dates.csv").read_bytes()
+    late = run(dated, definition="figures")
+    # Summer 2023 lies within the year that the register has: nothing says what the rest of it would be.
+    assert Counter(code for row in errors_of(late).values() for code in row.values()) == {
+        "period_overlaps": 9
+    }
+    assert set(before) == set(Unit.objects.values_list("pk", flat=True))

@@ -2,19 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict
-from datetime import date
 from itertools import islice
-from typing import Any, ClassVar, Literal
-from uuid import UUID
+from typing import Any, ClassVar
 
 from django.urls import reverse
-from pydantic import Field, ValidationInfo, field_validator
-from pydantic_core import PydanticCustomError
 
-from ingestion.admission import invalid
 from ingestion.models import ItemState, Job, JobItem, Upload
 from ingestion.run import Run
-from ingestion.source import Outcome, Source, SourceError, SourceParams, Step, register
+from ingestion.source import Outcome, Source, SourceError, Step, register
 from ingestion.sources.imports import (
     arrivals,
     decisions,
@@ -26,63 +21,18 @@ from ingestion.sources.imports import (
     records,
     staging,
     status,
-    targets,
     together,
 )
 from ingestion.sources.imports.analytics import chain
 from ingestion.sources.imports.columns import Columns
-from ingestion.sources.imports.default import DEFAULT
-from ingestion.sources.imports.definition import Definition, Validity
 from ingestion.sources.imports.models import HeaderMatch, Import, ImportDefinition
+from ingestion.sources.imports.params import Params, definition_of, row_of, saved
 from ingestion.sources.imports.records import Layout, Span
 from ingestion.steps import StepHandle
 from ingestion.uploads import CSV, GZIP, TEXT, XLSX, open_upload
 
 MAX_OFFERED = 200  # definitions in the start form
 LOOKED_AT = 100  # rows, to tell columns by their content
-
-
-class Params(SourceParams):
-    """What to import and when to ask."""
-
-    later: bool = Field(
-        default=False, title="Send the file later", description="Nothing works on it until the file is there"
-    )
-    file: UUID | None = Field(
-        default=None,
-        validate_default=True,
-        json_schema_extra={"format": "upload"},
-        description="A register as .csv, .tsv, .txt, .xlsx, or packed as .gz",
-    )
-    review: Literal["auto", "always", "never"] = Field(
-        default="auto",
-        description="Ask before loading: when rows have errors (auto), always, or never",
-    )
-    match: Literal["auto", "always", "never"] = Field(
-        default="auto",
-        description="Ask which column is which: when the header is not clear (auto), always, or never",
-    )
-    definition: str = Field(
-        default=DEFAULT.slug, max_length=50, description="What the file is matched against"
-    )
-    valid_from: date | None = Field(
-        default=None, description="First day of every row, where the definition takes it from here"
-    )
-    valid_to: date | None = Field(
-        default=None, description="Last day of every row; none: until further notice"
-    )
-    columns: list[str] = Field(
-        default=[],
-        max_length=dialect.MAX_COLUMNS,
-        description="Only where a header is not recognised: file column = target column, one a line",
-    )
-
-    @field_validator("file")
-    @classmethod
-    def _now_or_later(cls, value: UUID | None, info: ValidationInfo) -> UUID | None:
-        if value is None and not info.data.get("later"):
-            raise PydanticCustomError("missing", "This field is required.")
-        return value
 
 
 @register
@@ -187,13 +137,13 @@ class Imports(Source):
 
     def can_start(self, user: Any, p: Params) -> None:
         """Refuse what the definition and the first 64 KB of the file show to be wrong."""
-        definition = _definition(p)
+        definition = definition_of(p)
         if p.file is None:
             arrivals.check_room(user)
             return
         upload = Upload.objects.filter(pk=p.file, owner=user).first()
         if upload is not None:  # else the engine says so
-            arrivals.judge(upload, definition, p, _saved(_row(p)))
+            arrivals.judge(upload, definition, p, saved(row_of(p)))
 
     def asks_first(self, p: Params) -> tuple[str, str] | None:
         """Ask for the file where none was given."""
@@ -222,7 +172,7 @@ class Imports(Source):
         imported = Import.objects.select_for_update(of=("self",)).select_related("made_from").get(job=job)
         if kind == "upload" and answer != "reject":
             p = self.stored_params(job.params)
-            arrivals.take(imported, job, data.get("file"), by, p, _saved(imported.made_from))
+            arrivals.take(imported, job, data.get("file"), by, p, saved(imported.made_from))
         if kind == "match" and answer != "reject":
             return {**data, "columns": _take_columns(imported, data.get("columns", {}))}
         if kind == "review" and answer == "approve" and data.get("revision") is not None:
@@ -242,28 +192,6 @@ class Imports(Source):
             _make(job, p)
         job.object = Import.objects.get(job=job).stream
         job.save(update_fields=["object"])
-
-
-def _definition(p: Params) -> Definition:
-    """Return the definition that params name. Raises Refused where it, or the period, does not fit."""
-    definition = _row(p).snapshot()
-    if found := targets.problems(definition):
-        raise invalid("definition", f"The definition cannot be used: {found[0]}")
-    if definition.validity == Validity.JOB and p.valid_from is None:
-        raise invalid("valid_from", "This definition takes the period from here. Say where it begins.")
-    if definition.validity != Validity.JOB and (p.valid_from or p.valid_to):
-        name = "valid_from" if p.valid_from else "valid_to"
-        raise invalid(name, "This definition takes the period from the columns of the file.")
-    if p.valid_from and p.valid_to and p.valid_to < p.valid_from:
-        raise invalid("valid_to", "The period ends before it begins.")
-    return definition
-
-
-def _row(p: Params) -> ImportDefinition:
-    row = ImportDefinition.objects.filter(slug=p.definition).first()
-    if row is None:
-        raise invalid("definition", f'There is no definition "{p.definition[:50]}".')
-    return row
 
 
 def _make(job: Job, p: Params) -> None:
@@ -303,7 +231,8 @@ def _plan(imported: Import, text: Any, found: files.Found, job: Run) -> bool:
     imported.header = read_as.header
     imported.spans = [list(asdict(span).values()) for span in spans]
     imported.save(update_fields=["facts", "header", "spans"])
-    separator = dialect.NAMES[read_as.layout.separator]
+    sign = read_as.layout.separator
+    separator = "tab" if sign == "\t" else f"{sign} ({dialect.NAMES[sign]})"
     job.log(f"Read as {found.encoding.upper()}. Separator: {separator}. {len(read_as.header)} columns.")
     if read_as.header_row > 1:
         job.log(f"The header is row {read_as.header_row}; what is above it was left out.", "warning")
@@ -315,7 +244,7 @@ def _propose(imported: Import, text: Any, p: Params) -> bool:
     first = records.read(text, _spans(imported)[0], Layout(**imported.facts["layout"]))
     rows = [record for _, record in islice(first, LOOKED_AT) if isinstance(record, list) and any(record)]
     chosen = matching.parse_choices(p.columns)
-    found = matching.propose(imported.header, rows, imported.rules, chosen, _saved(imported.made_from))
+    found = matching.propose(imported.header, rows, imported.rules, chosen, saved(imported.made_from))
     imported.proposals = [asdict(one) for one in found]
     imported.save(update_fields=["proposals"])
     return True
@@ -323,15 +252,10 @@ def _propose(imported: Import, text: Any, p: Params) -> bool:
 
 def _match(imported: Import, said: Mapping[str, str]) -> bool:
     """Recognise the file's columns."""
-    found = matching.match(imported.header, imported.rules, said, _saved(imported.made_from))
+    found = matching.match(imported.header, imported.rules, said, saved(imported.made_from))
     imported.mapping = [asdict(one) for one in found]
     imported.save(update_fields=["mapping"])
     return True
-
-
-def _saved(row: ImportDefinition | None) -> dict[str, str]:
-    """Return header -> target as people said it of earlier files."""
-    return {} if row is None else dict(row.matches.values_list("header", "target"))
 
 
 def _take_columns(imported: Import, said: Any) -> dict[str, str]:
