@@ -190,6 +190,7 @@ BODY_SECONDS = 30  # a small body must have arrived by then
 MAX_FILES_PER_USER = env.whole("HEADWAY_MAX_FILES_PER_USER", 10_000, 1, 1_000_000)
 MAX_FILES_GB_PER_USER = env.whole("HEADWAY_MAX_FILES_GB_PER_USER", 20, 1, 10_000)
 MAX_WAIT_SECONDS = env.whole("HEADWAY_MAX_WAIT_SECONDS", 60, 1, 300)  # of a request that waits for a job
+REVIEW_BY_OTHERS = env.flag("HEADWAY_REVIEW_BY_OTHERS")  # nobody approves or rejects their own import
 RATE_READS_PER_MINUTE = env.whole("HEADWAY_RATE_READS_PER_MINUTE", 3000, 1, 1_000_000)  # of a user or token
 RATE_WRITES_PER_MINUTE = env.whole("HEADWAY_RATE_WRITES_PER_MINUTE", 300, 1, 1_000_000)
 RATE_UNSIGNED_PER_MINUTE = env.whole("HEADWAY_RATE_UNSIGNED_PER_MINUTE", 120, 1, 1_000_000)  # of an address

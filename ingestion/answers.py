@@ -34,6 +34,8 @@ def accept(job: Job, answer: str, data: Mapping[str, Any], by: Any) -> tuple[dic
     assert job.waiting_for is not None
     kind, source = job.waiting_for["kind"], find(job.source)
     if source is not None:
+        if not source.may_answer(job, kind, by):
+            raise Refused("permission_denied", "Somebody else has to answer this.")
         try:
             data = source.answered(job, kind, answer, data, by)
         except SourceError as error:

@@ -62,7 +62,7 @@ def header(job: Job, user: Any, now: datetime) -> dict[str, Any]:
     """Return the title, the badge's word, and what this user may do now."""
     kind = source.find(job.source)
     acts = can_act(user, job)
-    verbs = serializers.can(job) if acts else []
+    verbs = serializers.can(job, user) if acts else []
     mine = job.owner_id == user.pk
     waiting = job.state == State.WAITING
     return {

@@ -11,7 +11,7 @@ from django.urls import reverse
 
 from ingestion import access
 from ingestion.models import FINAL, OPEN, ItemState, Job, JobEvent, JobItem, PendingReason, State, Upload
-from ingestion.source import Source
+from ingestion.source import Source, find
 
 JsonObject = dict[str, Any]
 
@@ -137,21 +137,23 @@ def api_job(
     data["owner"] = None if job.owner is None else job.owner.get_username()
     data["mine"] = mine
     data["worker_seen_at"] = _time(_worker_seen_at(job))
-    data["can"] = can(job) if acts else []
+    data["can"] = can(job, user) if acts else []
     if mine or user.is_staff:
         data["params"] = job.params
     return data
 
 
-def can(job: Job) -> list[str]:
-    """Return what somebody who may act on this job can do to it now."""
+def can(job: Job, user: Any) -> list[str]:
+    """Return what a user who may act on this job can do to it now."""
     verbs = []
     if job.state in OPEN and job.cancel_requested_at is None:
         verbs.append("cancel")
     if job.state in FINAL and job.state != State.COMPLETED:
         verbs.append("retry")
     if job.state == State.WAITING:
-        verbs.append("answer")
+        kind = find(job.source)
+        if kind is None or kind.may_answer(job, (job.waiting_for or {}).get("kind", ""), user):
+            verbs.append("answer")
     return verbs
 
 

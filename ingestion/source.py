@@ -172,6 +172,10 @@ class Source:
     def created(self, job: Any, p: Any) -> None:
         """Set what the row should say from the first moment, in the creating transaction."""
 
+    def may_answer(self, job: Any, kind: str, user: Any) -> bool:
+        """Say whether somebody who may act on the job may answer a question of this kind."""
+        return True
+
     def answered(
         self, job: Any, kind: str, answer: str, data: Mapping[str, Any], by: Any
     ) -> Mapping[str, Any]:

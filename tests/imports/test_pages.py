@@ -2,6 +2,7 @@
 
 import csv
 import io
+from typing import Any
 
 import pytest
 from django.contrib.auth.models import Permission, User
@@ -256,6 +257,34 @@ def test_only_who_may_decide_does(run: Run, client: Client, bob: User) -> None:
     approved = client.post(f"{url}answer/", {"answer": "approve", "revision": "1"}, follow=True)
     assert "Approved by bob at" in approved.content.decode()
     assert client.get(f"{url}answer/").status_code == 405
+
+
+def test_nobody_approves_their_own_where_others_must(
+    run: Run, client: Client, alice: User, bob: User, settings: Any
+) -> None:
+    """DESIGN 4.6: by page, by the job's page and by API, and the page does not offer it."""
+    settings.REVIEW_BY_OTHERS = True
+    imported = run(BAD)
+    url, api = imported.get_absolute_url(), f"/api/jobs/{imported.job_id}"
+    client.force_login(alice)
+    page = client.get(url).content.decode()
+    assert "Somebody else has to approve it." in page
+    assert "Approve 2 rows" not in page and "Reject import" not in page
+    assert client.get(api).json()["can"] == ["cancel"]
+    for path, data in (
+        (f"{url}answer/", {"answer": "approve", "revision": "0"}),
+        (f"/jobs/{imported.job_id}/answer/", {"answer": "reject", "reason": "no"}),
+    ):
+        assert client.post(path, data).status_code == 403
+    body = {"answer": "approve"}
+    assert client.post(f"{api}/answer", body, content_type="application/json").status_code == 403
+    assert Job.objects.get(pk=imported.job_id).state == "waiting"
+
+    bob.user_permissions.add(Permission.objects.get(codename="review", content_type__app_label="imports"))
+    client.force_login(bob)
+    assert "Approve 2 rows" in client.get(url).content.decode()
+    client.post(f"{url}answer/", {"answer": "approve", "revision": "0"})
+    assert Job.objects.get(pk=imported.job_id).state == "pending"
 
 
 def test_columns_are_matched_on_the_page(run: Run, signed_in: Client) -> None:

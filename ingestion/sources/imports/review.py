@@ -11,6 +11,7 @@ from django.db.models import QuerySet
 from ingestion.access import visible_jobs
 from ingestion.models import State
 from ingestion.serializers import display
+from ingestion.source import get
 from ingestion.sources.imports import preview
 from ingestion.sources.imports.columns import ADDED
 from ingestion.sources.imports.decisions import LABELS, choices, chosen, column_of, may_decide
@@ -87,6 +88,7 @@ def context(imported: Import, user: Any, which: str, after: int) -> dict[str, An
         "columns": columns(imported),
         "filters": [(name, FILTERS[name], counts[name] or 0) for name in offered],
         "deciding": asked == "review" and mine,
+        "answering": bool(asked) and mine and get("imports").may_answer(job, asked, user),
         "matching": asked == "match" and mine,
         "uploading": asked == "upload" and mine,
         "asked": asked,

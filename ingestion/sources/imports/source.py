@@ -5,6 +5,7 @@ from dataclasses import asdict
 from itertools import islice
 from typing import Any, ClassVar
 
+from django.conf import settings
 from django.urls import reverse
 
 from ingestion.models import ItemState, Job, JobItem, Upload
@@ -164,6 +165,10 @@ class Imports(Source):
         """Call the job after the file."""
         upload = arrivals.given(p.file)
         return f"Import {upload.name}" if upload else self.label, ""
+
+    def may_answer(self, job: Job, kind: str, user: Any) -> bool:
+        """Leave the last word to somebody else than the uploader, where the setting says so."""
+        return not (kind == "review" and settings.REVIEW_BY_OTHERS and job.owner_id == user.pk)
 
     def answered(
         self, job: Any, kind: str, answer: str, data: Mapping[str, Any], by: Any
