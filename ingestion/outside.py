@@ -1,21 +1,20 @@
 """Manners toward outside hosts: one rate for all workers, and a pause that all of them keep.
 
-The rate is a moving window in Redis; a fixed one lets twice as many through around its border. Without Redis
-each process makes one request a second. A pause is a row, read before each request.
+The rate is one place after the other in Redis, each as long as its share of a second. A window, fixed or
+moving, lets what it counts go out at once; when one burst is late and the next is not, the host gets both
+within a second. Without Redis each process makes one request a second. A pause is a row, read before each
+request.
 """
 
 import time
 from datetime import timedelta
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 import structlog
 from django.conf import settings
 from django.db.models import Q
 from django.db.models.functions import Now
-from limits import RateLimitItemPerSecond
-from limits.storage import RedisStorage
-from limits.strategies import MovingWindowRateLimiter
+from redis import Redis, RedisError
 
 from ingestion.clock import ClockTimestamp, read_clock
 from ingestion.models import Level, Pause
@@ -27,6 +26,7 @@ log = structlog.get_logger(__name__)
 
 ALONE_SECONDS = 1.0  # between two requests of a process while Redis is away
 RETRY_REDIS_SECONDS = 5.0
+REDIS_TIMEOUT = 0.3  # seconds
 PAUSE_LOOK_SECONDS = 1.0  # how soon a waiting job hears that a pause is over
 
 
@@ -35,16 +35,21 @@ class OutsideHost:
 
     def __init__(self, host: str, per_second: int) -> None:
         self.host = host
-        self.rate = RateLimitItemPerSecond(per_second)
-        self._limiter: MovingWindowRateLimiter | None = None
+        self.place_ms = -(-1000 // per_second)  # rounded up: never more often than asked for
+        self._redis: Redis | None = None
         self._redis_again_at = 0.0
         self._last_alone = 0.0
 
     def turn(self, job: "Run") -> None:
         """Return when the next request may be made; the job's message says what it waits for meanwhile."""
-        self._wait_out_pause(job)
-        while not self._take_place():
-            job.sleep(0.02)
+        while True:
+            self._wait_out_pause(job)
+            if self._take_place():
+                return
+            while not self._take_place():
+                job.sleep(0.02)
+            if self._current_pause() is None:  # it may have begun while we waited
+                return
 
     def pause(self, seconds: float, reason: str) -> None:
         """Stop every worker's requests to this host: it asked us to."""
@@ -55,48 +60,38 @@ class OutsideHost:
         log.warning("host_paused", host=self.host, seconds=seconds)
 
     def _wait_out_pause(self, job: "Run") -> None:
-        told = False
+        before = None
         while (pause := self._current_pause()) is not None:
-            if not told:
-                told = True
+            if before is None:
+                before = job.message
                 job.log(pause.reason, Level.WARNING, host=self.host)
             job.message = pause.reason
             job.sleep(PAUSE_LOOK_SECONDS)
+        if before is not None:
+            job.message = before
 
     def _current_pause(self) -> Pause | None:
         still = Q(until=None) | Q(until__gt=ClockTimestamp())
         return Pause.objects.filter(still, scope=f"host:{self.host}").first()
 
     def _take_place(self) -> bool:
-        limiter = self._shared()
-        if limiter is not None:
+        if time.monotonic() >= self._redis_again_at:
             try:
-                return limiter.hit(self.rate, "outside", self.host)
-            except Exception as error:  # limits passes on whatever its Redis client raises
+                if self._redis is None:
+                    self._redis = Redis.from_url(
+                        settings.REDIS_URL, socket_timeout=REDIS_TIMEOUT, socket_connect_timeout=REDIS_TIMEOUT
+                    )
+                return bool(self._redis.set(f"headway:outside:{self.host}", 1, nx=True, px=self.place_ms))
+            except (RedisError, OSError) as error:
                 log.warning("outside_rate_alone", host=self.host, error=type(error).__name__)
-                self._limiter, self._redis_again_at = None, time.monotonic() + RETRY_REDIS_SECONDS
+                self._redis, self._redis_again_at = None, time.monotonic() + RETRY_REDIS_SECONDS
         now = time.monotonic()
         if now - self._last_alone < ALONE_SECONDS:
             return False
         self._last_alone = now
         return True
 
-    def _shared(self) -> MovingWindowRateLimiter | None:
-        if self._limiter is None and time.monotonic() >= self._redis_again_at:
-            try:
-                self._limiter = MovingWindowRateLimiter(_storage(settings.REDIS_URL))
-            except Exception as error:  # as above
-                log.warning("outside_rate_alone", host=self.host, error=type(error).__name__)
-                self._redis_again_at = time.monotonic() + RETRY_REDIS_SECONDS
-        return self._limiter
-
 
 def end_pauses() -> int:
     """Forget pauses that are over. Return how many."""
     return Pause.objects.filter(until__lt=Now() - timedelta(hours=1)).delete()[0]
-
-
-def _storage(url: str) -> RedisStorage:
-    # `limits` wants its own scheme for a socket.
-    name = url.replace("unix://", "redis+unix://", 1) if urlsplit(url).scheme == "unix" else url
-    return RedisStorage(name, socket_timeout=0.3, socket_connect_timeout=0.3)

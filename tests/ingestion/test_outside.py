@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections.abc import Callable
 from datetime import timedelta
 from uuid import uuid4
 
@@ -21,10 +22,19 @@ class Job:
     """The three things of a Run that a host needs: a message, a log, a sleep that can be cut short."""
 
     def __init__(self) -> None:
-        self.message = ""
+        self.messages: list[str] = []
         self.lines: list[str] = []
         self.naps = 0
-        self.after_naps = lambda: None
+        self.after_naps: Callable[[], object] = lambda: None
+
+    @property
+    def message(self) -> str:
+        return self.messages[-1] if self.messages else ""
+
+    @message.setter
+    def message(self, text: str) -> None:
+        if text != self.message:
+            self.messages.append(text)
 
     def log(self, message: str, level: str = "", **data: object) -> None:
         self.lines.append(message)
@@ -61,10 +71,27 @@ def test_a_pause_holds_everybody_and_says_so() -> None:
     host, job = OutsideHost("sec.test", 1000), Job()
     OutsideHost("sec.test", 1000).pause(600, "sec.test asked us to stop for 10 minutes")
     job.after_naps = lambda: Pause.objects.update(until=Now() - timedelta(seconds=1)) and None  # type: ignore
+    job.message = "Reading"
     host.turn(job)  # type: ignore[arg-type]
     assert job.naps >= 1
-    assert job.message == "sec.test asked us to stop for 10 minutes"
+    assert job.messages == ["Reading", "sec.test asked us to stop for 10 minutes", "Reading"]
     assert len(job.lines) == 1
+
+
+def test_a_pause_that_begins_while_one_waits_for_a_place_holds_too() -> None:
+    host, job = OutsideHost("busy.test", 1), Job()
+    host.turn(job)  # type: ignore[arg-type]
+    job.naps = 0
+
+    def pause_and_end() -> None:
+        if job.naps == 1:
+            host.pause(600, "busy.test asked us to stop")
+        elif job.message:
+            Pause.objects.update(until=Now() - timedelta(seconds=1))
+
+    job.after_naps = pause_and_end
+    host.turn(job)  # type: ignore[arg-type]
+    assert job.lines == ["busy.test asked us to stop"]
 
 
 def test_with_redis_away_a_process_asks_once_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
