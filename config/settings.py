@@ -176,6 +176,15 @@ FETCH_ALLOW = env.hosts("HEADWAY_FETCH_ALLOW")  # that we may call although thei
 if FETCH_ALLOW and PRODUCTION:
     env.problem("HEADWAY_FETCH_ALLOW", "is for tests and development, not in production")
 
+# The SEC's servers, and who we say we are there: a name and an address that it can write to.
+SEC_WWW_URL = env.origin("HEADWAY_SEC_WWW_URL", "https://www.sec.gov")
+SEC_DATA_URL = env.origin("HEADWAY_SEC_DATA_URL", "https://data.sec.gov")
+SEC_CONTACT = env.text("HEADWAY_SEC_CONTACT")
+if SEC_CONTACT and not (SEC_CONTACT.isascii() and SEC_CONTACT.isprintable() and "@" in SEC_CONTACT):
+    env.problem("HEADWAY_SEC_CONTACT", "must be a name and an e-mail address: Example Org admin@example.org")
+SEC_PER_SECOND = env.whole("HEADWAY_SEC_PER_SECOND", 8, 1, 10)  # the SEC's limit is 10, of all processes
+SEC_BLOCK_SECONDS = env.whole("HEADWAY_SEC_BLOCK_SECONDS", 600, 1, 86_400)  # quiet after it has blocked us
+
 # --- Limits -------------------------------------------------------------------------------------------------
 
 JOB_LEASE_SECONDS = env.whole("HEADWAY_JOB_LEASE_SECONDS", 10, 5, 300)
@@ -245,6 +254,7 @@ INSTALLED_APPS = [
     "ingestion",
     "ingestion.sources.imports",
     "ingestion.sources.imports.analytics",
+    "ingestion.sources.companies",
     *EXTRA_APPS,
 ]
 # Each is able to run async: one that is not would hold a thread for every waiting long poll.

@@ -70,7 +70,7 @@ def test_no_window_of_a_second_holds_more_than_the_rate() -> None:
 def test_a_pause_holds_everybody_and_says_so() -> None:
     host, job = OutsideHost("sec.test", 1000), Job()
     OutsideHost("sec.test", 1000).pause(600, "sec.test asked us to stop for 10 minutes")
-    job.after_naps = lambda: Pause.objects.update(until=Now() - timedelta(seconds=1)) and None  # type: ignore
+    job.after_naps = lambda: Pause.objects.update(until=Now() - timedelta(seconds=1))
     job.message = "Reading"
     host.turn(job)  # type: ignore[arg-type]
     assert job.naps >= 1

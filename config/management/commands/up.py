@@ -23,6 +23,7 @@ from config.supervisor import AlreadyRunning, Output, Program, Supervisor
 from ingestion import schema
 
 FIRST_USER = "admin"
+SAMPLES = (("sample",), ("companies", "sample"))  # commands that bring something to look at
 READY_TIMEOUT = 1.0  # seconds for one look at /readyz
 
 
@@ -140,8 +141,9 @@ class _Instance:
             link = links.make(user, self.address)
             output.line(f"sign in as {FIRST_USER}, once, with {link}", stdout=True)
         connection.close()
-        if self.first_run and self.sample and "sample" in get_commands():
-            self.supervisor.once("sample", _manage("sample"), _env(""))
+        for words in SAMPLES if self.first_run and self.sample else ():
+            if words[0] in get_commands():
+                self.supervisor.once(" ".join(words), _manage(*words), _env(""))
 
 
 def _manage(*command: str) -> list[str | Path]:

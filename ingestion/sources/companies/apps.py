@@ -1,0 +1,13 @@
+from django.apps import AppConfig
+
+
+class CompaniesConfig(AppConfig):
+    name = "ingestion.sources.companies"
+    label = "companies"
+    default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        """Make the stream of a company known, and what a company is called."""
+        from ingestion.sources.companies import streams  # models are there when apps are ready
+
+        streams.register()

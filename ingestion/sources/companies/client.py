@@ -1,0 +1,273 @@
+"""The SEC's servers: who we say we are, how often we ask, how much we take, and what each refusal means.
+
+Facts about them are from sec.gov/os/accessing-edgar-data and from answers that were recorded.
+"""
+
+import re
+import ssl
+import time
+import zlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import cache
+from types import TracebackType
+from urllib.parse import quote
+
+import httpx
+from django.conf import settings
+from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt
+from tenacity.wait import wait_base, wait_exponential_jitter
+
+from ingestion.clock import read_clock
+from ingestion.outside import OutsideHost
+from ingestion.run import Run
+from ingestion.source import SourceError
+from ingestion.sources.companies.sample import standin
+
+HOST = "sec.gov"  # one rate and one pause for all of its servers: so the SEC counts
+TRIES = 4  # of one request
+FIRST_WAIT, LONGEST_WAIT = 1.0, 20.0  # seconds between them
+TIME_OUT = httpx.Timeout(30.0, connect=10.0)  # seconds without a byte
+WHOLE_TIME = 180.0  # seconds for one answer, however steadily it drips
+MEGABYTE = 1024 * 1024
+MOST_LIST = 32 * MEGABYTE  # decoded bytes of a JSON list; the longest is under 10 MB
+MOST_DOCUMENT = 64 * MEGABYTE  # of one document; whole submissions of before 2001 are under 10 MB
+MOST_REFUSAL = 64 * 1024  # of a page that says no
+PIECE = 64 * 1024  # bytes that are unpacked at once
+ACCESSION = re.compile(r"[0-9]{10}-[0-9]{2}-[0-9]{6}", re.ASCII)
+_OLDER = re.compile(r"CIK[0-9]{10}-submissions-[0-9]{3,5}\.json", re.ASCII)
+_PART = re.compile(r"[^/\\\x00-\x1f\x7f]{1,200}")
+
+
+class Missing(SourceError):
+    """The SEC has nothing at this address."""
+
+    def __init__(self) -> None:
+        super().__init__("sec_missing", "The SEC has nothing at this address.")
+
+
+class Unavailable(SourceError):
+    """The SEC did not answer, or not well; later it may."""
+
+    def __init__(self, code: str, message: str, retry_after: float | None = None) -> None:
+        super().__init__(code, message, retryable=True, retry_after=retry_after)
+
+
+class Blocked(Unavailable):
+    """The SEC asked us to stop for a while."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came back. etag, modified: to ask next time whether it changed."""
+
+    content: bytes
+    etag: str = ""
+    modified: str = ""
+
+
+class Sec:
+    """The SEC as one job sees it. Used as a context manager; its methods may be called by several threads.
+
+    bundled: ask the stand-in that comes with us, in this process, instead of anybody outside.
+    """
+
+    def __init__(self, job: Run, *, bundled: bool = False) -> None:
+        self.bundled = bundled
+        self.www = standin.ADDRESS if bundled else settings.SEC_WWW_URL
+        self.data = standin.ADDRESS if bundled else settings.SEC_DATA_URL
+        self._job = job
+        self._rate = OutsideHost(HOST, settings.SEC_PER_SECOND)
+        if not (bundled or settings.SEC_CONTACT):
+            raise SourceError(
+                "sec_no_contact",
+                "The SEC wants to know who asks. Set HEADWAY_SEC_CONTACT to a name and an e-mail address.",
+            )
+        self._http = httpx.Client(
+            # The environment's proxies and certificates are not asked (SEC28), and nothing leads elsewhere.
+            trust_env=False,
+            follow_redirects=False,
+            timeout=TIME_OUT,
+            verify=_tls(),
+            transport=httpx.WSGITransport(app=standin.application) if bundled else None,
+            headers={"User-Agent": f"Headway {settings.SEC_CONTACT}", "Accept-Encoding": "gzip, deflate"},
+        )
+        self._again = Retrying(
+            retry=retry_if_exception_type(Unavailable),
+            stop=stop_after_attempt(TRIES),
+            wait=_wait,
+            sleep=job.sleep,
+            reraise=True,
+        )
+
+    def __enter__(self) -> "Sec":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._http.close()
+
+    # -- what there is --
+
+    def tickers_url(self) -> str:
+        """Return the address of the list of all tickers."""
+        return f"{self.www}/files/company_tickers.json"
+
+    def submissions(self, cik: int) -> bytes:
+        """Return who a filer is and its latest filings. Raises Missing."""
+        return self._whole(f"{self.data}/submissions/CIK{cik:010}.json", MOST_LIST)
+
+    def older_submissions(self, name: str) -> bytes:
+        """Return a page of a filer's older filings, by the name it has in `submissions`. Raises Missing."""
+        if not _OLDER.fullmatch(name):
+            raise Missing
+        return self._whole(f"{self.data}/submissions/{name}", MOST_LIST)
+
+    def facts(self, cik: int) -> bytes:
+        """Return all figures a filer ever reported. Raises Missing when it reported none."""
+        return self._whole(f"{self.data}/api/xbrl/companyfacts/CIK{cik:010}.json", MOST_LIST)
+
+    def document_url(self, cik: int, accession: str, name: str) -> str:
+        """Return the address of a filing's document; without a name, of all of them in one text.
+
+        Raises Missing for a name that would lead out of the filing's folder.
+        """
+        if not ACCESSION.fullmatch(accession):
+            raise Missing
+        parts = (name or f"{accession}.txt").split("/")
+        if not all(_PART.fullmatch(part) and part.strip(". ") for part in parts):
+            raise Missing
+        folder = f"{self.www}/Archives/edgar/data/{cik}/{accession.replace('-', '')}"
+        return f"{folder}/{'/'.join(quote(part) for part in parts)}"
+
+    def document(self, url: str) -> bytes:
+        """Return a document. Raises Missing."""
+        return self._whole(url, MOST_DOCUMENT)
+
+    def _whole(self, url: str, most: int) -> bytes:
+        answer = self.ask(url, most)
+        assert answer is not None  # only who names an older copy is told that nothing changed
+        return answer.content
+
+    # -- asking --
+
+    def ask(self, url: str, most: int, etag: str = "", modified: str = "") -> Answer | None:
+        """Return what is at an address, or None when it is still what `etag` and `modified` name.
+
+        most: decoded bytes. Raises SourceError: Missing, Blocked, Unavailable, or one that is final.
+        """
+        known = {"If-None-Match": etag, "If-Modified-Since": modified}
+        return self._again(self._ask_once, url, most, {name: value for name, value in known.items() if value})
+
+    def _ask_once(self, url: str, most: int, headers: Mapping[str, str]) -> Answer | None:
+        if not self.bundled:
+            self._rate.turn(self._job)
+        try:
+            with self._http.stream("GET", url, headers=headers) as response:
+                if response.status_code == 304 and headers:
+                    return None
+                if response.status_code != 200:
+                    raise self._refusal(response)
+                content = b"".join(_decoded(response, most))
+                names = response.headers
+                return Answer(content, names.get("etag", "")[:200], names.get("last-modified", "")[:100])
+        except httpx.TimeoutException as error:
+            raise Unavailable("sec_timeout", "The SEC did not answer in time.") from error
+        except httpx.TransportError as error:
+            raise Unavailable("sec_unreachable", "The SEC cannot be reached.") from error
+        except (httpx.InvalidURL, httpx.HTTPError) as error:
+            raise _bad_answer("could not be read") from error
+
+    def _refusal(self, response: httpx.Response) -> SourceError:
+        """Return what an answer other than 200 means."""
+        status = response.status_code
+        if status in (404, 410):
+            return Missing()
+        text = b"".join(_head(response)).decode("latin-1").lower()
+        if status == 429 or "request rate threshold exceeded" in text:
+            return self._blocked()
+        if status == 403 and "undeclared automated tool" in text:
+            return SourceError(
+                "sec_identity",
+                "The SEC does not accept who we say we are. An operator must correct HEADWAY_SEC_CONTACT.",
+            )
+        if status == 403 and "<code>accessdenied</code>" in text:
+            return Missing()  # the archive's way to say that there is no such file
+        if status in (408, 425) or status >= 500:
+            return Unavailable("sec_status", f"The SEC answered {status}.", _seconds(response))
+        return SourceError("sec_status", f"The SEC answered {status}.")
+
+    def _blocked(self) -> Blocked:
+        seconds = settings.SEC_BLOCK_SECONDS
+        until = read_clock() + timedelta(seconds=seconds)
+        reason = f"{HOST} asked us to stop for {_length(seconds)}; we ask again at {until:%H:%M} UTC"
+        self._rate.pause(seconds, reason)
+        return Blocked("sec_blocked", f"{HOST} asked us to stop, again and again.")
+
+
+@cache
+def _tls() -> ssl.SSLContext:
+    # httpx would build one for each client, 40 ms each.
+    return ssl.create_default_context()
+
+
+_backoff: wait_base = wait_exponential_jitter(initial=FIRST_WAIT, max=LONGEST_WAIT, jitter=FIRST_WAIT)
+
+
+def _wait(state: RetryCallState) -> float:
+    error = state.outcome.exception() if state.outcome else None
+    if isinstance(error, Blocked):
+        return 0  # the pause itself is waited out before the next request
+    asked = error.retry_after if isinstance(error, Unavailable) else None
+    return max(_backoff(state), min(asked or 0.0, LONGEST_WAIT))
+
+
+def _decoded(response: httpx.Response, most: int) -> Iterator[bytes]:
+    """Yield the body unpacked. Raises SourceError as soon as it is too long: a packed one may be a bomb."""
+    end = time.monotonic() + WHOLE_TIME
+    encoding = response.headers.get("content-encoding", "identity").strip().lower()
+    if encoding not in ("identity", "", "gzip", "deflate"):
+        raise _bad_answer(f"is packed in a way we did not ask for: {encoding[:20]}")
+    unpack = None if encoding in ("identity", "") else zlib.decompressobj(47)  # 47: gzip or zlib, by its head
+    total = 0
+    for raw in response.iter_raw(PIECE):
+        if time.monotonic() > end:
+            raise Unavailable("sec_timeout", "The SEC did not answer in time.")
+        left = raw
+        while left:
+            try:
+                piece = left if unpack is None else unpack.decompress(left, PIECE)
+            except zlib.error as error:
+                raise _bad_answer("could not be unpacked") from error
+            left = b"" if unpack is None else unpack.unconsumed_tail
+            total += len(piece)
+            if total > most:
+                raise SourceError("sec_too_large", f"The answer is larger than {most // MEGABYTE} MB.")
+            yield piece
+    if unpack is not None and not unpack.eof:
+        raise Unavailable("sec_bad_answer", "The SEC's answer ended too early.")
+
+
+def _head(response: httpx.Response) -> Iterator[bytes]:
+    """Yield the beginning of a page that says no; what cannot be read of it does not matter."""
+    try:
+        yield from _decoded(response, MOST_REFUSAL)
+    except SourceError:
+        return
+
+
+def _bad_answer(what: str) -> SourceError:
+    return SourceError("sec_bad_answer", f"The SEC's answer {what}.")
+
+
+def _seconds(response: httpx.Response) -> float | None:
+    text = response.headers.get("retry-after", "")
+    return float(text) if text.isascii() and text.isdigit() and len(text) < 6 else None
+
+
+def _length(seconds: int) -> str:
+    if seconds % 60 or not seconds:
+        return f"{seconds} seconds"
+    return "1 minute" if seconds == 60 else f"{seconds // 60} minutes"

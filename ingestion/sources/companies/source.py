@@ -1,0 +1,225 @@
+"""Ingest a company's annual reports: who is it, the latest reports one by one, then the figures."""
+
+import re
+from collections.abc import Mapping
+from functools import partial
+from typing import Any, ClassVar
+
+import structlog
+from django.db import transaction
+from pydantic import Field, field_validator
+from pydantic_core import PydanticCustomError
+
+from ingestion.models import OPEN, ItemState, Job, State
+from ingestion.run import Run
+from ingestion.source import Outcome, Source, SourceError, SourceParams, Step, register
+from ingestion.sources.companies import documents, facts, reports, sections, storing, submissions, tickers
+from ingestion.sources.companies.client import Missing, Sec
+from ingestion.sources.companies.models import Company, Filing
+from ingestion.sources.companies.sample import standin
+from ingestion.sources.companies.storing import Text
+from ingestion.sources.companies.submissions import Filer
+from ingestion.steps import StepHandle
+
+log = structlog.get_logger(__name__)
+
+FIGURES = "figures"  # key of the one item of the last step
+_TICKER = re.compile(r"[A-Z0-9][A-Z0-9-]{0,19}", re.ASCII)
+
+
+class Params(SourceParams):
+    """Which company, and how many of its reports."""
+
+    ticker: str = Field(
+        max_length=40, description="For example AAPL or BRK-B; or a CIK, for example CIK320193"
+    )
+    years: int = Field(default=5, ge=1, le=30, description="How many annual reports, the latest first")
+
+    @field_validator("ticker")
+    @classmethod
+    def _is_ticker(cls, value: str) -> str:
+        symbol = submissions.normal(value) if len(value) <= 20 else value
+        if not symbol:
+            raise PydanticCustomError("ticker_missing", "Please enter a ticker symbol")
+        if not _TICKER.fullmatch(symbol):
+            raise PydanticCustomError("ticker_form", "A ticker has letters, digits and dashes: AAPL, BRK-B")
+        return symbol
+
+
+@register
+class Companies(Source):
+    """Annual reports of one company, with their text and their figures."""
+
+    kind, label, params = "companies", "Company filings", Params
+    description = "Find a company by its ticker and bring its annual reports and key figures from the SEC."
+    title, subject = "Ingest {ticker}", "{ticker}"
+    steps: ClassVar[list[Step]] = [
+        Step("lookup", "Look the company up", 10),
+        Step("filings", "Annual reports", 80),
+        Step("facts", "Key figures", 10),
+    ]
+    item_noun = "filings"
+    shared = True
+    example: ClassVar[dict[str, Any]] = {"ticker": standin.TICKER}
+
+    def run(self, job: Run, p: Params) -> Outcome:
+        """Bring what is not here yet."""
+        with Sec(job, bundled=p.ticker == standin.TICKER) as sec:
+            with job.step("lookup", f"Retrieving company data for {p.ticker}") as step:
+                found = job.once("found", lambda: look_up(job, sec, p))
+                company = Company.objects.get(pk=found["company"])
+                other = job.once("other", lambda: take(job, company))
+                job.changed(company)
+                step.message(f"Company {company.name} found, processing filings")
+            if other is not None:
+                return _joined(company, other)
+            with job.step("filings", f"Company {company.name} found, processing filings") as step:
+                self.read_reports(job, step, sec, company, found)
+            with job.step("facts") as step:
+                self.read_facts(job, step, sec, company)
+        job.changed(company)
+        return _outcome(company, found)
+
+    def read_reports(
+        self, job: Run, step: StepHandle, sec: Sec, company: Company, found: dict[str, Any]
+    ) -> None:
+        """Bring the text of each report and its amendments. Raises SourceError when none could be read."""
+        rows = Filing.objects.in_bulk(found["filings"])
+        values: list[Filing | int] = [rows[pk] for pk in found["filings"]] + found["missing"]
+        fetch = partial(read_texts, sec, company.cik, storing.unread(found["filings"]))
+        for item in step.items(values, key=_key, label=_label, fetch=fetch, threads=2):
+            with item:
+                if isinstance(item.value, int):
+                    item.skip(f"No annual report for {item.value}.")
+                else:
+                    item.result = {"characters": storing.save_texts(item.fetched)}
+                    job.changed(company)
+        _check_any(job)
+
+    def read_facts(self, job: Run, step: StepHandle, sec: Sec, company: Company) -> None:
+        """Bring the figures of the reports that are known here."""
+        known = list(company.filings.values_list("accession", flat=True))
+
+        def fetch(_: str) -> list[facts.Figure] | None:
+            try:
+                return facts.parse(sec.facts(company.cik), known)
+            except Missing:
+                return None
+
+        for item in step.items([FIGURES], key=str, label=lambda _: "Key figures", fetch=fetch):
+            with item:
+                if item.fetched is None:
+                    item.skip("The SEC has no figures of this company.")
+                else:
+                    facts.replace(company, known, item.fetched)
+                    item.result = {"facts": len(item.fetched)}
+                    job.changed(company)
+
+    def unique_key(self, p: Params) -> str | None:
+        """Say that tickers of one company are the same work, where we know whose they are."""
+        cik = tickers.known_cik(p.ticker)
+        return str(cik) if cik is not None else p.ticker
+
+    def created(self, job: Job, p: Params) -> None:
+        """Say what company it is about, where it is here already."""
+        cik = tickers.known_cik(p.ticker)
+        company = Company.objects.filter(cik=cik).first() if cik else None
+        if company is not None:
+            job.object = company.stream
+            job.save(update_fields=["object"])
+
+    def ended(self, job: Job) -> None:
+        """Have the open pages of the company draw the end, and the log name what failed."""
+        for item in job.items.filter(state__in=(ItemState.FAILED, ItemState.QUARANTINED)):
+            log.warning("filing_ingestion_failed", ticker=job.subject, filing=item.label, error=item.error)
+        if job.state == State.FAILED:
+            log.error("company_ingestion_failed", ticker=job.subject, error=job.error)
+
+
+def look_up(job: Run, sec: Sec, p: Params) -> dict[str, Any]:
+    """Find the company and its latest reports, and write them down as known."""
+    cik = tickers.find_cik(sec, p.ticker)
+    try:
+        filer = submissions.parse(sec.submissions(cik), cik)
+    except Missing as error:
+        text = f"SEC EDGAR has no company with CIK {cik}."
+        raise SourceError("unknown_company", text) from error
+    company = storing.save_company(filer)
+    found = reports.annual_reports(_rows(job, sec, filer, p.years), p.years)
+    years = [reports.fiscal_year(report.row, filer.fiscal_year_end) for report in found]
+    return {
+        "company": company.pk,
+        "filings": storing.save_reports(company, found),
+        "missing": reports.missing_years(years, p.years),
+    }
+
+
+def _rows(job: Run, sec: Sec, filer: Filer, years: int) -> list[submissions.Row]:
+    """Return the latest filings, with as many older pages as it takes to find enough reports."""
+    rows = list(filer.rows)
+    for name in filer.older:
+        if sum(reports.is_report(row.form) for row in rows) >= years:
+            break
+        job.checkpoint()
+        try:
+            rows += submissions.parse_older(sec.older_submissions(name))
+        except Missing:
+            job.log(f"The SEC lists older filings in {name[:60]}, and does not have it.", "warning")
+    return rows
+
+
+def take(job: Run, company: Company) -> str | None:
+    """Make the company this job's own, or return the open job that has it: found under another ticker."""
+    with transaction.atomic():
+        Company.objects.select_for_update().get(pk=company.pk)
+        others = Job.objects.filter(source=Companies.kind, object=company.stream, state__in=OPEN)
+        other = others.exclude(pk=job.id).first()
+        if other is not None:
+            return str(other.pk)
+        job.about(company)
+    return None
+
+
+def read_texts(sec: Sec, cik: int, unread: Mapping[int, list[Filing]], value: Filing | int) -> list[Text]:
+    """Fetch and read what is not here of a report and its amendments."""
+    texts = []
+    for filing in [] if isinstance(value, int) else unread[value.pk]:
+        url = sec.document_url(cik, filing.accession, filing.primary_document)
+        try:
+            text = documents.text_of(sec.document(url), filing.form)
+        except Missing as error:
+            what = f"The SEC lists this {filing.form}, and does not have its document."
+            raise SourceError("sec_missing", what) from error
+        texts.append(Text(filing.pk, url, sections.split(text, filing.form)))
+    return texts
+
+
+def _check_any(job: Run) -> None:
+    rows = Job.objects.get(pk=job.id).items.filter(step="filings")
+    failed = rows.filter(state__in=(ItemState.FAILED, ItemState.QUARANTINED)).order_by("ordinal")
+    if failed and not rows.filter(state=ItemState.DONE).exists():
+        text = f"None of {len(failed)} annual reports could be read. The first: {failed[0].error}"
+        raise SourceError("filings_failed", text[:500])
+
+
+def _key(value: Filing | int) -> str:
+    return f"year:{value}" if isinstance(value, int) else value.accession
+
+
+def _label(value: Filing | int) -> str:
+    return str(value) if isinstance(value, int) else f"{value.fiscal_year} {value.form}"
+
+
+def _joined(company: Company, other: str) -> Outcome:
+    return Outcome(
+        text=f"{company.name} is being ingested already",
+        url=Job.objects.get(pk=other).get_absolute_url(),
+        data={"company": company.pk, "job": other},
+    )
+
+
+def _outcome(company: Company, found: dict[str, Any]) -> Outcome:
+    data = {"company": company.pk, "cik": company.cik}
+    if not found["filings"]:
+        return Outcome(text=f"{company.name} files no annual reports", data=data)
+    return Outcome(text=f"{company.name} is ready", data=data)
