@@ -14,7 +14,7 @@ pytestmark = pytest.mark.django_db
 
 def test_following_a_job_listing_it_and_ending_it(alice, bob, staff):
     job = rows.job(alice, "running")
-    assert run("follow", "staff").err == "Nothing."
+    assert run("follow", "staff").err == "Nothing.\n"
     assert run("follow", "staff", job.stream).out.splitlines()[1].startswith(f"{job.stream}  Shelves")
     assert Follow.objects.get().user == staff
     listed = json.loads(run("follow", "staff", "--json").out)

@@ -238,6 +238,16 @@ def test_undo_of_a_move_to_the_inbox_puts_off_until_the_same_times(client, alice
     assert act(client, undo=woken["undo"]).json()["count"] == 0  # what was archived since stays so
 
 
+@pytest.mark.parametrize("verb", ["read", "archive", "snooze"])
+def test_what_changed_nothing_offers_no_undo(verb, client, alice):
+    client.force_login(alice)
+    note = rows.note(alice, "One")
+    fields = {"one": f"{verb} {note.pk}", "until": "at", "at": "2099-01-01T09:00:00Z"}
+    done, again = (act(client, **fields).json() for _ in range(2))
+    assert (done["count"], bool(done["undo"])) == (1, True)
+    assert (again["count"], again["undo"]) == (0, "")
+
+
 def test_an_undo_is_its_users_alone(client, alice, bob):
     client.force_login(alice)
     token = act(client, one=f"archive {rows.note(alice, 'One').pk}").json()["undo"]
