@@ -139,8 +139,7 @@ def _fitting(columns: Columns) -> sql.Composable:
 
 def _newest(columns: Columns) -> sql.Composable:
     return sql.SQL(
-        "(SELECT unit.valid_from FROM imports_unit AS unit WHERE unit.tax_ident = {} AND {}"
-        " ORDER BY unit.valid_from DESC NULLS LAST LIMIT 1)"
+        "(SELECT max(unit.valid_from) FROM imports_unit AS unit WHERE unit.tax_ident = {} AND {})"
     ).format(columns.value("tax_ident"), undated(columns))
 
 

@@ -9,7 +9,7 @@ from psycopg import sql
 
 from ingestion.sources.imports import loading
 from ingestion.sources.imports.columns import Columns
-from ingestion.sources.imports.models import Import, ImportRow
+from ingestion.sources.imports.models import Import, ImportRow, Unit
 from ingestion.sources.imports.rowtext import SEPARATOR
 from ingestion.sources.imports.values import BLANKS
 
@@ -21,13 +21,14 @@ MAX_VALUES = 20  # of a cause whose column has a code list, to choose codes for
 def count(imported: Import) -> None:
     """Write down how many rows there are, how many are bad or doubtful, and how many are of new units."""
     columns = Columns.of(imported)
+    known = loading.known(columns) if Unit.objects.exists() else sql.SQL("false")
     query = sql.SQL(
         """
         SELECT count(*), count(errors), count(*) FILTER (WHERE errors IS NULL AND warnings IS NOT NULL),
             count(*) FILTER (WHERE errors IS NULL AND NOT {known})
         FROM imports_importrow WHERE import_id = {pk}
         """
-    ).format(pk=sql.Literal(imported.pk), known=loading.known(columns))
+    ).format(pk=sql.Literal(imported.pk), known=known)
     with connection.cursor() as cursor:
         cursor.execute(query.as_string(cursor.connection))
         row: Any = cursor.fetchone()

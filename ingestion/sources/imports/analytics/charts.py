@@ -141,9 +141,9 @@ def figures(dimension: str, year: int) -> list[Row]:
 def over_time(last: int) -> list[Row]:
     """Return the figures of all units, year by year, the newest last."""
     units, employees, turnover = 0, 0, Decimal(0)
-    found, changes = [], {}
-    for one in _sums(Cell.objects.filter(dimension="all", year__lte=last).values("year")):
-        changes[one["year"]] = one
+    found = []
+    sums = _sums(Cell.objects.filter(dimension="all", year__lte=last).values("year"))
+    changes = {one["year"]: one for one in sums}
     first = min((year for year in changes if year > last - OLDEST), default=last)
     for year in sorted({*changes, *range(first, last + 1)}):
         one = changes.get(year)
@@ -159,8 +159,8 @@ def _values(row: Row) -> tuple[int, int, Decimal]:
     return row.units, int(row.employees), row.turnover
 
 
-def _sums(cells: "QuerySet[Cell, dict[str, Any]]") -> "QuerySet[Cell, dict[str, Any]]":
-    return cells.annotate(**{name: Sum(name) for name in MEASURES})
+def _sums(cells: "QuerySet[Cell, Any]") -> list[dict[str, Any]]:
+    return list(cells.annotate(**{name: Sum(name) for name in MEASURES}))
 
 
 def rows_of(dimension: str, year: int) -> list[Row]:
