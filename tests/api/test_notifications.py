@@ -11,7 +11,7 @@ from django.test.utils import CaptureQueriesContext
 from config.api import api
 from ingestion import lifecycle
 from notifications import inbox
-from notifications.models import Broadcast, Follow, Mute, Notification
+from notifications.models import Broadcast, Follow, Inbox, Mute, Notification
 from tests.api.clients import ApiClient, assert_problem, client_of
 
 pytestmark = pytest.mark.django_db
@@ -154,7 +154,9 @@ def test_archive_restore_and_snooze(as_alice: ApiClient, rows: Any) -> None:
     assert as_alice.send(f"{one}/snooze", {"until": tomorrow}).status_code == 200
     assert as_alice.send(f"{two}/snooze", {"until": None}).json()["snoozed_at"]
     assert (listed(as_alice, "?view=snoozed"), count(as_alice)) == (["two", "one"], 1)
+    before = Inbox.objects.get().version
     assert as_alice.send(f"{two}/restore", {}).json()["snoozed_at"] is None
+    assert Inbox.objects.get().version == before + 1
 
 
 def test_what_cannot_be_snoozed(as_alice: ApiClient, rows: Any) -> None:

@@ -47,6 +47,7 @@ def test_events_as_text_one_a_line(client: Client, alice):
     assert lines[0].endswith("info    first line") and lines[1].endswith("error   second")
 
 
+@pytest.mark.seed("SEC14")
 @pytest.mark.parametrize("name", ["failed.csv", "events.txt"])
 def test_strangers_and_signed_out_people_get_none(client: Client, alice, bob, name):
     url = f"{rows.job(alice, 'failed').get_absolute_url()}{name}"
