@@ -9,7 +9,7 @@ from psycopg import sql
 SEPARATOR = "\x1f"  # between cells; `checks` lets no cell hold it
 
 
-class CellsField(models.TextField):
+class CellsField(models.TextField):  # type: ignore[type-arg]  # at run time it takes none
     """A list of texts, in a column of type text."""
 
     def from_db_value(self, value: str | None, *_: Any) -> list[str] | None:
