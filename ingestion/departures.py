@@ -21,7 +21,7 @@ def listen() -> None:
 
 def _lock(instance: Any, using: str, origin: Any, **rest: Any) -> None:
     # Django says each user of a queryset in turn: the first locks what belongs to all of them.
-    users = (
+    users: Any = (
         origin.values("pk")
         if isinstance(origin, QuerySet) and origin.model is type(instance)
         else [instance.pk]
