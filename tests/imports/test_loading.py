@@ -5,6 +5,7 @@ from django.contrib.auth.models import User
 
 from ingestion import lifecycle
 from ingestion.models import Job, JobItem
+from ingestion.sources.imports import status
 from ingestion.sources.imports.models import Import, Unit
 from ingestion.testing import Killed, kill_at, lose_worker, resume_inline, run_inline
 from tests.imports.conftest import Run, state_of, store
@@ -152,6 +153,7 @@ def test_a_retry_goes_on_with_the_same_import(alice: User, monkeypatch: pytest.M
         job = run_inline("imports", alice, file=store(alice, register(1000)))
     assert job.state == "partial"
     child = lifecycle.retry(job, alice).job
+    assert status.state_of(child) == "processing_data"  # what was checked is not checked again
     child = resume_inline(child)
     assert child.state == "completed"
     imported = Import.objects.get()
