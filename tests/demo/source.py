@@ -102,6 +102,14 @@ class Nap(Source):
                 time.sleep(0.05)
 
 
+@source("hurried", label="Hurried", queue="default", time_limit=1.5)
+def hurried(job: Any, p: NapParams) -> None:
+    """Sleep, and may do so for a second and a half."""
+    end = time.monotonic() + (p.seconds if p.name == "long" else 0)
+    while time.monotonic() < end:
+        time.sleep(0.05)
+
+
 class DoorParams(SourceParams):
     name: str = Field(default="door", min_length=1)
 

@@ -6,6 +6,7 @@ import time
 
 import pytest
 from django.contrib.auth.models import User
+from django.db import connection, transaction
 
 from ingestion import lifecycle
 from ingestion.models import Job, State
@@ -162,6 +163,34 @@ def test_a_worker_that_must_be_killed_costs_one_attempt(engine: Engine, owner: U
         effects_once(ended(job), keys(N))
         assert fresh(job).attempt == 2
         engine.kill(other)
+
+
+def test_a_source_takes_no_longer_than_it_says(engine: Engine, owner: User) -> None:
+    engine.keeper()
+    engine.worker()
+    job = ended(lifecycle.create("hurried", {"seconds": 500, "name": "long"}, owner=owner).job)
+    assert (job.state, job.error["code"], job.attempt) == (State.FAILED, "time_limit", 1)
+    assert job.error["text"] == "The job took longer than this source allows."
+
+
+def test_a_worker_that_cannot_write_ends_itself_before_its_lease_does(engine: Engine, owner: User) -> None:
+    """Its row is locked for longer than it may be silent: nobody else can have the job yet when it goes."""
+    worker = engine.worker()
+    job = lifecycle.create("nap", {"seconds": 500}, owner=owner).job
+    running(job, 0)
+    (horse,) = horses(worker.pid)
+    with transaction.atomic():
+        locked = Job.objects.select_for_update().get(pk=job.pk)
+        until(lambda: not alive(horse), within(10), "the horse's end")
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT %s - clock_timestamp()", [locked.lease_until])
+            left = cursor.fetchone()[0].total_seconds()
+    assert left > 0 or not FULL
+    engine.keeper()
+    assert alive(worker.pid)
+    next_attempt(job, 2, within(15))
+    lifecycle.cancel(job, owner)
+    assert ended(job).state == State.CANCELLED
 
 
 def test_a_deaf_source_is_released_too(engine: Engine, owner: User) -> None:

@@ -61,6 +61,23 @@ def test_a_source_runs_as_often_as_its_limit_says(alice: User) -> None:
     assert [claim() is not None for _ in range(5)] == [True, True, True, False, False]
 
 
+def test_a_key_runs_as_often_as_its_own_limit_says(
+    alice: User, bob: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(get("shelves"), "limit_key", "{name}")
+
+    def shelves(owner: User, name: str) -> Job:
+        return lifecycle.create("shelves", {"name": name}, owner=owner).job
+
+    first, second, other = shelves(alice, "a"), shelves(bob, "a"), shelves(alice, "b")
+    token = uuid4()
+    assert lifecycle.claim("default", worker="w", token=token) == first
+    assert claim() == other  # the source has slots left, the key "a" has none
+    assert claim() is None
+    lifecycle.fail(first.pk, token, {"code": "x", "text": "No."})
+    assert claim() == second
+
+
 def test_what_is_not_due_or_needs_another_is_not_claimed(alice: User) -> None:
     later = ping(alice, run_after=timezone.now() + timedelta(hours=1))
     parent = later

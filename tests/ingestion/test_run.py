@@ -57,6 +57,14 @@ def test_one_failing_item_stops_nothing_and_its_effect_is_rolled_back(alice: Use
     assert job.events.filter(kind="item_failed").count() == 1
 
 
+@pytest.mark.parametrize(("failing", "state"), [(1, State.PARTIAL), (2, State.FAILED), (3, State.FAILED)])
+def test_a_source_says_from_which_share_of_failures_it_failed(
+    alice: User, monkeypatch: pytest.MonkeyPatch, failing: int, state: State
+) -> None:
+    monkeypatch.setattr(get("shelves"), "partial_at", 0.5)
+    assert run_inline("shelves", alice, n=4, fail=["k0000", "k0001", "k0002"][:failing]).state == state
+
+
 def test_a_retryable_failure_is_tried_again_at_the_end_of_the_pass(alice: User) -> None:
     job = run_inline("shelves", alice, n=4, flaky=["k0001"])
 
