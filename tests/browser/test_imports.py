@@ -103,9 +103,10 @@ MESSY = (
 
 @pytest.mark.seed("UX40")
 def test_a_file_is_matched_mended_approved_and_loaded_live(
-    page, signed_in, alice, works, violations, picture
+    page, signed_in, alice, works, engine, violations, picture
 ):
     """UX40: created and updated are together what the button said."""
+    engine.worker("analytics")
     signed_in(alice, "/?kind=imports")
     drop(page, "november.csv", MESSY)
     page.wait_for_url("**/jobs/*/")
@@ -142,6 +143,9 @@ def test_a_file_is_matched_mended_approved_and_loaded_live(
     assert Unit.objects.get(tax_ident="900").employees is None
     assert violations(page) == []
     picture(page, "import-result")
+    page.get_by_role("link", name="Charts").click()
+    expect(page.locator("#charts svg.chart").first).to_be_visible(timeout=60_000)
+    expect(page.get_by_role("region", name=re.compile("figures")).first).to_contain_text("202")
     assert page.watched.wrong == []
 
 
@@ -266,3 +270,40 @@ def test_a_dropped_file_shows_its_progress_and_can_be_stopped(
     page.get_by_role("button", name="Start import").click()
     page.wait_for_url("**/jobs/*/")
     assert page.watched.wrong == []
+
+
+@pytest.mark.parametrize(("look", "width"), [("light", 1280), ("dark", 1280), ("light", 390)])
+@pytest.mark.parametrize("asked", ["match", "review"])
+def test_what_an_import_asks_can_be_read_and_used_in_every_look(
+    page, signed_in, alice, violations, picture, look, width, asked
+):
+    from ingestion.testing import run_inline
+    from tests.imports.conftest import store
+
+    rows = b'3,,5,5,2020-01-01\n4,d,two,"1,234",2020-01-01\n5,e,3,5,14/14/2019\n5,f,3,5,\n'
+    header = b"tax_ident,name,employees,turnover,birth_date\n" if asked == "review" else b"A,B,C,D,E\n"
+    run_inline("imports", alice, file=store(alice, header + rows, "november.csv"), review="always")
+    page.set_viewport_size({"width": width, "height": 900})
+    page.emulate_media(color_scheme=look)
+    imported = Import.objects.get()
+    signed_in(alice, imported.get_absolute_url())
+    expect(page.locator(LIVE)).to_be_visible(timeout=10_000)
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    assert violations(page) == []
+    if asked == "match":
+        expect(page.locator("#lacks")).to_contain_text("Still needed: Identifier")
+    else:
+        cause = page.locator("tr", has_text="is not a whole number").filter(has=page.locator("select"))
+        given = cause.get_by_label("Value for all these rows")
+        expect(given).to_be_hidden()
+        cause.locator("select").select_option("value")
+        expect(given).to_be_visible()
+        assert violations(page) == []
+        given.fill("many")
+        cause.get_by_role("button", name="Apply").click()
+        expect(page.get_by_role("alert")).to_contain_text('"many" is not a whole number')
+        assert violations(page) == []
+        page.get_by_role("button", name="Reject import").click()
+        assert violations(page) == []
+    picture(page, f"import-{asked}-{look}-{width}")
+    assert page.watched.wrong == [] or all("status of 400" in one for one in page.watched.wrong)

@@ -157,6 +157,8 @@ def _apply(
         "level": sql.Literal(cause["level"]),
         "list": sql.Identifier("errors" if cause["level"] == "error" else "warnings"),
     }
+    marked = {"pk": common["pk"], "ident": columns.value("tax_ident")}
+    _execute(_BEFORE, **marked)
     _execute(_FORGET_TOGETHER, pk=common["pk"], codes=sql.Literal(list(together.CODES)))
     if cause["code"] not in together.CODES:
         _execute(_TAKE_BACK, **common, place=sql.Literal(_place(imported, cause)))
@@ -164,11 +166,12 @@ def _apply(
             _execute(_LEAVE_OUT, **common)
         elif choice in ("empty", "value", "map"):
             _execute(_FIX, **common, **_fix(imported, cause, texts))
-    together.check_together(imported)
+    _execute(_AFTER, **marked)
+    together.check_together(imported, among="decided")
     for key, decided in imported.decisions.items():
         if decided["choice"] == "last":
             _execute(_KEEP_LAST, pk=common["pk"], key=sql.Literal(key), ident=columns.value("tax_ident"))
-            together.check_together(imported)  # what was kept must fit the register too
+            together.check_together(imported, among="decided")  # what was kept must fit the register too
 
 
 def _place(imported: Import, cause: Mapping[str, Any]) -> str:
@@ -197,6 +200,17 @@ def _execute(statement: str, **parts: sql.Composable) -> None:
         cursor.execute(sql.SQL(statement).format(**parts).as_string(cursor.connection))
 
 
+# Whose rows may have changed: none without a mark, and every mark that is new is of one of these identifiers.
+_BEFORE = """
+    CREATE TEMP TABLE decided ON COMMIT DROP AS
+    SELECT {ident} AS ident FROM imports_importrow
+    WHERE import_id = {pk} AND (errors IS NOT NULL OR warnings IS NOT NULL OR settled IS NOT NULL)
+"""
+_AFTER = """
+    INSERT INTO decided SELECT {ident} FROM imports_importrow
+    WHERE import_id = {pk} AND (errors IS NOT NULL OR warnings IS NOT NULL OR settled IS NOT NULL);
+    ANALYZE decided
+"""
 # What comparing all rows had found is found anew afterwards. What was kept of it is kept anew too.
 _FORGET_TOGETHER = """
     UPDATE imports_importrow SET errors = (

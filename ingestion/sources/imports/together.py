@@ -20,17 +20,20 @@ CODES = ("ends_before", "appears_twice", "period_overlaps", "not_unique", "known
 FEW = 20  # an import of less than this part of the register looks units up by index
 
 
-def check_together(imported: Import) -> None:
+def check_together(imported: Import, among: str = "") -> None:
     """Flag rows whose period ends before it begins, whose identifier or unique value is taken, and so on.
 
-    The same identifier is legal again in another period.
+    The same identifier is legal again in another period. among: a table of the identifiers whose rows changed
+    since the last time; others are left alone, unless the definition compares more than identifiers.
     """
     columns = Columns.of(imported)
-    _Check(imported, columns, "valid_to", "ends_before").flag(_ENDS_BEFORE)
+    if any(column.unique and columns.has(column.name) for column in columns.definition.columns):
+        among = ""
+    _Check(imported, columns, "valid_to", "ends_before", among).flag(_ENDS_BEFORE)
     dated = any(map(columns.has, PERIOD)) and not columns.given
     code = "period_overlaps" if dated else "appears_twice"
-    if _any_twice(imported, columns):
-        _Check(imported, columns, IDENTIFIER, code).flag(_COMES_TWICE, dated=sql.Literal(dated))
+    if among or _any_twice(imported, columns):
+        _Check(imported, columns, IDENTIFIER, code, among).flag(_COMES_TWICE, dated=sql.Literal(dated))
     for column in columns.definition.columns:
         if column.unique and columns.has(column.name):
             check = _Check(imported, columns, column.name, "not_unique")
@@ -38,9 +41,9 @@ def check_together(imported: Import) -> None:
             check.flag(_NOT_UNIQUE, value=value)
             check.flag(_TAKEN, register=True, value=value, column=sql.Identifier(column.name))
     if columns.has("valid_from"):
-        check = _Check(imported, columns, "valid_from", "period_overlaps")
+        check = _Check(imported, columns, "valid_from", "period_overlaps", among)
         check.flag(_OVERLAPS, register=True, undated=loading.undated(columns))
-    _check_mode(imported, columns)
+    _check_mode(imported, columns, among)
 
 
 def _any_twice(imported: Import, columns: Columns) -> bool:
@@ -55,14 +58,14 @@ def _any_twice(imported: Import, columns: Columns) -> bool:
     return bool(times)
 
 
-def _check_mode(imported: Import, columns: Columns) -> None:
+def _check_mode(imported: Import, columns: Columns, among: str) -> None:
     known = loading.known(columns)
     match columns.definition.mode:
         case Mode.INSERT:
-            check = _Check(imported, columns, IDENTIFIER, "known_unit")
+            check = _Check(imported, columns, IDENTIFIER, "known_unit", among)
             check.flag(_FITS_NOT, register=True, wrong=known, words=sql.Literal("is in the register already"))
         case Mode.UPDATE:
-            check = _Check(imported, columns, IDENTIFIER, "unknown_unit")
+            check = _Check(imported, columns, IDENTIFIER, "unknown_unit", among)
             wrong = sql.SQL("NOT {}").format(known)
             check.flag(_FITS_NOT, register=True, wrong=wrong, words=sql.Literal("is not in the register"))
 
@@ -70,8 +73,9 @@ def _check_mode(imported: Import, columns: Columns) -> None:
 class _Check:
     """One thing that can be wrong: its code, and the target column whose source column is told."""
 
-    def __init__(self, imported: Import, columns: Columns, target: str, code: str) -> None:
+    def __init__(self, imported: Import, columns: Columns, target: str, code: str, among: str = "") -> None:
         self._imported, self._columns, self._target, self._code = imported, columns, target, code
+        self._among = among
 
     def flag(self, found: str, *, register: bool = False, **parts: sql.Composable) -> None:
         """Give the rows that `found` selects as (number, words) this error. register: it reads units."""
@@ -81,7 +85,9 @@ class _Check:
             "starts": sql.SQL("coalesce({}, '-infinity')").format(self._columns.typed("valid_from")),
             "ends": sql.SQL("coalesce({}, 'infinity')").format(self._columns.typed("valid_to")),
             "from_header": sql.Literal(self._columns.header_of("valid_from")),
-            "staged": sql.SQL("imports_importrow WHERE import_id = {} AND errors IS NULL").format(pk),
+            "staged": sql.SQL("imports_importrow WHERE import_id = {} AND errors IS NULL{}").format(
+                pk, self._restricted()
+            ),
         }
         query = sql.SQL(_FLAGGED).format(
             pk=pk,
@@ -95,6 +101,13 @@ class _Check:
                 # nested loop would look for its pairs again at every row.
                 cursor.execute("SET LOCAL enable_nestloop = off")
             cursor.execute(query.as_string(cursor.connection))
+
+    def _restricted(self) -> sql.Composable:
+        if not self._among:
+            return sql.SQL("")
+        return sql.SQL(" AND {} IN (SELECT ident FROM {})").format(
+            self._columns.value(IDENTIFIER), sql.Identifier(self._among)
+        )
 
     def _is_large(self, cursor: Any) -> bool:
         """Say whether one pass over the register costs less than a look-up for each row."""
