@@ -29,7 +29,7 @@ def test_sources_need_no_instance() -> None:
 def test_sources_say_what_they_take() -> None:
     said = run("sources").out
     assert "imports  Import a register" in said
-    assert "file=PATH  A register as .csv" in said
+    assert "file=PATH (optional)  A register as .csv" in said
     assert "review=auto|always|never (optional)" in said
 
 
