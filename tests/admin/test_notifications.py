@@ -156,3 +156,10 @@ def test_texts_are_shown_literally(staff, alice):
         "<base ",
     ):
         assert not any(raw in html for html in lists), raw
+
+
+def test_pages_of_the_admin_name_the_icon(staff):
+    """Otherwise each asks for an icon that is not there."""
+    for path in ("/admin/", DELIVERIES, f"{BROADCASTS}add/"):
+        html = desk(staff, "send_broadcast").get(path).content.decode()
+        assert html.count('rel="icon"') == 1 and "headway/icon" in html
