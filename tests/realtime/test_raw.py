@@ -81,33 +81,37 @@ def other(web, bob):
 # --- the way in
 
 
+FOREIGN = [
+    "https://evil.test",
+    None,
+    "null",
+    "http://127.0.0.1:9999",
+    "https://127.0.0.1:{port}",
+    "ftp://127.0.0.1:{port}",
+    "http://evil@127.0.0.1:{port}",
+    "http://127.0.0.1:abc",
+    "http://[::1",
+    "http://127.0.0.1.:{port}",
+    "http://127.0.0.1.evil.test:{port}",
+    ["http://127.0.0.1:{port}", "https://evil.test"],
+    ["http://127.0.0.1:{port}", "http://127.0.0.1:{port}"],
+    "\xff\xfe",
+    "http://127.0.0.1:" + "9" * 5000,
+]
+
+
+def origins(origin, port):
+    """Return the Origin headers of one of these."""
+    many = origin if isinstance(origin, list) else [] if origin is None else [origin]
+    return [one.replace("{port}", str(port)) for one in many]
+
+
 @pytest.mark.seed("SEC1", "SEC2", "SEC3", "SEC4")
-@pytest.mark.parametrize(
-    "origin",
-    [
-        "https://evil.test",
-        None,
-        "null",
-        "http://127.0.0.1:9999",
-        "https://127.0.0.1:{port}",
-        "ftp://127.0.0.1:{port}",
-        "http://evil@127.0.0.1:{port}",
-        "http://127.0.0.1:abc",
-        "http://[::1",
-        "http://127.0.0.1.:{port}",
-        "http://127.0.0.1.evil.test:{port}",
-        ["http://127.0.0.1:{port}", "https://evil.test"],
-        ["http://127.0.0.1:{port}", "http://127.0.0.1:{port}"],
-        "\xff\xfe",
-        "http://127.0.0.1:" + "9" * 5000,
-    ],
-    ids=lambda value: ascii(value)[:40],
-)
+@pytest.mark.parametrize("origin", FOREIGN, ids=lambda value: ascii(value)[:40])
 def test_a_foreign_page_gets_403_and_no_socket(web, alice, origin):
     cookie, _ = session(alice)
     before = web.engine.log.read_text().count("ws_origin_refused")
-    many = origin if isinstance(origin, list) else [] if origin is None else [origin]
-    opened = web.upgrade(Cookie=cookie, Origin=[one.replace("{port}", str(web.port)) for one in many])
+    opened = web.upgrade(Cookie=cookie, Origin=origins(origin, web.port))
     assert opened.status == 403
     assert "sec-websocket-accept" not in opened.headers
     assert web.engine.log.read_text().count("ws_origin_refused") == before + 1

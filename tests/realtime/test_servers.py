@@ -2,20 +2,25 @@
 
 import http.client
 import json
+import socket
 import sys
 from contextlib import ExitStack
 
 import pytest
+from django.test import Client
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
 from config import children
 from realtime import limits
 from realtime.limits import Close
+from realtime.routing import LIVE
 from tests.engine import ROOT, Engine, environment
 from tests.realtime.client import session
+from tests.realtime.raw import Raw
 from tests.realtime.rows import finish, make_job, move
-from tests.realtime.test_processes import page_of
+from tests.realtime.test_processes import Page, page_of
+from tests.realtime.test_raw import FOREIGN, origins
 from tests.servers import free_port
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -111,6 +116,61 @@ def test_another_sites_page_is_refused_before_the_upgrade(alice, address):
     ):
         pass
     assert refused.value.response.status_code == 403
+
+
+def test_no_page_of_another_origin_gets_a_socket(alice, server, address):
+    """What is no origin at all daphne's library refuses itself, with 400."""
+    port = int(address.split(":")[1])
+    cookie = session(alice)[0]
+    refused = {403} if server == "uvicorn" else {400, 403}
+    for origin in FOREIGN:
+        assert Raw(port, LIVE, {"Cookie": cookie, "Origin": origins(origin, port)}).status in refused, origin
+    assert Raw(port, LIVE, {"Cookie": cookie, "Origin": f"http://{address}"}).status == 101
+
+
+def test_a_sign_out_closes_the_page_and_ends_the_events(alice, address, open_page):
+    cookie, csrf = session(alice)
+    client = Client(headers={"Cookie": cookie})
+    headers = {"Cookie": cookie, "Accept": "text/event-stream"}
+    job = make_job(alice)
+    other = open_page(job.stream)
+    link = http.client.HTTPConnection(*address.split(":"), timeout=20)
+    link.request("GET", f"/api/live?stream={job.stream}", headers=headers)
+    events = link.getresponse()
+    while events.readline() != b"event: state\n":
+        pass
+    at = {"origin": f"http://{address}", "additional_headers": {"Cookie": cookie}}
+    with connect(f"ws://{address}{LIVE}", **at) as page:
+        Page(page, csrf, [job.stream]).next("state")
+        assert client.post("/signout/").status_code == 200
+        assert closed_with(page) == Close.SIGNED_OUT
+    assert b'event: bye\ndata: {"type":"bye","code":"signed_out"}' in events.read()
+    link.request("GET", f"/api/live?stream={job.stream}", headers=headers)
+    assert link.getresponse().status == 401
+    other.say({"type": "ack", "id": 1})
+    assert other.next("beat")["id"] == 1
+
+
+def test_a_long_poll_is_answered_by_what_moves(alice, address):
+    job = make_job(alice)
+    headers = {"Cookie": session(alice)[0]}
+    link = http.client.HTTPConnection(*address.split(":"), timeout=20)
+
+    def asked(path):
+        link.request("GET", path, headers=headers)
+
+    path = f"/api/live?stream={job.stream}"
+    asked(path)
+    cursor = json.loads(link.getresponse().read())["cursor"]
+    asked(f"{path}&wait=20&cursor={cursor}")
+    with pytest.raises(TimeoutError):
+        link.sock.settimeout(0.5)
+        link.sock.recv(1, socket.MSG_PEEK)
+    link.sock.settimeout(20)
+    version = move(job, message="News", urgent=True)
+    (frame,) = json.loads(link.getresponse().read())["frames"]
+    assert (frame["type"], frame["version"], frame["data"]["message"]) == ("change", version, "News")
+    link.close()
 
 
 def test_who_does_not_acknowledge_is_parked_and_caught_up(alice, address):
