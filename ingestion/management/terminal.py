@@ -19,6 +19,7 @@ from django.core.serializers.json import DjangoJSONEncoder
 from django.db import InterfaceError, OperationalError, ProgrammingError, connection
 from django.utils import timezone
 
+from config import sessions
 from config.plain import PlainCommand, printable
 from config.problems import Problem
 from config.reach import unreachable
@@ -180,6 +181,12 @@ def check_migrations() -> None:
         raise CommandError(f"{what} not applied. Run migrate.")
     if schema.unknown():
         raise CommandError("The database is newer than this code. Install the version that migrated it.")
+
+
+def check_sessions() -> None:
+    """Refuse a database whose connections are no sessions. Raises CommandError."""
+    if sessions.shared():
+        raise CommandError(sessions.REFUSED)
 
 
 def code_of(job: Job) -> int:

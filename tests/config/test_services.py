@@ -8,9 +8,11 @@ from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import pytest
+from django.conf import settings
 from django.db import connection
+from psycopg.pq import TransactionStatus
 
-from config import health
+from config import health, sessions
 from tests.commands.conftest import process, run
 
 STRANGER = "headway_test_stranger"
@@ -66,6 +68,49 @@ def test_a_worker_refuses_an_old_redis(old_redis: str) -> None:
     """ENV38."""
     said = run("worker")
     assert (said.code, said.err) == (1, "Redis 6.2 or newer is needed.")
+
+
+class Pooler:
+    """What a transaction pooler does, with real sessions: the one freed last serves whoever comes next."""
+
+    def __init__(self) -> None:
+        self.free = [connection.copy(), connection.copy()]
+        self.held: dict[int, Any] = {}
+
+    def client(self, number: int) -> sessions.Ask:
+        def ask(sql: str) -> int:
+            session = self.held.pop(number, None) or self.free.pop()
+            found = sessions.asker(session)(sql)
+            if session.connection.info.transaction_status == TransactionStatus.INTRANS:
+                self.held[number] = session
+            else:
+                self.free.append(session)
+            return found
+
+        return ask
+
+    def close(self) -> None:
+        for session in (*self.free, *self.held.values()):
+            session.close()
+
+
+@pytest.mark.django_db
+def test_a_transaction_pooler_is_noticed() -> None:
+    pooler = Pooler()
+    try:
+        assert sessions.change_hands(pooler.client(1), pooler.client(2))
+    finally:
+        pooler.close()
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("command", ["worker", "keeper"])
+def test_who_needs_sessions_refuses_a_pooler(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(settings, "EMBEDDED_POSTGRES", False)
+    assert not sessions.shared()  # of the real server: each connection is a session of its own
+    monkeypatch.setattr(sessions, "change_hands", lambda *_: True)
+    said = run(command)
+    assert (said.code, said.err) == (1, sessions.REFUSED)
 
 
 @pytest.fixture

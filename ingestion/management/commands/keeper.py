@@ -8,7 +8,7 @@ from django.db import InterfaceError, OperationalError, connection
 from ingestion import stability
 from ingestion.keeper import Keeper
 from ingestion.listener import Listener
-from ingestion.management.terminal import TerminalCommand, check_migrations
+from ingestion.management.terminal import TerminalCommand, check_migrations, check_sessions
 
 
 class Command(TerminalCommand):
@@ -24,6 +24,7 @@ class Command(TerminalCommand):
         """Keep promises until told to stop."""
         try:
             check_migrations()
+            check_sessions()
         except (OperationalError, InterfaceError):
             connection.close()  # it may be away when we start: `run` waits for it
             if once:

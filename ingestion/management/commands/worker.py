@@ -11,7 +11,7 @@ from django.conf import settings
 from django.core.management.base import CommandError, CommandParser
 
 from config.redis_age import TOO_OLD, too_old
-from ingestion.management.terminal import TerminalCommand, check_migrations, usage
+from ingestion.management.terminal import TerminalCommand, check_migrations, check_sessions, usage
 from ingestion.source import QUEUES
 
 SAY_EVERY = 30.0  # seconds between two lines while Redis is away
@@ -40,6 +40,7 @@ class Command(TerminalCommand):
         if settings.PRODUCTION and os.geteuid() == 0 and not options["allow_root"]:
             raise CommandError("Do not run workers as root. (--allow-root if you must.)")
         check_migrations()
+        check_sessions()
         from ingestion.worker import serve  # RQ is not needed to say that an argument is wrong
 
         self._await_redis()
