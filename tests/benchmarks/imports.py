@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +64,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="headway-bench-") as folder:
         file = Path(folder) / "register.csv"
         generate(file, ROWS)
-        for figure in (*speed(file), *review(), *memory(Path(folder))):
+        for figure in chain(speed(file), review(), memory(Path(folder))):
             figure.say()
     return None
 

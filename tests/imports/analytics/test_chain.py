@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 from django.contrib.auth.models import User
-from django.db import connection, connections
+from django.db import connection, connections, transaction
 
 from ingestion import details, lifecycle, stability
 from ingestion.models import FINAL, Job, PendingReason, State
@@ -22,6 +22,7 @@ from ingestion.sources.imports.models import Unit
 from ingestion.testing import Killed, assert_live_equals_fresh, kill_at, lose_worker, resume_inline
 from notifications.models import Notification
 from tests.imports.conftest import Run, store
+from tests.waiting import until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -125,8 +126,40 @@ def test_imports_that_end_while_a_chain_waits_or_works_share_it_or_have_the_next
     assert nothing_is_left()
 
 
-@pytest.mark.parametrize("_", range(3))
-def test_imports_and_a_chain_that_end_at_once_lose_nothing(_: int, alice: User, run: Run) -> None:
+def test_a_chain_that_ends_while_an_import_does_waits_for_what_it_wrote(run: Run) -> None:
+    """The import has seen the open chain and has not committed: the chain must not end without looking."""
+    run(TWO)
+    imported = run("tax_ident,name,employees\n3,c,1\n")
+    for job in chain_jobs()[:2]:
+        resume_inline(job)
+    last = chain_jobs()[2]
+    assert not ChangedImport.objects.exists()
+
+    def end() -> None:
+        try:
+            resume_inline(last)
+        finally:
+            connections.close_all()
+
+    thread = threading.Thread(target=end)
+    with transaction.atomic():
+        chain.import_ended(imported)
+        thread.start()
+        until(lambda: waits_for_a_lock() or not thread.is_alive(), 30, "the end of the chain")
+    thread.join()
+    assert len(chain_jobs()) == 6
+    work()
+    assert nothing_is_left()
+
+
+def waits_for_a_lock() -> bool:
+    """Say whether a session waits for an advisory lock."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted)")
+        return bool(cursor.fetchone()[0])
+
+
+def test_imports_and_a_chain_that_end_at_once_lose_nothing(alice: User, run: Run) -> None:
     """Three ends at the same moment: of two imports and of the last job of a chain."""
     run(TWO)
     for job in chain_jobs()[:2]:
