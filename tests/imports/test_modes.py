@@ -130,6 +130,17 @@ def test_the_earlier_of_two_periods_gives_way_where_nothing_is_lost(
     assert sorted((str(start), str(end)) for start, end in found) == after
 
 
+def test_what_overlaps_is_told_at_a_column_of_the_file(run: Run) -> None:
+    definition(validity="job")
+    period = {"valid_from": "2024-01-01", "valid_to": "2024-12-31"}
+    run("ident,name\n1,a\n", definition="mine", columns=["ident = tax_ident"], **period)
+    summer = {"valid_from": "2024-06-01", "valid_to": "2024-08-31"}
+    by_job = run("ident,name\n1,a\n", definition="mine", columns=["ident = tax_ident"], **summer)
+    by_end = run("tax_ident,name,valid_to\n1,b,2024-03-01\n")
+    assert errors_of(by_job) == {2: {"ident": "period_overlaps"}}
+    assert errors_of(by_end) == {2: {"valid_to": "period_overlaps"}}
+
+
 def test_a_unique_value_belongs_to_one_unit(run: Run) -> None:
     definition({"name": "stat_ident", "unique": True, "longest": 200}, FROM, TO)
     header = "tax_ident,name,stat_ident,valid_from,valid_to\n"

@@ -43,7 +43,11 @@ class Columns:
 
     def has(self, target: str) -> bool:
         """Say whether the file, or the job, has this target column."""
-        return target in self.given or any(match.target == target for match in self.matches)
+        return target in self.given or self.is_in_file(target)
+
+    def is_in_file(self, target: str) -> bool:
+        """Say whether a column of the file is this target column."""
+        return any(match.target == target for match in self.matches)
 
     def header_of(self, target: str) -> str:
         """Return how the file calls a target column, its own name when the file has none."""

@@ -40,8 +40,10 @@ def check_together(imported: Import, among: str = "") -> None:
             value = columns.typed(column.name)
             check.flag(_NOT_UNIQUE, value=value)
             check.flag(_TAKEN, register=True, value=value, column=sql.Identifier(column.name))
-    if columns.has("valid_from"):
-        check = _Check(imported, columns, "valid_from", "period_overlaps", among)
+    if any(map(columns.has, PERIOD)):
+        # Told at a column of the file, whatever the period was said by.
+        target = next(filter(columns.is_in_file, PERIOD), IDENTIFIER)
+        check = _Check(imported, columns, target, "period_overlaps", among)
         check.flag(_OVERLAPS, register=True, undated=loading.undated(columns))
     _check_mode(imported, columns, among)
 
