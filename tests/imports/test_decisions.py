@@ -15,7 +15,7 @@ from ingestion.source import SourceError
 from ingestion.sources.imports import decisions, preview, together
 from ingestion.sources.imports.models import Import, Unit
 from ingestion.testing import resume_inline
-from tests.imports.conftest import Run, errors_of
+from tests.imports.conftest import Run, definition, errors_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -137,6 +137,25 @@ def test_a_decision_about_what_one_did_not_see_is_refused(run: Run, alice: User,
     with pytest.raises(Refused) as late:
         decisions.decide(imported, key, "leave_out", None, 1, bob)
     assert late.value.code == "already_answered"
+
+
+def test_values_are_mapped_to_codes_of_the_list(run: Run, alice: User) -> None:
+    column = {"name": "legal_form_code", "type": "enum", "codes": {"AS": "Limited", "ENK": "Sole"}}
+    definition(column)
+    rows = "".join(f"{n},u,{form}\n" for n, form in enumerate(["AS", "Ltd", "Ltd", "one man", "?"]))
+    imported = run("tax_ident,name,legal_form_code\n" + rows, definition="mine")
+    cause = imported.problems[0]
+    assert decisions.choices(imported, cause) == ["leave_out", "empty", "value", "map"]
+    assert [tuple(one) for one in cause["values"]] == [("Ltd", 2), ("?", 1), ("one man", 1)]
+    for wrong in ({"Ltd": "XX"}, {}, "AS", {"Ltd": 1}):
+        with pytest.raises(SourceError):
+            decisions.decide(imported, cause["key"], "map", wrong, 0, alice)
+    imported = decisions.decide(imported, cause["key"], "map", {"Ltd": "AS", "one man": "Sole"}, 0, alice)
+    assert counts(imported) == (4, 1, 4)
+    assert [tuple(one) for one in imported.problems[0]["values"]] == [("Ltd", 2), ("?", 1), ("one man", 1)]
+    approve(imported, alice)
+    found = dict(Unit.objects.values_list("tax_ident", "legal_form_code"))
+    assert found == {"0": "AS", "1": "AS", "2": "AS", "3": "ENK"}
 
 
 ROWS = st.lists(
