@@ -103,8 +103,8 @@ def asking(address: str, user: User) -> Iterator[list[float]]:
         thread.join(30)
 
 
-def storm(site: Site, crowd: Crowd, owner: User) -> None:
-    """Cut everybody off at the same moment; count what their coming back costs."""
+def storm(site: Site, crowd: Crowd, owner: User, *, seconds: float) -> None:
+    """Cut everybody off at the same moment; count what their coming back costs, and takes at most."""
     job = make_job(owner)
     users = [User.objects.create_superuser(f"staff-{n}") for n in range(STORM)]
     viewers = [viewer for user in users for viewer in crowd.open(user, job.stream, number=20)]
@@ -116,9 +116,9 @@ def storm(site: Site, crowd: Crowd, owner: User) -> None:
         began = time.monotonic()
         site.front.cut()
         move(job, event="log", message="While nobody looked")
-        connected(viewers, 2, within(10))
-        all_right(viewers, within(10))
-        assert time.monotonic() - began <= within(10)  # P23
+        connected(viewers, 2, seconds)
+        all_right(viewers, seconds)
+        assert time.monotonic() - began <= seconds  # P23
         until(lambda: len(during) >= 5, 30, "answers in the storm")
     assert site.database.connections <= limits.READERS  # P23: all of them come from one pool
     assert site.database.seen - reads <= len(viewers) // 3, "a read for each newcomer"
@@ -129,9 +129,10 @@ def storm(site: Site, crowd: Crowd, owner: User) -> None:
 def test_a_storm_of_reconnects_costs_few_reads_and_stops_nothing(
     site: Site, crowd: Crowd, owner: User
 ) -> None:
-    storm(site, crowd, owner)  # P23, X30
+    storm(site, crowd, owner, seconds=within(10))  # P23, X30
 
 
 def test_without_shared_reads_each_of_them_costs_one(site: Site, crowd: Crowd, owner: User) -> None:
+    # Read one by one they are late as well: what fails must be the count of the reads.
     with site.without("one_read"), pytest.raises(AssertionError, match="a read for each newcomer"):
-        storm(site, crowd, owner)
+        storm(site, crowd, owner, seconds=120)
