@@ -281,20 +281,26 @@ def test_a_frozen_worker_cannot_hold_up_a_cancel(engine: Engine, owner: User) ->
 
 
 def test_a_limit_is_never_exceeded_and_never_leaks(engine: Engine, owner: User) -> None:
+    many, every = (500, 50) if FULL else (10, 4)  # P20; a worker is killed whenever so many have ended
     engine.keeper()
     workers = [engine.worker() for _ in range(5)]
-    jobs = [shelves(owner, f"limit-{n}", n=15, wait=0.2) for n in range(10)]  # seen together
-    most = 0
-    killed = False
-    while not all(fresh(job).is_final for job in jobs):
+    owners = [owner, *(User.objects.create_user(f"owner-{n}") for n in range(many // 100))]
+    for n in range(many):  # of several owners: one may have 100 waiting
+        size = {"n": 2, "wait": 0.1} if FULL else {"n": 15, "wait": 0.2}  # those few are seen together
+        shelves(owners[n % len(owners)], f"limit-{n}", **size)
+    most = kills = 0
+    open_jobs = Job.objects.filter(source="shelves", finished_at=None)
+    until(lambda: open_jobs.filter(state=State.RUNNING).count() == 4, 60, "four at once")
+    while left := open_jobs.count():
         now = Job.objects.filter(source="shelves", state=State.RUNNING).count()
         most = max(most, now)
-        if now == 4 and not killed:
-            killed = True
-            engine.kill(workers.pop())
         assert now <= 4
-    assert most == 4
-    assert not Job.objects.filter(state=State.RUNNING).exists()
+        if many - left >= kills * every and now:
+            kills += 1
+            engine.kill(workers.pop(0))
+            workers.append(engine.worker())
+    assert most == 4 and kills >= 2
+    assert Job.objects.filter(source="shelves", state=State.COMPLETED).count() == many
 
 
 def test_light_sources_run_without_a_fork_and_are_released(engine: Engine, owner: User) -> None:
