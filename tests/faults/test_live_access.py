@@ -22,13 +22,16 @@ from tests.waiting import until
 Loss = Callable[[User, Job], object]
 
 
-def sign_out(user: User, job: Job) -> None:
+def sign_out(user: User, job: Job) -> dict[str, float]:
+    """Sign one session out after the other; return when each of them was."""
+    ended = {}
     for session in Session.objects.all():
         if session.get_decoded().get("_auth_user_id") == str(user.pk):
             client = Client()
             client.cookies["sessionid"] = session.session_key
             client.post("/signout/")
-            client.logout()
+            ended[session.session_key] = time.monotonic()
+    return ended
 
 
 def deactivate(user: User, job: Job) -> None:
@@ -85,9 +88,11 @@ def loses(crowd: Crowd, owner: User, loss: Loss, code: int | None, seconds: floa
     viewers = everywhere(crowd, follower, job.stream)
     staying = crowd.add(owner, job.stream) if loss is not delete else []
     began = time.monotonic()
-    loss(follower, job)
+    ended = loss(follower, job)
+    times = ended if isinstance(ended, dict) else {}
     for viewer in viewers:
-        left = max(0.05, began + seconds - time.monotonic())
+        since = next((at for key, at in times.items() if key in viewer.headers["Cookie"]), began)
+        left = max(0.05, since + seconds - time.monotonic())
         until(lambda viewer=viewer: silenced(viewer, job.stream, code), left, f"the silence of {viewer}")
     told = [len(viewer.told) for viewer in viewers]
     if staying:
