@@ -48,6 +48,7 @@ def test_a_snooze_that_ends_brings_its_row_back_on_top_unread_and_once(alice, ro
 
     top, *_ = listing.entries(alice, Filter(), limit=5)
     assert (top.title, top.is_unread) == ("one", True) and "snoozed_since" in top.data
+    assert top.seen_at is None  # though it was read before
     assert listing.unread_count(alice) == 2
     assert Inbox.objects.get(pk=alice.pk).version == before + 1
 

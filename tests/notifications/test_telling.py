@@ -231,3 +231,15 @@ def test_the_plan_reads_no_table_of_people_or_rows_whole(alice, bob):
         cursor.execute("RESET plan_cache_mode")
     for table in ("auth_user", "notifications_inbox", "notifications_notification"):
         assert f"Seq Scan on {table}" not in plan, plan
+
+
+def test_news_of_what_was_seen_is_unseen_and_what_is_quiet_is_not(alice, counted):
+    shelf = {"type": "system", "title": "Shelf", "group_key": "shelf:1", "users": [alice.pk]}
+    (row,) = inbox.tell([inbox.News(**shelf, version=1)])
+    acting.see(alice, [row.id])
+    seen = Notification.objects.get().seen_at
+
+    inbox.tell([inbox.News(**shelf, version=2, quiet=True)])
+    assert Notification.objects.get().seen_at == seen
+    inbox.tell([inbox.News(**shelf, version=3)])
+    assert Notification.objects.get().seen_at is None

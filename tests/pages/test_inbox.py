@@ -297,8 +297,8 @@ def test_mark_all_read_leaves_what_came_after_the_page(listed, client, alice):
 
 @pytest.mark.parametrize("where", ["", "bell/"])
 def test_what_was_shown_is_told_by_the_database_not_by_the_web_hosts_clock(where, client, alice, monkeypatch):
-    broadcasts.broadcast("For all")
     rows.note(alice, "before")
+    broadcasts.broadcast("For all")
     client.force_login(alice)
     monkeypatch.setattr("notifications.pages.timezone.now", lambda: datetime.now(UTC) + timedelta(hours=1))
     html = client.get(INBOX + where).content.decode()
