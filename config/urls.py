@@ -19,6 +19,7 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("api/", api.urls),
     path("imports/", include("ingestion.sources.imports.urls")),
+    path("companies/", include("ingestion.sources.companies.urls")),
     path("charts/", include("ingestion.sources.imports.analytics.urls")),
     path("inbox/", include("notifications.urls")),
     path("", include("ingestion.urls")),

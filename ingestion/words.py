@@ -20,6 +20,9 @@ STATUS = {
     "pending": ("clock", "Waiting"),
     "skipped": ("ban", "Skipped"),
     "quarantined": ("warn", "Set aside"),
+    # what is there of a company
+    "ready": ("done", "Ready"),
+    "partial": ("half", "Partial"),
     # levels of events
     "info": ("dots", "Info"),
     "warning": ("warn", "Warning"),

@@ -7,6 +7,7 @@ from django.contrib.postgres.search import SearchVector
 from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Now
+from django.urls import reverse
 
 from realtime.streams import Versioned
 
@@ -30,6 +31,7 @@ class Company(Versioned):
     website = models.CharField(max_length=300, blank=True, default="")
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     checked_at = models.DateTimeField(null=True)  # when its list of filings was last read
+    turns = models.PositiveIntegerField(default=0)  # how often one of its jobs came or ended
 
     class Meta:
         verbose_name_plural = "companies"
@@ -49,6 +51,10 @@ class Company(Versioned):
 
     def __str__(self) -> str:
         return self.name
+
+    def get_absolute_url(self) -> str:
+        """Return the path of the company's page."""
+        return reverse("companies:company", args=[self.pk])
 
     @property
     def stream(self) -> str:

@@ -13,7 +13,16 @@ from pydantic_core import PydanticCustomError
 from ingestion.models import OPEN, ItemState, Job, State
 from ingestion.run import Run
 from ingestion.source import Outcome, Source, SourceError, SourceParams, Step, register
-from ingestion.sources.companies import documents, facts, reports, sections, storing, submissions, tickers
+from ingestion.sources.companies import (
+    documents,
+    facts,
+    reports,
+    sections,
+    storing,
+    streams,
+    submissions,
+    tickers,
+)
 from ingestion.sources.companies.client import Missing, Sec
 from ingestion.sources.companies.models import Company, Filing
 from ingestion.sources.companies.sample import standin
@@ -59,6 +68,7 @@ class Companies(Source):
         Step("facts", "Key figures", 10),
     ]
     item_noun = "filings"
+    page, page_label = "companies:list", "Companies"
     shared = True
     example: ClassVar[dict[str, Any]] = {"ticker": standin.TICKER}
 
@@ -127,11 +137,15 @@ class Companies(Source):
         if company is not None:
             job.object = company.stream
             job.save(update_fields=["object"])
+            transaction.on_commit(partial(streams.touch, company.stream), robust=True)
 
     def ended(self, job: Job) -> None:
         """Have the open pages of the company draw the end, and the log name what failed."""
         for item in job.items.filter(state__in=(ItemState.FAILED, ItemState.QUARANTINED)):
             log.warning("filing_ingestion_failed", ticker=job.subject, filing=item.label, error=item.error)
+        if job.object:
+            # Not in this transaction: it holds the job's row, and items lock the company before their job.
+            transaction.on_commit(partial(streams.touch, job.object), robust=True)
         if job.state == State.FAILED:
             log.error("company_ingestion_failed", ticker=job.subject, error=job.error)
 
@@ -219,7 +233,6 @@ def _joined(company: Company, other: str) -> Outcome:
 
 
 def _outcome(company: Company, found: dict[str, Any]) -> Outcome:
+    text = f"{company.name} is ready" if found["filings"] else f"{company.name} files no annual reports"
     data = {"company": company.pk, "cik": company.cik}
-    if not found["filings"]:
-        return Outcome(text=f"{company.name} files no annual reports", data=data)
-    return Outcome(text=f"{company.name} is ready", data=data)
+    return Outcome(text=text, url=company.get_absolute_url(), data=data)

@@ -4,12 +4,14 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from django.contrib.postgres.aggregates import JSONBAgg
-from django.db.models import Q
+from django.db import transaction
+from django.db.models import F, Q
 from django.db.models.functions import JSONObject
 
 from ingestion.sources.companies.models import Company
 from notifications import abouts
 from realtime import streams
+from realtime.publish import publish
 from realtime.streams import Reading
 
 MAX_FILINGS = 60  # in the stream; a page refetches its table
@@ -19,6 +21,15 @@ def register() -> None:
     """Make the stream known, and what a followed company is called."""
     streams.register(streams.Kind(name="company", visible=_visible, versions=_versions, read=_read))
     abouts.register("company", _named)
+
+
+def touch(stream: str) -> None:
+    """Have open pages of a company look again: one of its jobs came or ended."""
+    pk = int(stream.partition(":")[2])
+    with transaction.atomic():
+        rows = Company.objects.filter(pk=pk)
+        if rows.update(version=F("version") + 1, turns=F("turns") + 1):
+            publish(stream, rows.values_list("version", flat=True).get())
 
 
 def _visible(user: Any, keys: Iterable[str]) -> set[str]:
@@ -56,6 +67,7 @@ def _data(company: Any) -> dict[str, Any]:
     return {
         "name": company.name,
         "cik": company.cik,
+        "turns": company.turns,  # pages draw anew what differs, and a job that ends may change nothing else
         "checked_at": company.checked_at.isoformat() if company.checked_at else None,
         "filings_total": len(filings),
         "filings_complete": sum(one["status"] == "complete" for one in filings.values()),
@@ -65,4 +77,4 @@ def _data(company: Any) -> dict[str, Any]:
 
 def _named(user: Any, keys: Collection[str]) -> Mapping[str, tuple[str, str]]:
     rows = Company.objects.filter(pk__in=streams.numbers(keys))
-    return {str(pk): (name, "") for pk, name in rows.values_list("pk", "name")}
+    return {str(company.pk): (company.name, company.get_absolute_url()) for company in rows}

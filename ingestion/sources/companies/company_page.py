@@ -1,0 +1,126 @@
+"""What a company's page shows."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ingestion import words
+from ingestion.access import can_act, visible_jobs
+from ingestion.models import OPEN, Job, JobItem, Schedule
+from ingestion.sources.companies import charts, due, figures, reports, search
+from ingestion.sources.companies.models import Company, Filing, Ticker
+from ingestion.sources.companies.sample import standin
+
+MAX_FILINGS = 200  # of one page
+
+
+@dataclass
+class Shown:
+    """A filing as a chip: where it leads, how it is, and why it failed."""
+
+    filing: Filing
+    status: str
+    icon: str
+    word: str
+    error: str = ""
+    amendments: list["Shown"] = field(default_factory=list)
+
+
+def context(company: Company, user: Any) -> dict[str, Any]:
+    """Return what the page of a company shows to a user."""
+    jobs = Job.objects.filter(object=company.stream, source="companies")
+    last = jobs.order_by("-pk").first()
+    job = jobs.filter(state__in=OPEN).order_by("-pk").first()
+    filings = _filings(company, last)
+    missing = _missing(last)
+    complete = sum(one.status == "complete" for one in _each(filings))
+    status, told = search.state_of(company, job, complete, sum(1 for _ in _each(filings)))
+    periods = [(one.filing.fiscal_year, one.filing.report_date) for one in filings]
+    chart = charts.chart(
+        figures.years(company, [*periods, *((year, None) for year in missing)]), _why(filings, missing)
+    )
+    newest = max((day for _, day in periods if day), default=None)
+    failed = [one for one in _each(filings) if one.status == "failed"]
+    return {
+        "company": company,
+        "tickers": Ticker.objects.filter(cik=company.cik).order_by("-listed", "-reported", "rank", "symbol"),
+        "symbol": due.symbol_of(company),
+        "former": list(company.former_names.order_by("-until")),
+        "year_end": reports.end_of_year(company.fiscal_year_end),
+        "is_sample": company.cik in standin.CIKS,
+        "status": status,
+        "told": told,
+        "job": job,
+        "job_seen": job is not None and visible_jobs(user).filter(pk=job.pk).exists(),
+        "filings": filings,
+        "missing": missing,
+        "failed": failed,
+        "may_retry": bool(failed) and job is None and last is not None and can_act(user, last),
+        "last": last,
+        "chart": chart,
+        "latest": figures.latest(company, newest),
+        "latest_year": max((year for year, day in periods if day == newest), default=None)
+        if newest
+        else None,
+        "complete": complete,
+        "total": sum(1 for _ in _each(filings)),
+        "facts": company.facts.count(),
+        "schedule": schedules_of(company, user).first(),
+    }
+
+
+def schedules_of(company: Company, user: Any) -> Any:
+    """Return the schedules by which a user keeps a company up to date."""
+    symbols = list(Ticker.objects.filter(cik=company.cik).values_list("symbol", flat=True))
+    names = [*symbols, f"CIK{company.cik}"]
+    return Schedule.objects.filter(owner=user, source="companies", params__ticker__in=names, paused=False)
+
+
+def _filings(company: Company, last: Job | None) -> list[Shown]:
+    items = {item.key: item for item in last.items.filter(step="filings")} if last else {}
+    rows = company.filings.select_related("amends").order_by("-filing_date", "-accession")[:MAX_FILINGS]
+    known = list(rows)
+    shown = {filing.pk: _shown(filing, items, last) for filing in known}
+    for filing in reversed(known):
+        if filing.amends_id in shown:
+            shown[filing.amends_id].amendments.append(shown[filing.pk])
+    return [shown[filing.pk] for filing in known if filing.amends_id not in shown]
+
+
+def _shown(filing: Filing, items: Mapping[str, JobItem], last: Job | None) -> Shown:
+    key = filing.accession if filing.amends_id is None else _accession(filing)
+    item = items.get(key)
+    if filing.status == Filing.Status.COMPLETE:
+        return Shown(filing, *words.CHIP["done"])
+    if item is not None and item.state in ("failed", "quarantined"):
+        return Shown(filing, *words.CHIP["failed"], error=item.error)
+    if last is not None and last.state in OPEN:
+        return Shown(filing, *words.CHIP["pending"])
+    return Shown(filing, "partial", "half", "not read yet")
+
+
+def _accession(filing: Filing) -> str:
+    return filing.amends.accession if filing.amends else ""
+
+
+def _missing(last: Job | None) -> list[int]:
+    """Return the years of which the last look found no report."""
+    keys = (
+        last.items.filter(step="filings", key__startswith="year:").values_list("key", flat=True)
+        if last
+        else []
+    )
+    return sorted((int(key.partition(":")[2]) for key in keys), reverse=True)
+
+
+def _why(filings: Sequence[Shown], missing: Sequence[int]) -> dict[int, str]:
+    """Return why a year has no figures."""
+    said = {"complete": "no figures", "failed": "failed", "pending": "waiting", "partial": "not read"}
+    why = {one.filing.fiscal_year: said.get(one.status, "not known") for one in reversed(filings)}
+    return {**why, **dict.fromkeys(missing, "no report")}
+
+
+def _each(filings: Sequence[Shown]) -> Any:
+    for one in filings:
+        yield one
+        yield from one.amendments

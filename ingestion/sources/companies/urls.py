@@ -1,0 +1,15 @@
+"""The pages of companies."""
+
+from django.urls import path
+
+from ingestion.sources.companies import views
+
+app_name = "companies"
+urlpatterns = [
+    path("", views.companies, name="list"),
+    path("start/", views.start, name="start"),
+    path("<int:pk>/", views.company, name="company"),
+    path("<int:pk>/retry/", views.retry, name="retry"),
+    path("<int:pk>/keep/", views.keep, name="keep"),
+    path("filings/<str:accession>/", views.filing, name="filing"),
+]

@@ -1,0 +1,131 @@
+"""The pages of companies: search, one company, the text of a filing. Every signed-in user may see them."""
+
+from typing import cast
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.contrib.auth.models import User
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_POST, require_safe
+
+from ingestion import lifecycle, schedules
+from ingestion.access import can_act
+from ingestion.admission import Refused
+from ingestion.models import Job, Schedule
+from ingestion.sources.companies import company_page, due, search
+from ingestion.sources.companies.client import ACCESSION
+from ingestion.sources.companies.models import Company, Filing
+from ingestion.sources.companies.source import Companies
+
+LARGEST_ID = 2**63 - 1
+
+
+@login_required
+@require_safe
+def companies(request: HttpRequest) -> HttpResponseBase:
+    """Show the companies that are here, or those that match what is typed."""
+    query = " ".join(request.GET.get("q", "").replace("\0", "").split())[: search.MAX_QUERY]
+    matches = search.search(query) if query else search.newest()
+    context = {
+        "query": query,
+        "matches": matches,
+        "suggestion": search.suggestion(query) if query and not matches else None,
+        "here": Company.objects.count(),
+    }
+    fragment = request.headers.get("HX-Target") == "matches"
+    return render(request, "companies/_matches.html" if fragment else "companies/list.html", context)
+
+
+@login_required
+@require_safe
+def company(request: HttpRequest, pk: int) -> HttpResponseBase:
+    """Show one company."""
+    context = company_page.context(_company(pk), request.user)
+    fragment = request.headers.get("HX-Target") in ("company", "company-job")
+    return render(request, "companies/_company.html" if fragment else "companies/company.html", context)
+
+
+@login_required
+@require_POST
+def start(request: HttpRequest) -> HttpResponseBase:
+    """Start an ingestion, or follow the one that runs; then show the company, else the job that finds it."""
+    try:
+        created = lifecycle.create(
+            Companies.kind, {"ticker": request.POST.get("ticker", "")}, owner=request.user
+        )
+    except Refused as refused:
+        messages.error(request, " ".join(one["message"] for one in refused.errors) or refused.message)
+        return redirect("companies:list")
+    if not created.created:
+        messages.info(request, "This is running already. You follow it now.")
+    known = _of(created.job)
+    return redirect(known.get_absolute_url() if known else created.job.get_absolute_url())
+
+
+@login_required
+@require_POST
+def retry(request: HttpRequest, pk: int) -> HttpResponseBase:
+    """Do again what failed, and only that."""
+    found = _company(pk)
+    last = Job.objects.filter(object=found.stream, source=Companies.kind).order_by("-pk").first()
+    if last is None or not can_act(request.user, last):
+        raise Http404("There is nothing here that you may retry.")
+    try:
+        lifecycle.retry(last, request.user)
+    except Refused as refused:
+        messages.error(request, refused.message)
+    return redirect(found.get_absolute_url())
+
+
+@login_required
+@require_POST
+def keep(request: HttpRequest, pk: int) -> HttpResponseBase:
+    """Look for new filings every day, or no more."""
+    found = _company(pk)
+    company_page.schedules_of(found, request.user).delete()
+    if request.POST.get("daily"):
+        schedules.put(
+            Schedule(
+                name=f"Filings of {found.name}"[:200],
+                source=Companies.kind,
+                params={"ticker": due.symbol_of(found)},
+                # Indexes are rebuilt at 22:00 in New York; not all companies in one minute.
+                cron=f"{found.pk % 60} {4 + found.pk % 3} * * *",
+                zone="UTC",
+                owner=cast(User, request.user),
+            )
+        )
+    return redirect(found.get_absolute_url())
+
+
+@login_required
+@require_safe
+def filing(request: HttpRequest, accession: str) -> HttpResponse:
+    """Show the text of a filing, one passage at a time."""
+    found = Filing.objects.filter(accession=accession).first() if ACCESSION.fullmatch(accession) else None
+    if found is None:
+        raise Http404("There is no such filing here.")
+    passages = list(found.passages.order_by("ordinal").defer("text"))
+    text = request.GET.get("part", "")
+    chosen = int(text) if text.isascii() and text.isdigit() and len(text) < 6 else 0
+    context = {
+        "filing": found,
+        "company": found.companies.order_by("pk").first(),
+        "passages": passages,
+        "chosen": next((one for one in passages if one.ordinal == chosen), None),
+        "following": next((one for one in passages if one.ordinal > chosen), None),
+    }
+    return render(request, "companies/filing.html", context)
+
+
+def _company(pk: int) -> Company:
+    found = Company.objects.filter(pk=pk).first() if pk <= LARGEST_ID else None
+    if found is None:
+        raise Http404("There is no such company here.")
+    return found
+
+
+def _of(job: Job) -> Company | None:
+    kind, _, key = (job.object or "").partition(":")
+    return Company.objects.filter(pk=key).first() if kind == "company" else None
