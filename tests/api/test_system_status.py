@@ -23,7 +23,7 @@ def imported(owner: Any, name: str, **values: Any) -> Job:
 
 @pytest.mark.seed("S4.2", "S4.26", "S4.46", "S4.48", "S4.56", "S4.62")
 def test_own_jobs_are_named_by_priority(alice: Any, as_alice: ApiClient) -> None:
-    late = imported(alice, "low.csv", priority=2, progress=0.999)
+    late = imported(alice, "low.csv", priority=2, progress=0.999, attempt=1)
     first = imported(alice, "high.csv", priority=0, state=State.PENDING)
     task = make_job(alice, state=State.PENDING)
     Job.objects.filter(pk=task.pk).update(queue="analytics", source="derive_units")
