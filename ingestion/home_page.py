@@ -1,5 +1,6 @@
 """What the home page shows: the start form, and the user's own jobs in three short lists."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from django.db.models import Count
@@ -21,6 +22,14 @@ def start(kind: source.Source | None, form: StartForm | None = None) -> dict[str
     kinds = [one for one in source.registry().values() if one.offered]
     chosen = kind or next(iter(kinds), None)
     return {"kinds": kinds, "kind": chosen, "form": form or (source_form(chosen) if chosen else None)}
+
+
+def habit(lists: Mapping[str, Any]) -> source.Source | None:
+    """Return what the user started last, of the jobs that `overview` found."""
+    jobs = [*lists["active"], *lists["waiting"], *lists["recent"]]
+    latest = max(jobs, key=lambda job: job.pk, default=None)
+    found = source.find(latest.source) if latest else None
+    return found if found and found.offered else None
 
 
 def overview(user: Any) -> dict[str, Any]:

@@ -36,7 +36,8 @@ def home(request: HttpRequest) -> HttpResponseBase:
     context = home_page.overview(request.user)
     if target == "home":
         return render(request, "ingestion/_overview.html", context)
-    return render(request, "ingestion/home.html", {**context, **home_page.start(kind)})
+    start = home_page.start(kind or home_page.habit(context))
+    return render(request, "ingestion/home.html", {**context, **start})
 
 
 @login_required

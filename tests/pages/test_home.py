@@ -107,3 +107,12 @@ def test_many_options_are_folded_away_and_unfolded_where_something_is_wrong(clie
 def test_options_are_shown_where_nothing_is_required(client: Client, alice):
     client.force_login(alice)
     assert '<details class="more"' not in client.get("/?kind=shelves").content.decode()
+
+
+def test_the_form_is_that_of_what_the_user_started_last(client: Client, alice, bob):
+    client.force_login(alice)
+    for kind in ("imports", "shelves", "ping"):
+        rows.job(alice, "completed", source=kind)
+        assert f'action="/start/{kind}/"' in client.get("/").content.decode()
+    rows.job(bob, "completed", source="imports")
+    assert 'action="/start/ping/"' in client.get("/").content.decode()
