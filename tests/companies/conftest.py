@@ -1,6 +1,5 @@
 """The stand-in SEC, and asking it."""
 
-import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -8,26 +7,8 @@ import pytest
 from tenacity import wait_none
 
 if TYPE_CHECKING:
+    from tests.asking import Job
     from tests.companies.standin import Standin
-
-
-class Job:
-    """What the client needs of a Run outside of a job."""
-
-    def __init__(self) -> None:
-        self.message = ""
-        self.lines: list[str] = []
-        self.naps: list[float] = []
-
-    def log(self, message: str, level: str = "", **data: object) -> None:
-        self.lines.append(message)
-
-    def checkpoint(self) -> None:
-        return
-
-    def sleep(self, seconds: float) -> None:
-        self.naps.append(seconds)
-        time.sleep(min(seconds, 0.05))
 
 
 @pytest.fixture
@@ -46,6 +27,8 @@ def sec(settings: Any, monkeypatch: pytest.MonkeyPatch) -> "Iterator[Standin]":
 
 
 @pytest.fixture
-def job() -> Job:
+def job() -> "Job":
     """Somebody who asks."""
+    from tests.asking import Job
+
     return Job()

@@ -14,7 +14,7 @@ from ingestion.models import Pause
 from ingestion.source import SourceError
 from ingestion.sources.companies import client
 from ingestion.sources.companies.client import Blocked, Missing, Sec, Unavailable
-from tests.companies.conftest import Job
+from tests.asking import Job
 from tests.companies.standin import BLOCKED, NO_FILE, UNDECLARED, Page, Standin
 
 pytestmark = pytest.mark.django_db

@@ -13,7 +13,7 @@ from ingestion.sources.companies import tickers
 from ingestion.sources.companies.client import Sec
 from ingestion.sources.companies.models import Company, Listing, Ticker
 from ingestion.sources.companies.sample import standin as bundled
-from tests.companies.conftest import Job
+from tests.asking import Job
 from tests.companies.standin import Page, Standin
 
 pytestmark = pytest.mark.django_db

@@ -2,7 +2,6 @@
 
 import threading
 import time
-from collections.abc import Callable
 from datetime import timedelta
 from uuid import uuid4
 
@@ -14,35 +13,9 @@ from django.test import override_settings
 from ingestion import outside
 from ingestion.models import Pause
 from ingestion.outside import OutsideHost
+from tests.asking import Job
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-class Job:
-    """The three things of a Run that a host needs: a message, a log, a sleep that can be cut short."""
-
-    def __init__(self) -> None:
-        self.messages: list[str] = []
-        self.lines: list[str] = []
-        self.naps = 0
-        self.after_naps: Callable[[], object] = lambda: None
-
-    @property
-    def message(self) -> str:
-        return self.messages[-1] if self.messages else ""
-
-    @message.setter
-    def message(self, text: str) -> None:
-        if text != self.message:
-            self.messages.append(text)
-
-    def log(self, message: str, level: str = "", **data: object) -> None:
-        self.lines.append(message)
-
-    def sleep(self, seconds: float) -> None:
-        self.naps += 1
-        self.after_naps()
-        time.sleep(min(seconds, 0.05))
 
 
 def test_no_window_of_a_second_holds_more_than_the_rate() -> None:
@@ -73,7 +46,7 @@ def test_a_pause_holds_everybody_and_says_so() -> None:
     job.after_naps = lambda: Pause.objects.update(until=Now() - timedelta(seconds=1))
     job.message = "Reading"
     host.turn(job)  # type: ignore[arg-type]
-    assert job.naps >= 1
+    assert len(job.naps) >= 1
     assert job.messages == ["Reading", "sec.test asked us to stop for 10 minutes", "Reading"]
     assert len(job.lines) == 1
 
@@ -81,10 +54,10 @@ def test_a_pause_holds_everybody_and_says_so() -> None:
 def test_a_pause_that_begins_while_one_waits_for_a_place_holds_too() -> None:
     host, job = OutsideHost("busy.test", 1), Job()
     host.turn(job)  # type: ignore[arg-type]
-    job.naps = 0
+    job.naps.clear()
 
     def pause_and_end() -> None:
-        if job.naps == 1:
+        if len(job.naps) == 1:
             host.pause(600, "busy.test asked us to stop")
         elif job.message:
             Pause.objects.update(until=Now() - timedelta(seconds=1))
