@@ -126,6 +126,13 @@ def horses(parent: int) -> list[int]:
     return found
 
 
+def horse_of(worker: subprocess.Popen[bytes]) -> int:
+    """Return the process id of a worker's only work-horse; a job is said to run a moment before its fork."""
+    until(lambda: len(horses(worker.pid)) == 1, 20, f"one work-horse of {worker.pid}")
+    (horse,) = horses(worker.pid)
+    return horse
+
+
 def alive(pid: int) -> bool:
     """Say whether a process runs (a zombie does not)."""
     try:

@@ -13,7 +13,7 @@ from django.db.models import Sum
 from ingestion import lifecycle
 from ingestion.models import Job, State
 from ingestion.sources.imports.models import Import, Unit
-from tests.engine import Engine, described, ended, fresh, horses
+from tests.engine import Engine, described, ended, fresh, horse_of
 from tests.faults.conftest import FULL, pass_time
 from tests.imports.conftest import store
 from tests.waiting import until
@@ -85,7 +85,7 @@ def test_an_import_killed_at_random_loads_exactly_the_right_rows(engine: Engine,
     for kill, after in enumerate(sorted(pick.sample(range(1, 2 * spans - LEFT), KILLS)), 1):
         until(partial(reached, job, kill, after), 300, f"item {after} in attempt {kill}")
         pass_time(pick.random() * LONGEST)
-        (horse,) = horses(worker.pid)
+        horse = horse_of(worker)
         os.kill(horse, signal.SIGKILL)
     loaded_exactly(ended(job, 600), ROWS, KILLS)
 

@@ -17,6 +17,7 @@ from tests.engine import (
     effects_once,
     ended,
     fresh,
+    horse_of,
     horses,
     keys,
     running,
@@ -45,7 +46,7 @@ def test_a_killed_worker_takes_its_horse_along_and_the_job_goes_on(engine: Engin
         workers = [engine.worker(), engine.worker()]
         job = running(shelves(owner, f"parent-{n}"))
         victim = worker_of(job, workers)
-        (horse,) = horses(victim.pid)
+        horse = horse_of(victim)
         engine.kill(victim)
         until(lambda horse=horse: not alive(horse), within(1), "the horse's end")
 
@@ -71,7 +72,7 @@ def test_a_killed_horse_is_replaced_at_once(engine: Engine, owner: User) -> None
     worker = engine.worker()
     for n in range(ROUNDS):
         job = running(shelves(owner, f"horse-{n}"))
-        (horse,) = horses(worker.pid)
+        horse = horse_of(worker)
         engine_kill(horse)
         next_attempt(job, 2, within(3))  # P8
         effects_once(ended(job), keys(N))
@@ -86,7 +87,7 @@ def test_without_the_parents_report_a_killed_horse_costs_a_lease(engine: Engine,
     engine.keeper()
     worker = engine.worker(HEADWAY_TEST_WITHOUT="parent_report")
     job = running(shelves(owner, "control"))
-    engine_kill(horses(worker.pid)[0])
+    engine_kill(horse_of(worker))
     with pytest.raises(AssertionError, match="attempt 2"):
         next_attempt(job, 2, 4)
 
@@ -97,7 +98,7 @@ def test_a_frozen_worker_changes_nothing_after_its_lease(engine: Engine, owner: 
     for n in range(ROUNDS):
         frozen = engine.worker()
         job = running(shelves(owner, f"frozen-{n}", wait=0.3))
-        pids = [frozen.pid, *horses(frozen.pid)]
+        pids = [frozen.pid, horse_of(frozen)]
         for pid in pids:
             engine_signal(pid, signal.SIGSTOP)
         other = engine.worker()
@@ -121,7 +122,7 @@ def test_without_the_fence_a_frozen_worker_writes_twice(engine: Engine, owner: U
     until(lambda: fresh(job).items_done >= 2, 30, "two items")
     # The second one too: an item row that is done already would stop it, which is a protection of its own.
     engine.worker(HEADWAY_TEST_WITHOUT="fence")
-    pids = [frozen.pid, *horses(frozen.pid)]
+    pids = [frozen.pid, horse_of(frozen)]
     for pid in pids:
         engine_signal(pid, signal.SIGSTOP)
     next_attempt(job, 2, within(15))
@@ -153,7 +154,7 @@ def test_a_worker_that_must_be_killed_costs_one_attempt(engine: Engine, owner: U
     for n in range(min(ROUNDS, 3)):
         stuck = engine.worker()
         job = running(shelves(owner, f"stuck-{n}"))
-        (horse,) = horses(stuck.pid)
+        horse = horse_of(stuck)
         engine_signal(horse, signal.SIGSTOP)
         stuck.send_signal(signal.SIGTERM)
         stuck.send_signal(signal.SIGTERM)
@@ -178,7 +179,7 @@ def test_a_worker_that_cannot_write_ends_itself_before_its_lease_does(engine: En
     worker = engine.worker()
     job = lifecycle.create("nap", {"seconds": 500}, owner=owner).job
     running(job, 0)
-    (horse,) = horses(worker.pid)
+    horse = horse_of(worker)
     with transaction.atomic():
         locked = Job.objects.select_for_update().get(pk=job.pk)
         until(lambda: not alive(horse), within(10), "the horse's end")
@@ -274,7 +275,7 @@ def test_a_frozen_worker_cannot_hold_up_a_cancel(engine: Engine, owner: User) ->
     engine.keeper()
     worker = engine.worker()
     job = running(shelves(owner, "frozen", wait=0.5))
-    for pid in [worker.pid, *horses(worker.pid)]:
+    for pid in [worker.pid, horse_of(worker)]:
         engine_signal(pid, signal.SIGSTOP)
     lifecycle.cancel(job, owner)
     assert ended(job, within(10)).state == State.CANCELLED  # P12
