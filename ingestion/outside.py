@@ -6,6 +6,7 @@ within a second. Without Redis each process makes one request a second. A pause 
 request.
 """
 
+import math
 import time
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -33,9 +34,9 @@ PAUSE_LOOK_SECONDS = 1.0  # how soon a waiting job hears that a pause is over
 class OutsideHost:
     """A host that we may ask `per_second` times a second, from all workers together."""
 
-    def __init__(self, host: str, per_second: int) -> None:
+    def __init__(self, host: str, per_second: float) -> None:
         self.host = host
-        self.place_ms = -(-1000 // per_second)  # rounded up: never more often than asked for
+        self.place_ms = math.ceil(1000 / per_second)  # rounded up: never more often than asked for
         self._redis: Redis | None = None
         self._redis_again_at = 0.0
         self._last_alone = 0.0

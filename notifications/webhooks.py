@@ -24,14 +24,15 @@ from django.core.serializers.json import DjangoJSONEncoder
 from django.db.models.functions import Now
 from django.urls import reverse
 
-from config import addresses
-from notifications import inbox, links, sealing
+from config import addresses, sealing
+from notifications import inbox, links
 from notifications.models import Delivery, DeliveryState, Webhook
 from notifications.outbox import Outcome
 
 CALL_SECONDS = 10.0
 TEST_TYPE = "webhook_test"
 MAX_ANSWER = 64 * 1024  # bytes that are read of an answer, headers apart; nothing in it is used
+SEALED = "webhook-secret"  # for what the secret is kept, see config/sealing.py
 SECRET_PREFIX = "whsec_"  # nosec B105 - of every secret, by the standard
 
 
@@ -65,7 +66,7 @@ def put(user_id: int, url: str) -> str:
     Raises ValueError with a sentence.
     """
     secret = SECRET_PREFIX + base64.b64encode(secrets.token_bytes(32)).decode()
-    values = {"url": check_url(url), "secret": sealing.seal(secret), "ended_at": None, "reason": ""}
+    values = {"url": check_url(url), "secret": sealing.seal(secret, SEALED), "ended_at": None, "reason": ""}
     Webhook.objects.update_or_create(user_id=user_id, defaults=values)
     return secret
 
@@ -130,7 +131,7 @@ def send(delivery: Delivery) -> Outcome:
     if webhook is None:
         return Outcome(DeliveryState.DROPPED, "The webhook was removed or has ended.")
     try:
-        secret = sealing.unseal(webhook.secret)
+        secret = sealing.unseal(webhook.secret, SEALED)
     except ValueError:
         end(webhook, "Its secret can no longer be read. Set the webhook anew.")
         return Outcome(DeliveryState.FAILED, "The webhook's secret can no longer be read.")

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from django.db import connection
 
-from ingestion import outside
+from ingestion import outside, outside_bodies
 from ingestion.models import Pause
 from ingestion.source import SourceError
 from ingestion.sources.companies import client
@@ -222,7 +222,7 @@ def test_all_threads_of_all_jobs_share_one_rate(sec: Standin, settings: Any) -> 
 
 
 def test_clients_share_one_tls_context(sec: Standin, job: Job) -> None:
-    assert client._tls() is client._tls()
+    assert outside_bodies.tls() is outside_bodies.tls()
     with Sec(job) as one, Sec(job) as two:  # type: ignore[arg-type]
         contexts = {id(each._http._transport._pool._ssl_context) for each in (one, two)}  # type: ignore[attr-defined]
-    assert contexts == {id(client._tls())}
+    assert contexts == {id(outside_bodies.tls())}

@@ -178,7 +178,7 @@ def test_the_secret_shows_once(page, alice):
     (secret,) = re.findall(r"<code data-secret>(whsec_[A-Za-z0-9+/=]+)</code>", html)
     again = page.get(PAGE).content.decode()
     assert secret not in again and "https://example.org/h" in again
-    assert webhooks.sealing.unseal(Webhook.objects.get(user=alice).secret) == secret
+    assert webhooks.sealing.unseal(Webhook.objects.get(user=alice).secret, webhooks.SEALED) == secret
 
 
 def test_a_bad_address_is_shown_again_with_the_reason(page):

@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 import pytest
 
-from config import addresses
-from notifications import delivery, inbox, sealing, webhooks
+from config import addresses, sealing
+from notifications import delivery, inbox, webhooks
 from notifications.models import Delivery, Webhook
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -65,10 +65,12 @@ def test_the_secret_is_sealed_and_opens_under_the_previous_key(alice, settings):
     assert secret not in stored and secret.startswith("whsec_")
 
     settings.SECRET_KEY_FALLBACKS, settings.SECRET_KEY = [settings.SECRET_KEY], "another key " * 5
-    assert sealing.unseal(stored) == secret
+    assert sealing.unseal(stored, webhooks.SEALED) == secret
+    with pytest.raises(ValueError, match="not known"):
+        sealing.unseal(stored, "another-purpose")
     settings.SECRET_KEY_FALLBACKS = []
     with pytest.raises(ValueError, match="not known"):
-        sealing.unseal(stored)
+        sealing.unseal(stored, webhooks.SEALED)
 
 
 def test_a_secret_that_cannot_be_opened_ends_the_webhook(alice, receiver, settings):

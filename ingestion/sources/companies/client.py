@@ -4,13 +4,9 @@ Facts about them are from sec.gov/os/accessing-edgar-data and from answers that 
 """
 
 import re
-import ssl
-import time
-import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from functools import cache
 from types import TracebackType
 from urllib.parse import quote
 
@@ -21,6 +17,7 @@ from tenacity.wait import wait_base, wait_exponential_jitter
 
 from ingestion.clock import read_clock
 from ingestion.outside import OutsideHost
+from ingestion.outside_bodies import BadBody, CutShort, TooLarge, TooSlow, tls, unpacked
 from ingestion.run import Run
 from ingestion.source import SourceError
 from ingestion.sources.companies.sample import standin
@@ -34,7 +31,6 @@ MEGABYTE = 1024 * 1024
 MOST_LIST = 32 * MEGABYTE  # decoded bytes of a JSON list; the longest is under 10 MB
 MOST_DOCUMENT = 64 * MEGABYTE  # of one document; whole submissions of before 2001 are under 10 MB
 MOST_REFUSAL = 64 * 1024  # of a page that says no
-PIECE = 64 * 1024  # bytes that are unpacked at once
 ACCESSION = re.compile(r"[0-9]{10}-[0-9]{2}-[0-9]{6}", re.ASCII)
 _OLDER = re.compile(r"CIK[0-9]{10}-submissions-[0-9]{3,5}\.json", re.ASCII)
 _PART = re.compile(r"[^/\\\x00-\x1f\x7f]{1,200}")
@@ -89,7 +85,7 @@ class Sec:
             trust_env=False,
             follow_redirects=False,
             timeout=TIME_OUT,
-            verify=_tls(),
+            verify=tls(),
             transport=httpx.WSGITransport(app=standin.application) if bundled else None,
             headers={"User-Agent": f"Headway {settings.SEC_CONTACT}", "Accept-Encoding": "gzip, deflate"},
         )
@@ -207,12 +203,6 @@ class Sec:
         return Blocked("sec_blocked", f"{HOST} asked us to stop, again and again.")
 
 
-@cache
-def _tls() -> ssl.SSLContext:
-    # httpx would build one for each client, 40 ms each.
-    return ssl.create_default_context()
-
-
 _backoff: wait_base = wait_exponential_jitter(initial=FIRST_WAIT, max=LONGEST_WAIT, jitter=FIRST_WAIT)
 
 
@@ -225,29 +215,17 @@ def _wait(state: RetryCallState) -> float:
 
 
 def _decoded(response: httpx.Response, most: int) -> Iterator[bytes]:
-    """Yield the body unpacked. Raises SourceError as soon as it is too long: a packed one may be a bomb."""
-    end = time.monotonic() + WHOLE_TIME
-    encoding = response.headers.get("content-encoding", "identity").strip().lower()
-    if encoding not in ("identity", "", "gzip", "deflate"):
-        raise _bad_answer(f"is packed in a way we did not ask for: {encoding[:20]}")
-    unpack = None if encoding in ("identity", "") else zlib.decompressobj(47)  # 47: gzip or zlib, by its head
-    total = 0
-    for raw in response.iter_raw(PIECE):
-        if time.monotonic() > end:
-            raise Unavailable("sec_timeout", "The SEC did not answer in time.")
-        left = raw
-        while left:
-            try:
-                piece = left if unpack is None else unpack.decompress(left, PIECE)
-            except zlib.error as error:
-                raise _bad_answer("could not be unpacked") from error
-            left = b"" if unpack is None else unpack.unconsumed_tail
-            total += len(piece)
-            if total > most:
-                raise SourceError("sec_too_large", f"The answer is larger than {most // MEGABYTE} MB.")
-            yield piece
-    if unpack is not None and not unpack.eof:
-        raise Unavailable("sec_bad_answer", "The SEC's answer ended too early.")
+    """Yield the body unpacked. Raises SourceError as soon as it is too long, too slow or broken."""
+    try:
+        yield from unpacked(response, most, WHOLE_TIME)
+    except TooLarge as error:
+        raise SourceError("sec_too_large", f"The answer {error}.") from error
+    except TooSlow as error:
+        raise Unavailable("sec_timeout", "The SEC did not answer in time.") from error
+    except CutShort as error:
+        raise Unavailable("sec_bad_answer", f"The SEC's answer {error}.") from error
+    except BadBody as error:
+        raise _bad_answer(str(error)) from error
 
 
 def _head(response: httpx.Response) -> Iterator[bytes]:

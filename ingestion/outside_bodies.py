@@ -1,0 +1,63 @@
+"""Bodies of answers from outside: taken no longer and no larger than we allow, packed or not."""
+
+import ssl
+import time
+import zlib
+from collections.abc import Iterator
+from functools import cache
+
+import httpx
+
+PIECE = 64 * 1024  # bytes that are unpacked at once
+
+
+class BadBody(Exception):
+    """A body that cannot be used. The text goes on after "The answer": "could not be unpacked"."""
+
+
+class TooLarge(BadBody):
+    """It has more bytes, unpacked, than we take."""
+
+
+class TooSlow(BadBody):
+    """It drips."""
+
+
+class CutShort(BadBody):
+    """It ended before its end; asked again it may be whole."""
+
+
+@cache
+def tls() -> ssl.SSLContext:
+    """Return the one context of all our clients: httpx would build one for each, 40 ms each."""
+    return ssl.create_default_context()
+
+
+def unpacked(response: httpx.Response, most: int, seconds: float) -> Iterator[bytes]:
+    """Yield the body of a streamed answer, unpacked.
+
+    most: bytes, unpacked: a packed body may be a bomb. seconds: for all of it, however steadily it drips.
+    Raises BadBody as soon as it is known.
+    """
+    end = time.monotonic() + seconds
+    encoding = response.headers.get("content-encoding", "identity").strip().lower()
+    if encoding not in ("identity", "", "gzip", "deflate"):
+        raise BadBody(f"is packed in a way we did not ask for: {encoding[:20]}")
+    unpack = None if encoding in ("identity", "") else zlib.decompressobj(47)  # 47: gzip or zlib, by its head
+    total = 0
+    for raw in response.iter_raw(PIECE):
+        if time.monotonic() > end:
+            raise TooSlow("did not come in time")
+        left = raw
+        while left:
+            try:
+                piece = left if unpack is None else unpack.decompress(left, PIECE)
+            except zlib.error as error:
+                raise BadBody("could not be unpacked") from error
+            left = b"" if unpack is None else unpack.unconsumed_tail
+            total += len(piece)
+            if total > most:
+                raise TooLarge(f"is larger than {most // (1024 * 1024)} MB")
+            yield piece
+    if unpack is not None and not unpack.eof:
+        raise CutShort("ended too early")
