@@ -15,7 +15,7 @@ from django.core.serializers.json import DjangoJSONEncoder
 
 from config.statements import execute
 from notifications import links, types
-from notifications.models import Follow, Inbox, Mute, Notification, Preference
+from notifications.models import Channel, Follow, Inbox, Mute, Notification, Preference
 from realtime.publish import publish
 
 MAX_TITLE = 200  # characters
@@ -81,9 +81,10 @@ _TELL = f"""
         SELECT * FROM unnest(
             %(types)s::text[], %(levels)s::text[], %(titles)s::text[], %(texts)s::text[], %(urls)s::text[],
             %(abouts)s::text[], %(keys)s::text[], %(versions)s::bigint[], %(data)s::jsonb[],
-            %(followed)s::bool[], %(bys)s::int[], %(quiet)s::bool[], %(update_only)s::bool[]
+            %(followed)s::bool[], %(bys)s::int[], %(quiet)s::bool[], %(update_only)s::bool[],
+            %(opt_in)s::bool[]
         ) WITH ORDINALITY AS note(type, level, title, text, url, about, group_key, version, data,
-                                  followed, by, quiet, update_only, n)
+                                  followed, by, quiet, update_only, opt_in, n)
     ), addressed AS MATERIALIZED (
         SELECT n, user_id FROM unnest(%(ns)s::int[], %(users)s::int[]) AS pair(n, user_id)
         UNION SELECT n, user_id FROM note JOIN {Follow._meta.db_table} USING (about) WHERE followed
@@ -109,7 +110,10 @@ _TELL = f"""
                     SELECT name FROM unnest(%(mute_ns)s::int[], %(mutes)s::text[]) AS mute(n, name)
                     WHERE mute.n = note.n)))
             OR EXISTS (SELECT 1 FROM {Preference._meta.db_table} p WHERE p.user_id = addressed.user_id
-                AND p.type = note.type AND p.channel = 'inbox' AND p."when" = 'off') AS hushed
+                AND p.type = note.type AND p.channel = 'inbox' AND p."when" = 'off')
+            OR note.opt_in AND NOT EXISTS (SELECT 1 FROM {Preference._meta.db_table} p
+                WHERE p.user_id = addressed.user_id
+                AND p.type = note.type AND p.channel = 'inbox' AND p."when" <> 'off') AS hushed
         FROM addressed JOIN note USING (n) JOIN person ON person.id = addressed.user_id
         -- Nothing is written before the inboxes are locked.
         WHERE (SELECT count(*) FROM held) = (SELECT count(*) FROM person)
@@ -211,6 +215,7 @@ def _columns(news: Sequence[News]) -> dict[str, Any]:
         "bys": [one.by for one in news],
         "quiet": [one.quiet for one in news],
         "update_only": [one.update_only for one in news],
+        "opt_in": [Channel.INBOX not in kind.channels for kind in kinds],
         "ns": [n for n, _ in pairs],
         "users": [user for _, user in pairs],
         "mute_ns": [n for n, _ in mutes],

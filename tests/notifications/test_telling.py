@@ -4,7 +4,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.db import connection, transaction
 
-from notifications import acting, inbox, telling, types
+from notifications import acting, inbox, preferences, telling, types
 from notifications.models import Inbox, Notification, Preference
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -107,6 +107,16 @@ def test_who_muted_it_is_not_told(alice, bob, counted, muted):
     inbox.unmute(bob.pk, muted)
     telling.tell([telling.News(type="system", title="x", about="job:1", users=[bob.pk])])
     assert Notification.objects.filter(recipient=bob).count() == 1
+
+
+def test_a_type_that_is_off_unless_chosen_is_told_to_who_chose_it(alice, bob, monkeypatch):
+    monkeypatch.setattr(types, "_types", dict(types.declared()))
+    types.declare("rare", "Rare things", channels=())
+    preferences.choose(bob.pk, "rare", "inbox", True)
+    inbox.notify([alice, bob], "rare", "One")
+    assert list(Notification.objects.values_list("recipient", flat=True)) == [bob.pk]
+    preferences.choose(bob.pk, "rare", "inbox", False)
+    assert not inbox.notify([alice, bob], "rare", "Two")
 
 
 def test_who_switched_the_type_off_is_not_told(alice, bob, counted):
