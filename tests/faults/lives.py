@@ -93,6 +93,12 @@ class Life:
 
     def steps(self) -> Iterator[str]:
         """Yield verbs that fit the job as it is, until it has completed or was tried often enough."""
+        yield from self._moves()
+        # One owner lives through thousands, and may have a hundred queued.
+        for job in Job.objects.filter(pk__in=self.jobs).exclude(state__in=FINAL):
+            lifecycle.cancel(job, self.staff)
+
+    def _moves(self) -> Iterator[str]:
         while len(self.jobs) < 6:
             self.job = Job.objects.get(pk=self.job.pk)
             if self.job.state == State.COMPLETED:
