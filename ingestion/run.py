@@ -12,8 +12,7 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 from uuid import UUID
 
-from django.db import InterfaceError, OperationalError, connection, models, transaction
-from django.db.models import F
+from django.db import InterfaceError, OperationalError, connection, transaction
 
 from ingestion.answers import fits, name_of
 from ingestion.failpoints import hit
@@ -25,6 +24,7 @@ from ingestion.settings import LEASE_SECONDS
 from ingestion.source import Source
 from ingestion.steps import StepHandle
 from realtime.publish import publish
+from realtime.streams import Versioned
 
 T = TypeVar("T")
 
@@ -49,7 +49,7 @@ class Run:
         self.notes: deque[Note] = deque()
         self.interrupt: type[Interrupt] | None = None  # set by the reporter, a signal or a fence
         self.item: Item | None = None
-        self._changed: dict[tuple[str, Any], models.Model] = {}
+        self._changed: dict[tuple[str, Any], Versioned] = {}
         self._asked: Counter[str] = Counter()  # questions of each kind so far
 
     @property
@@ -216,9 +216,7 @@ class Run:
         """Add one to the version of every row that was said to have changed, in lock order."""
         changed, self._changed = sorted(self._changed.items(), key=lambda pair: pair[0]), {}
         for (stream, pk), obj in changed:
-            rows = type(obj)._base_manager.filter(pk=pk)
-            rows.update(version=F("version") + 1)
-            publish(stream, rows.values_list("version", flat=True).get())
+            publish(stream, type(obj).moved(pk))
 
     def _outside_item(self, what: str) -> None:
         if self.item is not None:

@@ -28,6 +28,7 @@ class Shown:
 
 def context(company: Company, user: Any) -> dict[str, Any]:
     """Return what the page of a company shows to a user."""
+    place = company.place  # before all that is shown: what moves meanwhile is drawn anew
     jobs = Job.objects.filter(object=company.stream, source="companies")
     last = jobs.order_by("-pk").first()
     job = jobs.filter(state__in=OPEN).order_by("-pk").first()
@@ -43,6 +44,7 @@ def context(company: Company, user: Any) -> dict[str, Any]:
     failed = [one for one in _each(filings) if one.status == "failed"]
     return {
         "company": company,
+        "place": place,
         "tickers": Ticker.objects.filter(cik=company.cik).order_by("-listed", "-reported", "rank", "symbol"),
         "symbol": due.symbol_of(company),
         "former": list(company.former_names.order_by("-until")),

@@ -1,6 +1,6 @@
 """Companies, their tickers, the annual reports they filed, the text of these, and the figures in them."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from django.contrib.postgres.indexes import GinIndex
 from django.contrib.postgres.search import SearchVector
@@ -31,7 +31,6 @@ class Company(Versioned):
     website = models.CharField(max_length=300, blank=True, default="")
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     checked_at = models.DateTimeField(null=True)  # when its list of filings was last read
-    turns = models.PositiveIntegerField(default=0)  # how often one of its jobs came or ended
 
     class Meta:
         verbose_name_plural = "companies"
@@ -60,6 +59,31 @@ class Company(Versioned):
     def stream(self) -> str:
         """Return the name of the company's stream."""
         return f"company:{self.pk}"
+
+    @property
+    def place(self) -> int:
+        """Return where its stream stands: what changed in it, and how often its jobs came or ended."""
+        return self.version + sum(Turns.objects.filter(company=self).values_list("number", flat=True))
+
+    @classmethod
+    def moved(cls, pk: Any) -> int:
+        """Add one to the version; return where the stream stands then."""
+        super().moved(pk)
+        return cls.objects.get(pk=pk).place
+
+
+class Turns(models.Model):
+    """How often a job of a company came or ended.
+
+    In a row of its own: an end holds its job's row and writes this one, an item locks the company before its
+    job's row; in one row together they could wait for each other.
+    """
+
+    company = models.OneToOneField(Company, on_delete=models.CASCADE, primary_key=True)
+    number = models.PositiveBigIntegerField(default=0)
+
+    def __str__(self) -> str:
+        return str(self.number)
 
 
 class FormerName(models.Model):

@@ -137,15 +137,14 @@ class Companies(Source):
         if company is not None:
             job.object = company.stream
             job.save(update_fields=["object"])
-            transaction.on_commit(partial(streams.touch, company.stream), robust=True)
+            streams.touch(company.stream)
 
     def ended(self, job: Job) -> None:
         """Have the open pages of the company draw the end, and the log name what failed."""
         for item in job.items.filter(state__in=(ItemState.FAILED, ItemState.QUARANTINED)):
             log.warning("filing_ingestion_failed", ticker=job.subject, filing=item.label, error=item.error)
         if job.object:
-            # Not in this transaction: it holds the job's row, and items lock the company before their job.
-            transaction.on_commit(partial(streams.touch, job.object), robust=True)
+            streams.touch(job.object)
         if job.state == State.FAILED:
             log.error("company_ingestion_failed", ticker=job.subject, error=job.error)
 
@@ -185,7 +184,8 @@ def _rows(job: Run, sec: Sec, filer: Filer, years: int) -> list[submissions.Row]
 def take(job: Run, company: Company) -> str | None:
     """Make the company this job's own, or return the open job that has it: found under another ticker."""
     with transaction.atomic():
-        Company.objects.select_for_update().get(pk=company.pk)
+        # no_key: who writes its turns, which name it, need not wait.
+        Company.objects.select_for_update(no_key=True).get(pk=company.pk)
         others = Job.objects.filter(source=Companies.kind, object=company.stream, state__in=OPEN)
         other = others.exclude(pk=job.id).first()
         if other is not None:

@@ -45,7 +45,7 @@ def save_company(filer: Filer) -> Company:
             unique_fields=["cik"],
             update_fields=list(_OF_FILER),
         )
-        company = Company.objects.select_for_update().get(cik=filer.cik)
+        company = Company.objects.select_for_update(no_key=True).get(cik=filer.cik)
         tickers.report(company, filer.tickers)
         _save_names(company, filer)
     return company

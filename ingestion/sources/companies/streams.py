@@ -4,10 +4,10 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from django.contrib.postgres.aggregates import JSONBAgg
-from django.db import transaction
-from django.db.models import F, Q
-from django.db.models.functions import JSONObject
+from django.db.models import BigIntegerField, F, Q, QuerySet
+from django.db.models.functions import Coalesce, JSONObject
 
+from config.statements import execute
 from ingestion.sources.companies.models import Company
 from notifications import abouts
 from realtime import streams
@@ -15,6 +15,10 @@ from realtime.publish import publish
 from realtime.streams import Reading
 
 MAX_FILINGS = 60  # in the stream; a page refetches its table
+_TURN = """
+    INSERT INTO companies_turns (company_id, number) SELECT id, 1 FROM companies_company WHERE id = %s
+    ON CONFLICT (company_id) DO UPDATE SET number = companies_turns.number + 1 RETURNING number
+"""
 
 
 def register() -> None:
@@ -24,12 +28,10 @@ def register() -> None:
 
 
 def touch(stream: str) -> None:
-    """Have open pages of a company look again: one of its jobs came or ended."""
+    """Move a company's stream in this transaction: one of its jobs came or ended."""
     pk = int(stream.partition(":")[2])
-    with transaction.atomic():
-        rows = Company.objects.filter(pk=pk)
-        if rows.update(version=F("version") + 1, turns=F("turns") + 1):
-            publish(stream, rows.values_list("version", flat=True).get())
+    if execute(_TURN, [pk]):
+        publish(stream, Company.objects.get(pk=pk).place)
 
 
 def _visible(user: Any, keys: Iterable[str]) -> set[str]:
@@ -41,8 +43,8 @@ def _visible(user: Any, keys: Iterable[str]) -> set[str]:
 
 
 def _versions(keys: Iterable[str]) -> dict[str, int]:
-    rows = Company.objects.filter(pk__in=streams.numbers(keys))
-    return {str(pk): version for pk, version in rows.values_list("pk", "version")}
+    rows = _placed(Company.objects.filter(pk__in=streams.numbers(keys)))
+    return {str(pk): version + turns for pk, version, turns in rows.values_list("pk", "version", "turned")}
 
 
 def _read(since: Mapping[str, int | None]) -> dict[str, Reading]:
@@ -58,8 +60,13 @@ def _read(since: Mapping[str, int | None]) -> dict[str, Reading]:
         order_by=["-filings__filing_date", "filings__accession"],
         default=[],
     )
-    rows = Company.objects.filter(pk__in=streams.numbers(since)).annotate(found=found)
-    return {str(row.pk): Reading(version=row.version, data=_data(row), events=[]) for row in rows}
+    rows = _placed(Company.objects.filter(pk__in=streams.numbers(since))).annotate(found=found)
+    return {str(row.pk): Reading(row.version + row.turned, _data(row), events=[]) for row in rows}
+
+
+def _placed(rows: QuerySet[Company]) -> Any:
+    """Make a query bring how often each company's jobs came or ended."""
+    return rows.annotate(turned=Coalesce(F("turns__number"), 0, output_field=BigIntegerField()))
 
 
 def _data(company: Any) -> dict[str, Any]:
@@ -67,7 +74,7 @@ def _data(company: Any) -> dict[str, Any]:
     return {
         "name": company.name,
         "cik": company.cik,
-        "turns": company.turns,  # pages draw anew what differs, and a job that ends may change nothing else
+        "turns": company.turned,  # pages draw anew what differs, and a job that ends may change nothing else
         "checked_at": company.checked_at.isoformat() if company.checked_at else None,
         "filings_total": len(filings),
         "filings_complete": sum(one["status"] == "complete" for one in filings.values()),
