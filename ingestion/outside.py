@@ -80,7 +80,10 @@ class OutsideHost:
             try:
                 if self._redis is None:
                     self._redis = Redis.from_url(
-                        settings.REDIS_URL, socket_timeout=REDIS_TIMEOUT, socket_connect_timeout=REDIS_TIMEOUT
+                        settings.REDIS_URL,
+                        socket_timeout=REDIS_TIMEOUT,
+                        socket_connect_timeout=REDIS_TIMEOUT,
+                        driver_info=None,
                     )
                 return bool(self._redis.set(f"headway:outside:{self.host}", 1, nx=True, px=self.place_ms))
             except (RedisError, OSError) as error:

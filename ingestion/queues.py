@@ -62,6 +62,7 @@ def _client() -> redis.Redis:
             socket_timeout=REDIS_SECONDS,
             socket_connect_timeout=REDIS_SECONDS,
             retry=Retry(NoBackoff(), 0),  # redis-py's default tries three times more
+            driver_info=None,  # redis-py reads its own version from disk for each connection
         )
     return _quick
 

@@ -88,6 +88,7 @@ def _redis() -> Redis:
         socket_connect_timeout=TIMEOUT,
         socket_timeout=TIMEOUT,
         retry=Retry(NoBackoff(), 0),
+        driver_info=None,  # redis-py reads its own version from disk for each connection
     )
 
 

@@ -1,15 +1,19 @@
 """Engine cases at the edges: crash loops, moved queues, stored params, followers, stale tokens."""
 
+from collections.abc import Callable
+
 import pytest
 from django.contrib.auth.models import User
 from django.db import OperationalError, connection
 from pydantic import TypeAdapter
+from redis import Redis
 
-from ingestion import claims, lifecycle
+from ingestion import claims, lifecycle, queues
 from ingestion.models import Job, State
 from ingestion.source import get
 from ingestion.testing import Killed, lose_worker, resume_inline
 from notifications import inbox
+from realtime import publish
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -75,3 +79,14 @@ def test_a_connection_that_is_lost_after_the_commit_fails_nobody(alice: User) ->
     with connection.execute_wrapper(lose):
         made = lifecycle.create("ping", {}, owner=alice)
     assert lost and made.created
+
+
+@pytest.mark.parametrize("client", [queues._client, publish._redis])
+def test_a_connection_to_redis_costs_a_work_horse_no_look_at_the_disk(
+    client: Callable[[], Redis], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def look(name: str) -> str:
+        raise AssertionError(f"the version of {name} was read")
+
+    monkeypatch.setattr("redis.utils.metadata.version", look)
+    assert client().connection_pool.make_connection() is not None
