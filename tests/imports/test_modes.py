@@ -118,7 +118,7 @@ def test_the_earlier_of_two_periods_gives_way_where_nothing_is_lost(
     before: tuple[str, str], row: tuple[str, str], after: list[tuple[str, str]] | None, run: Run
 ) -> None:
     header = "tax_ident,name,valid_from,valid_to\n"
-    run(header + f"1,a,{before[0]},{before[1]}\n2,z,2000-01-01,\n")
+    earlier = run(header + f"1,a,{before[0]},{before[1]}\n2,z,2000-01-01,\n")
     imported = run(header + f"1,b,{row[0]},{row[1]}\n")
     if after is None:
         assert errors_of(imported) == {2: {"valid_from": "period_overlaps"}}
@@ -128,6 +128,12 @@ def test_the_earlier_of_two_periods_gives_way_where_nothing_is_lost(
     assert imported.job.state == "completed", errors_of(imported)
     found = Unit.objects.filter(tax_ident="1").values_list("valid_from", "valid_to")
     assert sorted((str(start), str(end)) for start, end in found) == after
+    # A row is of the import that wrote it last: whether it made it, updated it or moved its end.
+    was = tuple(end or "None" for end in before)
+    for unit in Unit.objects.filter(tax_ident="1"):
+        kept = (unit.name, str(unit.valid_from), str(unit.valid_to)) == ("a", *was)
+        assert unit.loaded_by == (earlier if kept else imported), unit.valid_from
+    assert Unit.objects.get(tax_ident="2").loaded_by == earlier
 
 
 def test_what_overlaps_is_told_at_a_column_of_the_file(run: Run) -> None:

@@ -38,7 +38,8 @@ def load(imported: Import, first: int, last: int) -> Loaded:
     execute(_ALONE if any(map(columns.has, PERIOD)) else _TOGETHER, [LOCK])
     total, created, updated = _run(_written(columns, imported.pk, rows))
     if columns.has("valid_from"):
-        _run(_END_EARLIER.format(tax_ident=columns.value("tax_ident"), rows=rows))
+        writer = sql.Literal(imported.pk)
+        _run(_END_EARLIER.format(tax_ident=columns.value("tax_ident"), rows=rows, writer=writer))
     return Loaded(created, updated, total - created - updated)
 
 
@@ -159,10 +160,12 @@ def _extra(columns: Columns) -> sql.Composable:
     )
 
 
-# A later period ends the one before it: periods of one identifier never overlap.
+# A later period ends the one before it: periods of one identifier never overlap. Who moves an end has written
+# the row, as who updates one has.
 _END_EARLIER = sql.SQL(
     """
-    UPDATE imports_unit AS unit SET valid_to = later.ends, loaded_at = statement_timestamp()
+    UPDATE imports_unit AS unit SET valid_to = later.ends, loaded_by_id = {writer},
+        loaded_at = statement_timestamp()
     FROM (
         SELECT id, lead(valid_from) OVER (PARTITION BY tax_ident ORDER BY valid_from NULLS FIRST) - 1 AS ends
         FROM imports_unit
