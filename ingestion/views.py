@@ -87,10 +87,12 @@ def start(request: HttpRequest, kind: str) -> HttpResponseBase:
     if chosen is None:
         raise Http404
     form = source_form(chosen, request.POST, request.FILES)
-    if not form.is_valid():
-        return _form_again(request, form, HTTPStatus.UNPROCESSABLE_ENTITY)
+    valid = form.is_valid()
     try:
-        created = lifecycle.create(kind, {**form.params(), **_stored(request, form)}, owner=request.user)
+        files = _stored(request, form)  # with a mistake too: nobody sends a file twice
+        if not valid:
+            return _form_again(request, form, HTTPStatus.UNPROCESSABLE_ENTITY)
+        created = lifecycle.create(kind, {**form.params(), **files}, owner=request.user)
     except Refused as refused:
         form.add_problems(refused.errors or [{"field": "", "message": refused.message}])
         status = HTTPStatus.UNPROCESSABLE_ENTITY if refused.errors else _status(refused.code)

@@ -13,7 +13,7 @@ from ingestion.models import Job
 from ingestion.sources.imports.columns import ADDED
 from ingestion.sources.imports.models import Import, Unit
 from ingestion.testing import resume_inline
-from tests.imports.conftest import Run
+from tests.imports.conftest import Run, definition
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -245,6 +245,20 @@ def test_odd_answers_are_refused_in_words(run: Run, signed_in: Client) -> None:
     assert not Import.objects.get().decisions
 
 
+def test_what_is_refused_need_not_be_typed_again(run: Run, signed_in: Client) -> None:
+    definition({"name": "sector_code", "type": "enum", "codes": {"S1": "State"}})
+    imported = run("tax_ident,name,sector_code\n1,a,X\n2,b,Y\n", definition="mine")
+    decide = f"{imported.get_absolute_url()}decide/"
+    form = {"key": key_of(imported, "sector_code"), "revision": "0"}
+    refused = signed_in.post(decide, {**form, "choice": "value", "value": "S9"}).content.decode()
+    assert '<option value="value" selected>' in refused and 'name="value" value="S9"' in refused
+    codes = {"choice": "map", "from": ["X", "Y"], "to": ["S1", "S9"]}
+    refused = signed_in.post(decide, {**form, **codes}).content.decode()
+    assert '<option value="map" selected>' in refused
+    assert 'name="to" value="S1"' in refused and 'name="to" value="S9"' in refused
+    assert not Import.objects.get().decisions
+
+
 def test_only_who_may_decide_does(run: Run, client: Client, bob: User) -> None:
     imported = run(BAD)
     url = imported.get_absolute_url()
@@ -295,7 +309,10 @@ def test_columns_are_matched_on_the_page(run: Run, signed_in: Client) -> None:
         assert text in page
     refused = signed_in.post(f"{url}match/", {"column-0": "tax_ident", "column-1": ""})
     assert refused.status_code == 400
-    assert "Say which column is Name (name)." in refused.content.decode()
+    told = refused.content.decode()
+    assert "Say which column is Name (name)." in told
+    assert '<option value="tax_ident" selected>' in told and '<option value="name" selected>' not in told
+    assert "Still needed: <strong>Name</strong>." in told
     signed_in.post(f"{url}match/", {"column-0": "tax_ident", "column-1": "name", "column-2": "employees"})
     assert resume_inline(imported.job).state == "completed"
     assert Unit.objects.get().employees == 12

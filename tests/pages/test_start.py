@@ -109,6 +109,20 @@ def test_a_stored_file_is_kept_when_the_form_is_refused(
     assert Job.objects.get().params["file"] == str(upload.pk)
 
 
+def test_a_file_is_kept_when_something_else_in_the_form_is_wrong(
+    client: Client, alice, file_kind, settings, tmp_path
+):
+    settings.MEDIA_ROOT = tmp_path
+    client.force_login(alice)
+    form = {"start-file": SimpleUploadedFile("a.csv", b"name,n\nx,1\n"), "start-note": "x" * 20_000}
+    refused = client.post("/start/filed/", form)
+    upload = Upload.objects.get()
+    html = refused.content.decode()
+    assert refused.status_code == 422 and "at most 10000 characters" in html
+    assert f'value="{upload.pk}"' in html and "a.csv is here already" in html
+    assert client.post("/start/filed/", {"start-file__kept": str(upload.pk)}).status_code == 302
+
+
 def test_somebody_elses_file_is_not_there(client: Client, alice, bob, file_kind):
     theirs = Upload.objects.create(
         owner=bob, name="b.csv", path="x", size=1, sha256="0" * 64, type="text/csv"

@@ -1,6 +1,6 @@
 """What the page of an import shows: the file, the columns, the problems, the rows."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -38,6 +38,17 @@ MOST_CODES = 500  # of a code list, offered for a value
 
 
 @dataclass(frozen=True)
+class Typed:
+    """What a form said that was refused: a decision about the cause `key`, or {place: target} of columns."""
+
+    key: str = ""
+    choice: str = ""
+    value: str = ""
+    codes: Mapping[str, str] = field(default_factory=dict)
+    columns: Mapping[int, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Cell:
     """A cell as the page shows it; problem: why it is marked."""
 
@@ -66,8 +77,11 @@ def rows(imported: Import, which: str) -> QuerySet[ImportRow]:
     return found.filter(warnings__isnull=False) if which == "warnings" else found
 
 
-def context(imported: Import, user: Any, which: str, after: int) -> dict[str, Any]:
-    """Return all that the template needs."""
+def context(
+    imported: Import, user: Any, which: str, after: int, typed: Typed | None = None
+) -> dict[str, Any]:
+    """Return all that the template needs. typed: what was refused and is shown again."""
+    typed = typed or Typed()
     counts = {
         "errors": imported.rows_bad,
         "warnings": imported.rows_doubtful,
@@ -97,8 +111,8 @@ def context(imported: Import, user: Any, which: str, after: int) -> dict[str, An
         "phases": phases(imported),
         "refresh": job is not None and job.finished_at is None,
         **_table(imported, which, after, counts[which]),
-        **(problems(imported) if imported.rows_total is not None else {}),
-        **(match_form(imported) if asked == "match" else {}),
+        **(problems(imported, typed) if imported.rows_total is not None else {}),
+        **(match_form(imported, typed) if asked == "match" else {}),
     }
 
 
@@ -119,7 +133,7 @@ def answered(imported: Import) -> dict[str, Any] | None:
     return {"word": word, "by": by, "at": datetime.fromisoformat(given["at"])}
 
 
-def problems(imported: Import) -> dict[str, Any]:
+def problems(imported: Import, typed: Typed) -> dict[str, Any]:
     """Return the causes with what can be decided about each, and the codes of those that have a list."""
     shown, lists = [], {}
     for cause in imported.problems:
@@ -129,17 +143,20 @@ def problems(imported: Import) -> dict[str, Any]:
         if column is not None and column.codes:
             lists[column.name] = list(column.codes.items())[:MOST_CODES]
         value = decided["value"] if decided else None
+        offered, picked = choices(imported, cause), now
+        if cause["key"] == typed.key and typed.choice in offered:
+            picked, value = typed.choice, typed.codes if typed.choice == "map" else typed.value
         shown.append(
             {
                 **cause,
-                "choices": [(name, LABELS[name], name == now) for name in choices(imported, cause)],
+                "choices": [(name, LABELS[name], name == picked) for name in offered],
                 "decided": decided,
                 "at": datetime.fromisoformat(decided["at"]) if decided else None,
                 "before": cause["first"] - 1,
                 "now": LABELS[now],
                 "value": value if isinstance(value, str) else "",
                 "codes": [
-                    (text, times, value.get(text, "") if isinstance(value, dict) else "")
+                    (text, times, value.get(text, "") if isinstance(value, Mapping) else "")
                     for text, times in cause.get("values", [])
                 ],
                 "list": column.name if column is not None and column.codes else "",
@@ -148,15 +165,16 @@ def problems(imported: Import) -> dict[str, Any]:
     return {"problems": shown, "code_lists": lists}
 
 
-def match_form(imported: Import) -> dict[str, Any]:
+def match_form(imported: Import, typed: Typed) -> dict[str, Any]:
     """Return each column of the file with its samples and what it may be, and what is required but open."""
     rules = imported.rules
     shown = [
-        {"place": one.index, "header": one.header, "samples": one.samples, "target": one.target}
+        {"place": one.index, "header": one.header, "samples": one.samples}
+        | {"target": typed.columns.get(one.index, one.target)}
         | {"why": SURE.get(one.why, ""), "guess": one.why in GUESSES}
         for one in imported.proposed
     ]
-    lacks = missing(rules, {one.target for one in imported.proposed})
+    lacks = missing(rules, {one["target"] for one in shown})
     return {"proposals": shown, "targets": rules.columns, "lacks": lacks}
 
 

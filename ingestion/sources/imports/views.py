@@ -106,8 +106,7 @@ def decide(request: HttpRequest, pk: int) -> HttpResponse:
         choice = request.POST.get("choice", "")
         value: Any = request.POST.get("value", "")
         if choice == "map":
-            pairs = zip(request.POST.getlist("from"), request.POST.getlist("to"), strict=False)
-            value = {text: code for text, code in pairs if code.strip()}
+            value = _codes(request)
         key = request.POST.get("key", "")
         decisions.decide(imported, key, choice, value, _revision(request), request.user)
 
@@ -138,13 +137,29 @@ def match(request: HttpRequest, pk: int) -> HttpResponse:
     """Say which column is which."""
 
     def act(imported: Import) -> None:
-        said = {
-            one.header: request.POST.get(f"column-{one.index}", one.target)[:MAX_REASON]
-            for one in imported.proposed
-        }
-        _answer(imported, "match", {"columns": said}, request.user)
+        said = _columns(request)
+        columns = {one.header: said.get(one.index, one.target) for one in imported.proposed}
+        _answer(imported, "match", {"columns": columns}, request.user)
 
     return _done(request, pk, act)
+
+
+def _codes(request: HttpRequest) -> dict[str, str]:
+    """Return {value: code} of a decision that maps values."""
+    pairs = zip(request.POST.getlist("from"), request.POST.getlist("to"), strict=False)
+    return {text: code for text, code in pairs if code.strip()}
+
+
+def _columns(request: HttpRequest) -> dict[int, str]:
+    """Return {place: target} of the columns that were matched."""
+    given = {name.removeprefix("column-"): text for name, text in request.POST.items() if "column-" in name}
+    return {int(place): str(text)[:MAX_REASON] for place, text in given.items() if place.isdecimal()}
+
+
+def _typed(request: HttpRequest) -> review.Typed:
+    """Return what a refused form said, so that nobody types it again."""
+    key, choice, value = (request.POST.get(name, "") for name in ("key", "choice", "value"))
+    return review.Typed(key, choice, value, _codes(request), _columns(request))
 
 
 def _revision(request: HttpRequest) -> int:
@@ -169,7 +184,7 @@ def _done(request: HttpRequest, pk: int, act: Callable[[Import], None], place: s
         act(found)
     except (Refused, SourceError) as refused:
         status = PROBLEMS[refused.code][0] if refused.code in PROBLEMS else HTTPStatus.UNPROCESSABLE_ENTITY
-        context = review.context(_visible(request, pk), request.user, which, 0)
+        context = review.context(_visible(request, pk), request.user, which, 0, _typed(request))
         context["refused"] = refused.message
         return render(request, _template(request), context, status=status)
     query = f"?f={which}" if which in review.FILTERS else ""
