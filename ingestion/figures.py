@@ -11,7 +11,7 @@ RATE_ITEMS = 3  # items before a rate or a time left is worth saying
 
 def percent(job: Job) -> int:
     """Return how far a job is, rounded down; 100 only when all of it is done."""
-    if job.state == State.COMPLETED:
+    if job.state == State.COMPLETED or (job.state == State.PARTIAL and not job.leaves_work):
         return 100
     if job.state in FINAL and job.items_total:
         return min(99, math.floor(100 * (job.items_done + job.items_skipped) / job.items_total))

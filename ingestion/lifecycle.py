@@ -112,7 +112,7 @@ def retry(job: Job, by: Any, *, keys: Sequence[str] | None = None, error_code: s
     parent = Job.objects.get(pk=job.pk)
     if not parent.is_final:
         raise Refused("not_finished", "This job has not finished yet.")
-    if parent.state == State.COMPLETED:
+    if not parent.leaves_work:
         raise Refused("nothing_to_retry", "There is nothing to retry.")
     source, p = validated(parent.source, parent.params)
     chosen = ~Q(state__in=(ItemState.DONE, ItemState.SKIPPED))
@@ -250,7 +250,7 @@ def _holding(verb: Callable[Concatenate[Job, P], bool]) -> Callable[Concatenate[
 def finish(job: Job, outcome: Outcome, figures: Figures | None = None) -> bool:
     """End an attempt whose code returned: completed, partial or failed by what became of its items."""
     source = find(job.source)
-    state, error = judge(job, source.partial_at if source else 1.0)
+    state, error = judge(job, source.partial_at if source else 1.0, outcome.partial)
     text = outcome.text or sentence(job, state)
     note = Note(state, error["text"] if error else text, LEVEL_OF[state])
     columns: dict[str, Any] = {
@@ -259,7 +259,7 @@ def finish(job: Job, outcome: Outcome, figures: Figures | None = None) -> bool:
         "result": dict(outcome.data) or None,
         "result_url": outcome.url[:500],
     }
-    if state == State.COMPLETED:
+    if not job.items_failed:
         columns["progress"] = 1.0
     return _end(job, state, note, columns, figures)
 

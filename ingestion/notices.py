@@ -70,7 +70,8 @@ def _drawn(job: Job) -> dict[str, Any]:
     if job.state not in FINAL:
         drawn["open"] = True
     asks_review = job.state == State.WAITING and (job.waiting_for or {}).get("kind") == "review"
-    act = "retry" if job.state in (State.PARTIAL, State.FAILED) else "review" if asks_review else ""
+    again = job.leaves_work and job.state != State.CANCELLED
+    act = "retry" if again else "review" if asks_review else ""
     return drawn | ({act: True, "owner": job.owner_id} if act else {})
 
 
@@ -84,7 +85,8 @@ def _words(job: Job, canceller: str) -> tuple[str, str, str]:
         asked: dict[str, Any] = job.waiting_for or {}
         return types.WAITING, _WAITS.get(asked.get("kind", ""), "{title} needs you"), asked.get("text", "")
     if job.state == State.PARTIAL:
-        errors = f"{job.items_failed:,} {'error' if job.items_failed == 1 else 'errors'}"
+        failed = job.items_failed
+        errors = "1 error" if failed == 1 else f"{failed:,} errors" if failed else "errors"
         return types.PARTIAL, f"{{title}} finished with {errors}", job.message
     kind, title = _ENDED[State(job.state)]
     if job.state == State.CANCELLED:

@@ -13,10 +13,10 @@ LEVEL_OF = {
 }
 
 
-def judge(job: Job, partial_at: float) -> tuple[State, dict[str, str] | None]:
-    """Decide how a job whose code returned has ended, from its items."""
+def judge(job: Job, partial_at: float, said_partial: bool) -> tuple[State, dict[str, str] | None]:
+    """Decide how a job whose code returned has ended, from its items. said_partial: what its source says."""
     if not job.items_failed:
-        return State.COMPLETED, None
+        return State.PARTIAL if said_partial else State.COMPLETED, None
     good = job.items_done + job.items_skipped
     if good and job.items_failed / (good + job.items_failed) < partial_at:
         return State.PARTIAL, None
@@ -30,7 +30,7 @@ def judge(job: Job, partial_at: float) -> tuple[State, dict[str, str] | None]:
 
 def sentence(job: Job, state: State) -> str:
     """Say in words how a job has ended whose source says nothing."""
-    if state == State.COMPLETED:
+    if not job.items_failed:
         return "Done" if not job.items_total else f"Done: {job.items_done:,} of {job.items_total:,}"
     return f"{job.items_failed:,} of {job.items_total:,} failed"
 

@@ -10,7 +10,7 @@ from django.db.models import OuterRef, QuerySet, Subquery
 from django.urls import reverse
 
 from ingestion import access
-from ingestion.models import FINAL, OPEN, ItemState, Job, JobEvent, JobItem, PendingReason, State, Upload
+from ingestion.models import OPEN, ItemState, Job, JobEvent, JobItem, PendingReason, State, Upload
 from ingestion.source import Source, find
 
 JsonObject = dict[str, Any]
@@ -148,7 +148,7 @@ def can(job: Job, user: Any) -> list[str]:
     verbs = []
     if job.state in OPEN and job.cancel_requested_at is None:
         verbs.append("cancel")
-    if job.state in FINAL and job.state != State.COMPLETED:
+    if job.leaves_work:
         verbs.append("retry")
     if job.state == State.WAITING:
         kind = find(job.source)

@@ -82,11 +82,13 @@ class Outcome:
     """What a run came to.
 
     text: one sentence for the user. url: where the result is. data: JSON kept with the job.
+    partial: something of what was given could not be used, though every item is done; no retry is offered.
     """
 
     text: str = ""
     url: str = ""
     data: Mapping[str, Any] = field(default_factory=dict)
+    partial: bool = False
 
 
 class SourceError(Exception):

@@ -27,7 +27,7 @@ from ingestion import schema, serializers
 from ingestion.admission import Refused
 from ingestion.models import Job, State
 
-PARTIAL = 4  # exit code: ended, with failed items
+PARTIAL = 4  # exit code: ended, with failed items or with something left out
 NEEDS_A_PERSON = 3  # exit code: waits for an answer
 INTERRUPTED = 130
 CLOSED_PIPE = 141

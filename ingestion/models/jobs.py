@@ -242,6 +242,13 @@ class Job(Versioned):
         """Say whether the job has ended for good."""
         return self.state in FINAL
 
+    @property
+    def leaves_work(self) -> bool:
+        """Say whether the job has ended with something undone that a retry would do."""
+        if self.state == State.PARTIAL:  # without a failed item its source left out what could not be used
+            return self.items_failed > 0
+        return self.state in (State.FAILED, State.CANCELLED)
+
     def get_absolute_url(self) -> str:
         """Return the path of the job's page."""
         return reverse("ingestion:job", args=[self.pk])

@@ -14,7 +14,7 @@ function countPicked() {
   const picked = $$('input[name="job"]:checked');
   const all = $("[data-all]", bar)?.checked ?? false;
   const open = picked.filter((box) => OPEN.includes(box.dataset.state)).length;
-  const again = picked.filter((box) => !OPEN.includes(box.dataset.state) && box.dataset.state !== "completed").length;
+  const again = picked.filter((box) => "undone" in box.dataset).length;
   bar.hidden = picked.length === 0 && !all;
   $("[data-picked]", bar).textContent = all ? "All that match are selected" : `${picked.length} selected`;
   $("[data-count-cancel]", bar).textContent = all ? "Cancel all that can be" : plural(open, picked.length, "Cancel");

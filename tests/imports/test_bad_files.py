@@ -9,11 +9,13 @@ import openpyxl
 import pytest
 
 from config.problems import Problem
+from ingestion import lifecycle
 from ingestion.admission import Refused
 from ingestion.source import SourceError
 from ingestion.sources.imports import dialect, encodings, files, records
 from ingestion.sources.imports.default import DEFAULT
 from ingestion.sources.imports.models import Unit
+from ingestion.testing import resume_inline
 from tests.imports.conftest import Run, errors_of
 
 HEAD = "tax_ident,name\n"
@@ -146,6 +148,8 @@ def test_rows_that_cannot_be_read_are_errors_of_their_own(run: Run) -> None:
         "Row 6: a cell is longer than 131,072 characters.",
     ]
     assert imported.rows_good == 3  # empty cells beyond the header say nothing
+    job = resume_inline(lifecycle.answer(imported.job, "approve", {}, imported.owner))
+    assert (job.state, job.message) == ("partial", "3 rows loaded: 3 new, 0 updated, 4 with errors left out")
 
 
 @pytest.mark.django_db(transaction=True)

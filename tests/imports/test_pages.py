@@ -63,7 +63,11 @@ def test_approving_on_the_page_loads_the_rows(run: Run, signed_in: Client) -> No
     imported = run(BAD)
     answer = signed_in.post(f"/jobs/{imported.job_id}/answer/", {"answer": "approve"})
     assert answer.status_code == 302
-    assert resume_inline(imported.job).state == "completed"
+    job = resume_inline(imported.job)
+    assert job.state == "partial"  # it left rows out, and a retry would leave them out again
+    page = signed_in.get(job.get_absolute_url()).content.decode()
+    assert "Completed with errors" in page and f'action="/jobs/{job.pk}/retry/"' not in page
+    assert "Completed with errors" in signed_in.get(imported.get_absolute_url()).content.decode()
     page = signed_in.get(imported.get_absolute_url()).content.decode()
     assert "2 rows are in the register" in page
     assert "Approve 2 rows" not in page
@@ -144,7 +148,7 @@ def test_the_rows_with_errors_come_back_mended(run: Run, signed_in: Client, alic
         review="always",
     )
     lifecycle.answer(imported.job, "approve", {}, alice)
-    assert resume_inline(imported.job).state == "completed"
+    assert resume_inline(imported.job).state == "partial"
     given = signed_in.get(f"{imported.get_absolute_url()}errors.csv").getvalue()
     rows = list(csv.reader(io.StringIO(given.decode("utf-8-sig"), newline="")))
     assert [row[5] for row in rows] == ["headway_row", "3", "4", "5"]

@@ -6,7 +6,8 @@ from uuid import uuid4
 import pytest
 from django.utils import timezone
 
-from ingestion import lifecycle, notices
+from ingestion import figures, lifecycle, notices, serializers
+from ingestion.admission import Refused
 from ingestion.history import Figures
 from ingestion.models import Job
 from ingestion.source import Outcome
@@ -80,6 +81,23 @@ def test_a_hundred_failed_items_are_one_row(alice, running):
 
     assert told(alice) == [("job_partial", "Shelves finished with 100 errors", True)]
     assert row(alice).text == "100 of 962 failed" and agrees(job, alice)
+
+
+def test_what_a_source_could_not_use_is_told_and_cannot_be_retried(alice, running):
+    job, token = running
+    items(job, 24, 0)
+
+    assert lifecycle.finish(job.pk, token, Outcome(text="24 rows loaded, 3 left out", partial=True))
+
+    assert told(alice) == [("job_partial", "Shelves finished with errors", True)]
+    assert row(alice).text == "24 rows loaded, 3 left out" and agrees(job, alice)
+    assert "retry" not in row(alice).data
+    ended = Job.objects.get(pk=job.pk)
+    assert (ended.state, ended.progress, ended.error, figures.percent(ended)) == ("partial", 1.0, None, 100)
+    assert "retry" not in serializers.can(ended, alice)
+    with pytest.raises(Refused) as refused:
+        lifecycle.retry(ended, alice)
+    assert refused.value.code == "nothing_to_retry"
 
 
 def test_failed_says_why(alice, running):

@@ -56,7 +56,7 @@ OFFERED = [
 
 @pytest.mark.parametrize(("state", "offered"), OFFERED)
 def test_the_row_of_a_job_says_how_it_is_and_offers_its_owner_more(state, offered, client, alice, bob):
-    job = rows.job(alice, state)
+    job = rows.job(alice, state, items_total=2, items_done=1, items_failed=int(state == "partial"))
     inbox.follow(bob, job.stream)
     rows.told(job)
     shown = {}

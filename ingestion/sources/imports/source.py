@@ -313,6 +313,7 @@ def _outcome(job: Run, imported: Import) -> Outcome:
             "errors": imported.rows_bad,
             "rows": imported.rows_total,
         },
+        partial=bool(imported.rows_bad or skipped),
     )
 
 
