@@ -174,7 +174,7 @@ def match_form(imported: Import, typed: Typed) -> dict[str, Any]:
         | {"why": SURE.get(one.why, ""), "guess": one.why in GUESSES}
         for one in imported.proposed
     ]
-    lacks = missing(rules, {one["target"] for one in shown})
+    lacks = missing(rules, {str(one["target"]) for one in shown})
     return {"proposals": shown, "targets": rules.columns, "lacks": lacks}
 
 
