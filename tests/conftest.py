@@ -21,6 +21,10 @@ if TYPE_CHECKING:  # models cannot be imported before the settings are named, se
 ROOT = Path(__file__).resolve().parent.parent
 REDIS_DATABASES = 16
 FLUSH_TRIES = 100
+FLUSH_WHOLE = 2**20  # bytes; above it a table is emptied by TRUNCATE
+# A server that outlives a test holds the epoch, and no deployment ever loses its own; the other two
+# hold what the models are, not what a test did.
+NOT_FLUSHED = {"realtime_epoch", "django_content_type", "auth_permission"}
 _services = Services()
 
 # How long hypothesis takes to think of an example tells about the machine, not about what is tested.
@@ -50,16 +54,18 @@ def pytest_configure(config: pytest.Config) -> None:
     _services.start()
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
     assert settings.DATABASES  # reads them now: pytest-django sets Django up only with settings already read
-    _flush_patiently()
+    _flush_quickly()
 
 
-def _flush_patiently() -> None:
-    """Empty the tables beside servers that read them.
+def _flush_quickly() -> None:
+    """Empty the tables beside servers that read and write them, without a new file for each.
 
-    TRUNCATE takes all its locks in one statement while a server may hold one table and want the next:
-    a deadlock, whose victim PostgreSQL chooses. So it gives up before that is noticed, and tries again.
+    TRUNCATE makes files for every table and index anew, which costs more than most tests. The lock waits for
+    writers, as TRUNCATE's does; it takes all tables in one statement while a server may hold one and want the
+    next: a deadlock, whose victim PostgreSQL chooses. So it gives up before that is noticed, and tries again.
     """
     from django.apps import apps
+    from django.core.management.commands import flush
     from django.db import OperationalError, connections, transaction
     from django.db.backends.postgresql.operations import DatabaseOperations
 
@@ -79,14 +85,30 @@ def _flush_patiently() -> None:
                 if "lock timeout" not in str(error) or not left:
                     raise
 
-    flush = DatabaseOperations.sql_flush
+    truncate = DatabaseOperations.sql_flush
 
     def sql_flush(self: DatabaseOperations, style: Any, tables: list[str], **more: Any) -> list[str]:
-        # A server that outlives a test holds the epoch, and no deployment ever loses its own.
-        return flush(self, style, [table for table in tables if table != "realtime_epoch"], **more)
+        emptied = [table for table in tables if table not in NOT_FLUSHED]
+        names = ", ".join(self.quote_name(table) for table in emptied)
+        deletes = " ".join(f"DELETE FROM {self.quote_name(table)};" for table in emptied)
+        listed = ", ".join(f"'{table}'::regclass" for table in emptied)
+        (whole,) = truncate(self, style, emptied, **more)
+        return [
+            f"""DO $$ BEGIN
+                LOCK TABLE {names} IN SHARE ROW EXCLUSIVE MODE;
+                IF current_setting('is_superuser') = 'off' OR EXISTS (
+                    SELECT FROM unnest(ARRAY[{listed}]) one WHERE pg_relation_size(one) > {FLUSH_WHOLE}
+                ) THEN {whole}
+                ELSE
+                    SET LOCAL session_replication_role = replica;  -- no triggers, in any order
+                    {deletes}
+                END IF;
+            END $$"""
+        ]
 
     DatabaseOperations.execute_sql_flush = execute_sql_flush
     DatabaseOperations.sql_flush = sql_flush
+    flush.emit_post_migrate_signal = lambda *args, **more: None  # it would look for what was not flushed
 
 
 @pytest.hookimpl(optionalhook=True)
