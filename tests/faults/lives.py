@@ -84,11 +84,11 @@ class Life:
 
     def __post_init__(self) -> None:
         self.job = lifecycle.create("faulty", {}, owner=self.owner).job
-        inbox.follow(self.follower, self.job.stream)
+        inbox.follow(self.follower, self.job.stream, limited=False)
         self.jobs = [self.job.pk]
         if self.chance.random() < 0.3:
             child = lifecycle.create("ping", {}, owner=self.owner, depends_on=[self.job]).job
-            inbox.follow(self.follower, child.stream)
+            inbox.follow(self.follower, child.stream, limited=False)
             self.jobs.append(child.pk)
 
     def steps(self) -> Iterator[str]:
@@ -113,7 +113,7 @@ class Life:
             if again is not None:
                 self.job = again
                 self.jobs.append(again.pk)
-                inbox.follow(self.follower, again.stream)
+                inbox.follow(self.follower, again.stream, limited=False)
 
     def perform(self, verb: str) -> None:
         """Do a verb in this process."""
