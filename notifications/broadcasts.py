@@ -1,11 +1,11 @@
 """Telling everybody: one row for all, whatever their number, and a receipt where somebody acts (S2.102)."""
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 from django.contrib.auth import get_user_model
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models.functions import Now
 
 from config.statements import execute
@@ -13,6 +13,8 @@ from notifications import links, types
 from notifications.models import Broadcast, BroadcastReceipt, Broadcasts
 from notifications.telling import MAX_TEXT, MAX_TITLE
 from realtime.publish import publish
+
+Row = TypeVar("Row", Broadcast, BroadcastReceipt)
 
 MOST_LIVE = 50  # broadcasts that anybody sees; older ones are in the admin
 
@@ -74,11 +76,11 @@ def _move() -> None:
 
 def live() -> list[Broadcast]:
     """Return the broadcasts that are in inboxes, newest first."""
-    found = Broadcast.objects.filter(withdrawn_at=None).order_by("-published_at")
-    return list(found[:MOST_LIVE])
+    return _objects(Broadcast, "withdrawn_at IS NULL ORDER BY published_at DESC LIMIT %s", [MOST_LIVE])
 
 
-_UNREAD = f"""
+# For each of these users the number of live broadcasts that they have not read; none is left out.
+UNREAD = f"""
     SELECT u.id, count(*) FROM {get_user_model()._meta.db_table} u CROSS JOIN (
         SELECT id, published_at FROM {Broadcast._meta.db_table} WHERE withdrawn_at IS NULL
         ORDER BY published_at DESC LIMIT {MOST_LIVE}
@@ -93,13 +95,22 @@ _UNREAD = f"""
 
 def unread_of(user_ids: Iterable[int]) -> dict[int, int]:
     """Return for each of these users how many live broadcasts they have not read; none is left out."""
-    return dict(execute(_UNREAD, [sorted(user_ids)]))
+    return dict(execute(UNREAD, [sorted(user_ids)]))
 
 
 def receipts_of(user_id: int, broadcast_ids: Iterable[int]) -> dict[int, BroadcastReceipt]:
     """Return what a user did with these broadcasts, by the broadcast's id."""
-    rows = BroadcastReceipt.objects.filter(user=user_id, broadcast__in=list(broadcast_ids))
-    return {row.broadcast_id: row for row in rows}
+    found = _objects(
+        BroadcastReceipt, "user_id = %s AND broadcast_id = ANY(%s)", [user_id, list(broadcast_ids)]
+    )
+    return {row.broadcast_id: row for row in found}
+
+
+def _objects(model: type[Row], where: str, values: list[Any]) -> list[Row]:
+    """Return rows as objects, without composing the query anew: every list of an inbox asks for these."""
+    columns = [field.attname for field in model._meta.concrete_fields]
+    sql = f"SELECT {', '.join(columns)} FROM {model._meta.db_table} WHERE {where}"  # nosec B608
+    return [model.from_db(connection.alias, columns, row) for row in execute(sql, values)]
 
 
 def write_receipts(user_id: int, broadcast_ids: list[int], column: str, value: Any) -> list[int]:

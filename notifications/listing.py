@@ -42,6 +42,10 @@ _BROADCAST_VIEWS: Mapping[str, Callable[[Entry], bool]] = {
 }
 
 
+_OWN = f"coalesce((SELECT unread FROM {Inbox._meta.db_table} WHERE user_id = %s), 0)"  # nosec B608
+_SHARED = f"SELECT count FROM ({broadcasts.UNREAD}) shared(user_id, count)"  # nosec B608
+
+
 @dataclass(frozen=True)
 class Filter:
     """Which notifications: a view, a group of types, words in title or text, last changed by a time.
@@ -192,11 +196,11 @@ def one(user: Any, entry_id: int) -> Entry | None:
 
 def unread_count(user: Any) -> int:
     """Return the number that bell, menu and title show: own rows and broadcasts."""
-    return _own_unread(user) + broadcasts.unread_of([user.pk]).get(user.pk, 0)
+    return int(execute(f"SELECT {_OWN} + coalesce(({_SHARED}), 0)", [user.pk, [user.pk]])[0][0])  # nosec B608
 
 
 def _own_unread(user: Any) -> int:
-    return Inbox.objects.filter(pk=user.pk).values_list("unread", flat=True).first() or 0
+    return int(execute(f"SELECT {_OWN}", [user.pk])[0][0])  # nosec B608
 
 
 def count_own(user: Any, wanted: Filter) -> int:

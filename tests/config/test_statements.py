@@ -1,5 +1,7 @@
 """What every job's statements are: prepared by the server, and whole again after a rollback."""
 
+from datetime import timedelta
+
 import pytest
 from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
@@ -66,3 +68,14 @@ def test_what_is_logged_has_its_text_however_often_it_was_used() -> None:
         for _ in range(3):
             execute(SQL, [1])
     assert [one["sql"] for one in queries.captured_queries] == ["SELECT $1::int + 40002"] * 3
+
+
+@pytest.mark.django_db
+def test_times_are_what_djangos_own_cursor_reads() -> None:
+    asked = "SELECT '2026-10-25 00:30:00.00001+02'::timestamptz, '1900-01-01'::timestamptz, NULL::timestamptz"
+    with connection.cursor() as cursor:
+        cursor.execute(asked)
+        expected = cursor.fetchall()
+    ours = [execute(asked) for _ in range(3)]  # prepared, too
+    assert ours == [expected] * 3
+    assert [at.utcoffset() for (row,) in ours for at in row[:2]] == [timedelta(0)] * 6
