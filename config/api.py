@@ -22,6 +22,7 @@ from ingestion import api as jobs_api
 from ingestion import status_api, tokens, uploads_api
 from ingestion.admission import Refused
 from ingestion.schemas import ProblemOut, start_adapter
+from ingestion.sources.companies import api as companies_api
 from ingestion.sources.imports import api as imports_api
 from notifications import api as notifications_api
 from notifications import settings_api
@@ -160,6 +161,7 @@ api = HeadwayAPI(
 api.add_router("", jobs_api.router)
 api.add_router("", uploads_api.router)
 api.add_router("", status_api.router)
+api.add_router("", companies_api.router)
 api.add_router("", imports_api.router)
 api.add_router("", settings_api.router)  # before the inbox: its paths are no ids
 api.add_router("", notifications_api.router)

@@ -18,6 +18,7 @@ from config.headers import SecurityHeaders
 from config.proxies import Proxies
 from config.staticfiles import StaticFiles
 from ingestion import stability, tokens
+from ingestion.sources.companies import subscribers
 from realtime.credentials import identify
 from realtime.http import PATH, LiveHttp
 from realtime.plain_events import PlainEvents
@@ -45,7 +46,7 @@ http = BodyLimit(
     signed_in=signed_in,
     page=errors.page,
 )
-websocket = websockets()
+websocket = websockets(patterns=[subscribers.SOCKET])
 live = {PATH: LiveHttp(), stability.PATH: PlainEvents(stability.STREAM, stability.message)}
 
 

@@ -54,7 +54,7 @@ class LiveConsumer:
         try:
             standing = await admit_socket(hub, scope)
         except NotAdmitted as refused:
-            await send(_close(refused.code, refused.retry_after_ms))
+            await send(closing(refused.code, refused.retry_after_ms))
             return
         connection = Connection(hub, scope, receive, send, standing)
         await connection.run()
@@ -72,7 +72,7 @@ class Connection:
         self.socket = Socket(
             standing,
             lambda text: send({"type": "websocket.send", "text": text}),
-            lambda code: send(_close(code, self.socket.retry_after_ms)),
+            lambda code: send(closing(code, self.socket.retry_after_ms)),
             scope.get("extensions", {}).get(EXTENSION),
         )
         self.greeted = False
@@ -183,7 +183,8 @@ class Connection:
         times.append(now)
 
 
-def _close(code: int, retry_after_ms: int | None) -> dict[str, Any]:
+def closing(code: int, retry_after_ms: int | None) -> dict[str, Any]:
+    """Return the message that closes a socket."""
     # A bare int: daphne takes no subclass of it, and would close with 1011.
     message: dict[str, Any] = {"type": "websocket.close", "code": int(code)}
     if retry_after_ms is not None:  # a page reads the reason; who is turned away is told nothing else

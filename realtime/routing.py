@@ -1,23 +1,27 @@
 """WebSocket paths. Any that is not here is answered with 4404, never with an error of the server."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from realtime.consumers import LiveConsumer
 from realtime.limits import Close
 from realtime.origin import OriginCheck, Scope
+from realtime.plain_sockets import PlainSocket
 
 LIVE = "/ws/live/"
 
 
-def websockets(more: dict[str, Any] | None = None) -> Any:
+def websockets(more: dict[str, Any] | None = None, patterns: Sequence[PlainSocket] = ()) -> Any:
     """Return the ASGI application of all WebSockets.
 
-    more: other paths -> their applications.
+    more: other paths -> their applications. patterns: those that know their paths themselves.
     """
     apps = {LIVE: LiveConsumer(), **(more or {})}
 
     async def route(scope: Scope, receive: Any, send: Any) -> None:
-        await apps.get(scope["path"], _no_such_path)(scope, receive, send)
+        path = scope["path"]
+        app = apps.get(path) or next((one for one in patterns if one.matches(path)), _no_such_path)
+        await app(scope, receive, send)
 
     return OriginCheck(route)
 

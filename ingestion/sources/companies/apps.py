@@ -7,7 +7,8 @@ class CompaniesConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Make the stream of a company known, and what a company is called."""
-        from ingestion.sources.companies import streams  # models are there when apps are ready
+        """Make the streams known, and what a company is called."""
+        from ingestion.sources.companies import streams, subscribers  # models are there when apps are ready
 
         streams.register()
+        subscribers.register()

@@ -2,6 +2,7 @@
 
 from typing import Any, ClassVar
 
+from django.conf import settings
 from django.contrib.postgres.indexes import GinIndex
 from django.contrib.postgres.search import SearchVector
 from django.db import models
@@ -84,6 +85,22 @@ class Turns(models.Model):
 
     def __str__(self) -> str:
         return str(self.number)
+
+
+class Subscriber(Versioned):
+    """A page of somebody's, under the id that it gave itself, and the ingestion it is told of. (S1.14)"""
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
+    client = models.UUIDField()
+    job = models.UUIDField()  # jobs are deleted without asking who was told of them
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(name="subscriber_once", fields=["user", "client"]),
+        ]
+
+    def __str__(self) -> str:
+        return str(self.client)
 
 
 class FormerName(models.Model):
@@ -196,6 +213,10 @@ class Filing(models.Model):
 
     def __str__(self) -> str:
         return f"{self.form} {self.accession}"
+
+    def get_absolute_url(self) -> str:
+        """Return the path of the filing's text."""
+        return reverse("companies:filing", args=[self.accession])
 
 
 class Passage(models.Model):

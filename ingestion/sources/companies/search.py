@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from django.contrib.postgres.search import SearchQuery, SearchVector
-from django.db.models import F
+from django.db.models import F, Q, QuerySet
 
 from ingestion.models import OPEN, Job
 from ingestion.serializers import display
@@ -41,6 +41,22 @@ def search(query: str) -> list[Match]:
     return sorted(matches, key=lambda one: one.cik != exact)
 
 
+def here(query: str) -> QuerySet[Company]:
+    """Return the companies that are here and meant by a query, all without one."""
+    query = " ".join(query.split())[:MAX_QUERY]
+    if not query:
+        return Company.objects.all()
+    named = Ticker.objects.filter(symbol__startswith=normal(query)).values("cik")
+    meant = Q(cik__in=named)
+    words = _words(query)
+    if words is not None:
+        name = SearchVector("name", config="simple")
+        now = Company.objects.annotate(words=name).filter(words=words).values("pk")
+        before = FormerName.objects.annotate(words=name).filter(words=words).values("company")
+        meant |= Q(pk__in=now) | Q(pk__in=before)
+    return Company.objects.filter(meant)
+
+
 def newest() -> list[Match]:
     """Return the companies that are here, the last looked at first."""
     rows = Company.objects.order_by(F("checked_at").desc(nulls_last=True), "-pk")[:MOST]
@@ -60,12 +76,17 @@ def _by_ticker(query: str) -> list[int]:
     return [*exact, *ranked.values_list("cik", flat=True)[: MOST * 2]]
 
 
-def _by_name(query: str) -> list[int]:
+def _words(query: str) -> SearchQuery | None:
     words = "".join(letter if letter.isalnum() else " " for letter in query).split()[:MAX_WORDS]
     if not words:
-        return []
-    raw = SearchQuery(" & ".join(f"{word}:*" for word in words), config="simple", search_type="raw")
+        return None
+    return SearchQuery(" & ".join(f"{word}:*" for word in words), config="simple", search_type="raw")
 
+
+def _by_name(query: str) -> list[int]:
+    raw = _words(query)
+    if raw is None:
+        return []
     name = SearchVector("name", config="simple")
     here = Company.objects.annotate(words=name).filter(words=raw)
     before = FormerName.objects.annotate(words=name).filter(words=raw)
@@ -85,7 +106,7 @@ def _matches(ciks: Sequence[int]) -> list[Match]:
         symbols.setdefault(ticker.cik, ticker)
     here = {company.cik: company for company in Company.objects.filter(cik__in=ciks)}
     jobs = open_jobs([company.stream for company in here.values()])
-    counts = _counts(list(here.values()))
+    counts = counts_of(list(here.values()))
     found = []
     for cik in ciks:
         company, known = here.get(cik), symbols.get(cik)
@@ -116,7 +137,8 @@ def open_jobs(streams: Sequence[str]) -> dict[str, Job]:
     return {str(job.object): job for job in rows}
 
 
-def _counts(companies: Sequence[Company]) -> dict[int, tuple[int, int]]:
+def counts_of(companies: Sequence[Company]) -> dict[int, tuple[int, int]]:
+    """Return (complete, all) filings of each of these companies, by its id."""
     counts: dict[int, tuple[int, int]] = {}
     rows = Filing.objects.filter(companies__in=companies).values_list("companies", "status")
     for pk, status in rows:

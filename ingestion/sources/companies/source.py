@@ -1,7 +1,7 @@
 """Ingest a company's annual reports: who is it, the latest reports one by one, then the figures."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, ClassVar
 
@@ -29,6 +29,7 @@ from ingestion.sources.companies.sample import standin
 from ingestion.sources.companies.storing import Text
 from ingestion.sources.companies.submissions import Filer
 from ingestion.steps import StepHandle
+from notifications import inbox
 
 log = structlog.get_logger(__name__)
 
@@ -82,7 +83,7 @@ class Companies(Source):
                 job.changed(company)
                 step.message(f"Company {company.name} found, processing filings")
             if other is not None:
-                return _joined(company, other)
+                return _joined(job, company, other)
             with job.step("filings", f"Company {company.name} found, processing filings") as step:
                 self.read_reports(job, step, sec, company, found)
             with job.step("facts") as step:
@@ -97,7 +98,12 @@ class Companies(Source):
         rows = Filing.objects.in_bulk(found["filings"])
         values: list[Filing | int] = [rows[pk] for pk in found["filings"]] + found["missing"]
         fetch = partial(read_texts, sec, company.cik, storing.unread(found["filings"]))
+        # An item comes with its text read already, so what is said is said of the one after it.
+        job.log(f"Company {company.name} found, processing filings")
+        if values:
+            step.message(_processing(values, 0))
         for item in step.items(values, key=_key, label=_label, fetch=fetch, threads=2):
+            step.message(_processing(values, values.index(item.value) + 1))
             with item:
                 if isinstance(item.value, int):
                     item.skip(f"No annual report for {item.value}.")
@@ -216,6 +222,11 @@ def _check_any(job: Run) -> None:
         raise SourceError("filings_failed", text[:500])
 
 
+def _processing(values: Sequence[Filing | int], n: int) -> str:
+    n = min(n, len(values) - 1)
+    return f"Processing {_label(values[n])[:4]} filing ({n + 1}/{len(values)})"
+
+
 def _key(value: Filing | int) -> str:
     return f"year:{value}" if isinstance(value, int) else value.accession
 
@@ -224,7 +235,11 @@ def _label(value: Filing | int) -> str:
     return str(value) if isinstance(value, int) else f"{value.fiscal_year} {value.form}"
 
 
-def _joined(company: Company, other: str) -> Outcome:
+def _joined(job: Run, company: Company, other: str) -> Outcome:
+    """End with a link to the job that does the same work; who asked follows that one. (S1.2)"""
+    with transaction.atomic():
+        if job.owner is not None and inbox.follow(job.owner, f"job:{other}", limited=False):
+            inbox.touch([job.owner.pk])
     return Outcome(
         text=f"{company.name} is being ingested already",
         url=Job.objects.get(pk=other).get_absolute_url(),

@@ -54,9 +54,7 @@ class Account(Versioned):
                 fields=["owner", "service", "fingerprint"],
                 condition=~Q(fingerprint=""),
             ),
-            models.UniqueConstraint(
-                name="account_one_sample", fields=["owner"], condition=Q(is_sample=True)
-            ),
+            models.UniqueConstraint(name="account_one_sample", fields=["owner"], condition=Q(is_sample=True)),
             models.CheckConstraint(
                 name="account_active_has_key",
                 condition=~Q(status="active") | Q(is_sample=True) | ~Q(sealed_key=""),
@@ -102,9 +100,7 @@ class Day(Versioned):
             models.CheckConstraint(
                 name="day_completed_iff_complete",
                 condition=Q(ingestion_status="partial", completed_at=None, completed_version=None)
-                | Q(
-                    ingestion_status="complete", completed_at__isnull=False, completed_version__isnull=False
-                ),
+                | Q(ingestion_status="complete", completed_at__isnull=False, completed_version__isnull=False),
             ),
         ]
         indexes: ClassVar = [

@@ -1,0 +1,142 @@
+"""WebSockets at addresses of their own, which tell plain objects and expect no hello.
+
+One object a message, of what an app makes of the streams that it names; the newest of each stream, so that a
+slow reader skips what is over. Whatever the client says only keeps the connection open.
+"""
+
+import asyncio
+import re
+import time
+from collections import deque
+from collections.abc import Callable, Collection
+from typing import Any
+
+from django.conf import settings
+from django.db import Error as DatabaseAway
+
+from realtime import hub as hubs
+from realtime import limits
+from realtime.admission import NotAdmitted, admit_socket
+from realtime.consumers import Receive, Send, closing
+from realtime.credentials import Standing
+from realtime.frames import Ready, encode
+from realtime.limits import Close
+from realtime.origin import Scope
+from realtime.seats import Sleeper
+
+JsonObject = dict[str, Any]
+
+
+class Feed:
+    """What one connection is told; an app's subclass says it.
+
+    streams: watched now; `tell` may change them. Who may watch what is judged by the streams' own kinds.
+    """
+
+    streams: Collection[str] = ()
+
+    async def tell(self, hub: "hubs.Hub", frame: Ready) -> JsonObject | None:
+        """Return what to say of a frame, None for nothing."""
+        raise NotImplementedError
+
+
+class PlainSocket:
+    """An ASGI application for the paths of one pattern.
+
+    feed: makes the feed of a connection, of its user and what the pattern's groups matched.
+    """
+
+    def __init__(self, pattern: str, feed: Callable[[Any, dict[str, str]], Feed]) -> None:
+        self._pattern = re.compile(pattern, re.ASCII)
+        self._feed = feed
+
+    def matches(self, path: str) -> bool:
+        """Say whether a path is one of these."""
+        return self._pattern.fullmatch(path) is not None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        found = self._pattern.fullmatch(scope["path"])
+        assert found is not None
+        await receive()  # websocket.connect
+        await send({"type": "websocket.accept"})
+        hub = hubs.current()
+        try:
+            standing = await admit_socket(hub, scope)
+        except NotAdmitted as refused:
+            await send(closing(refused.code, refused.retry_after_ms))
+            return
+        feed = self._feed(standing.user, found.groupdict())
+        await _Connection(hub, standing, feed, receive, send).run()
+
+
+class _Listener(Sleeper):
+    transport = "websocket"
+
+    def __init__(self, standing: Standing) -> None:
+        super().__init__(standing)
+        self.watching: set[str] = set()
+
+
+class _Connection:
+    """One accepted and signed-in socket."""
+
+    def __init__(self, hub: "hubs.Hub", standing: Standing, feed: Feed, receive: Receive, send: Send) -> None:
+        self.hub, self.feed, self.receive, self.send = hub, feed, receive, send
+        self.viewer = _Listener(standing)
+
+    async def run(self) -> None:
+        """Serve the socket until one side closes it."""
+        self.hub.add(self.viewer)
+        ends = [asyncio.ensure_future(self._hear()), asyncio.ensure_future(self._tell())]
+        try:
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for end in ends:
+                end.cancel()
+            self.hub.remove(self.viewer)
+        code = next(end for end in ends if end.done() and not end.cancelled()).result()
+        if code is not None:
+            await self.send(closing(code, self.viewer.retry_after_ms))
+
+    async def _hear(self) -> int | None:
+        """Read what the client says, until it leaves (None) or says too much (a code). (S1.19)"""
+        times: deque[float] = deque(maxlen=limits.FRAMES)
+        while True:
+            message = await self.receive()
+            if message["type"] != "websocket.receive":
+                return None
+            if message.get("text") is None:
+                return Close.BINARY
+            now = time.monotonic()
+            if len(times) == limits.FRAMES and now - times[0] <= limits.FRAMES_SECONDS:
+                return Close.TOO_MANY
+            times.append(now)
+
+    async def _tell(self) -> int | None:
+        viewer = self.viewer
+        self._watch()
+        try:
+            while not viewer.closed:
+                if not await viewer.sleep(settings.WS_HEARTBEAT_SECONDS):
+                    await self._say({"type": "beat"})  # proxies hang up on who is silent
+                frames, viewer.frames = viewer.frames, {}
+                for frame in frames.values():
+                    said = await self.feed.tell(self.hub, frame)
+                    self._watch()
+                    if said is not None and not viewer.closed:
+                        await self._say(said)
+        except TimeoutError:
+            return Close.SLOW
+        except DatabaseAway:
+            return Close.DRAINING
+        return viewer.code
+
+    def _watch(self) -> None:
+        wanted, viewer = set(self.feed.streams), self.viewer
+        self.hub.unsubscribe(viewer, viewer.watching - wanted)
+        self.hub.subscribe(viewer, dict.fromkeys(wanted - viewer.watching), None)
+        viewer.watching = wanted
+
+    async def _say(self, said: JsonObject) -> None:
+        async with asyncio.timeout(limits.SEND_SECONDS):
+            await self.send({"type": "websocket.send", "text": encode(said)})
