@@ -189,7 +189,10 @@ def horse(file: Path) -> None:
         job.refresh_from_db()
         if job.state == "waiting":
             job = lifecycle.answer(job, "approve", {}, owner)
-    if job.state not in ("completed", "partial") or Unit.objects.count() != Import.objects.get(job=job).rows_good:
+    if (
+        job.state not in ("completed", "partial")
+        or Unit.objects.count() != Import.objects.get(job=job).rows_good
+    ):
         raise SystemExit(f"the import is {job.state}: {job.error}")
     # Not ru_maxrss, which begins with what the parent had when it forked.
     told = Path("/proc/self/status").read_text()

@@ -11,6 +11,7 @@ from django.test import Client
 from django.utils import timezone
 
 from ingestion.sources.imports.analytics import charts
+from ingestion.sources.imports.analytics.models import Cell
 from ingestion.sources.imports.analytics.source import run_chain
 from ingestion.sources.imports.models import Unit
 from tests.imports.conftest import Run
@@ -146,3 +147,14 @@ def test_without_figures_the_page_says_where_they_come_from(page: Any) -> None:
 )
 def test_lines_are_round_numbers(most: int, step: int) -> None:
     assert charts._round_step(Decimal(most)) == step
+
+
+@pytest.mark.parametrize("most", [1, 3, 4, 5000, 4999, 8001])
+def test_no_column_is_higher_than_its_lines(most: int) -> None:
+    (chart,) = [one for one in _drawn(most) if one.dimension == "year"]
+    assert min(bar.y for bar in chart.bars) >= min(y for y, _ in chart.ticks) >= 0
+
+
+def _drawn(units: int) -> list[charts.Chart]:
+    Cell.objects.create(dimension="all", code="", year=2020, units=units, employees=0, turnover=0)
+    return charts.charts("units", 2026)

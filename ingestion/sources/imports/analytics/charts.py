@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from decimal import Decimal
+from decimal import ROUND_CEILING, Decimal
 from typing import Any
 
 from django.db.models import QuerySet, Sum
@@ -252,7 +252,7 @@ def _columns(rows: list[Row], measure: str) -> tuple[list[Bar], float, list[tupl
     drawn = rows[-YEARS:]
     most = max((row.of(measure) for row in drawn), default=Decimal(0))
     step = _round_step(most)
-    top = max(step * -(-most // step), step)
+    top = max(step * (most / step).to_integral_value(ROUND_CEILING), step)
     room = (_WIDTH - 70) / max(len(drawn), 1)
     every = -(-len(drawn) // 7)
     bars = []
