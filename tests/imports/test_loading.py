@@ -1,14 +1,19 @@
 """Good rows become units: new ones, updated ones, in periods; once, whatever kills the worker."""
 
+import threading
+
 import pytest
 from django.contrib.auth.models import User
+from django.db import connection, transaction
 
+from config.statements import execute
 from ingestion import lifecycle
 from ingestion.models import Job, JobItem
 from ingestion.sources.imports import status
 from ingestion.sources.imports.models import Import, Unit
 from ingestion.testing import Killed, kill_at, lose_worker, resume_inline, run_inline
 from tests.imports.conftest import Run, state_of, store
+from tests.waiting import until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -89,6 +94,40 @@ def test_the_same_file_twice_joins_the_open_import(run: Run, alice: User) -> Non
 def test_a_review_never_blocks_another_import(run: Run) -> None:
     run(BAD)
     assert run("tax_ident,name\n9,z\n").job.state == "completed"
+
+
+def test_a_unit_that_another_import_is_just_making_is_updated_after_it(run: Run, alice: User) -> None:
+    imported = run(BAD)
+    lifecycle.answer(imported.job, "approve", {}, alice)
+    ended: list[Job] = []
+
+    def load() -> None:
+        ended.append(resume_inline(imported.job))
+        connection.close()
+
+    loading = threading.Thread(target=load, daemon=True)
+    with transaction.atomic():
+        Unit.objects.create(tax_ident="3", name="theirs", sector_code="7")
+        loading.start()
+        until(_somebody_waits, what="the load to wait for what is being made")
+    loading.join(60)
+    assert (ended[0].state, ended[0].message.split(",")[:2]) == (
+        "completed",
+        ["2 rows loaded: 1 new", " 1 updated"],
+    )
+    assert [*Unit.objects.order_by("tax_ident").values_list("tax_ident", "name", "sector_code")] == [
+        ("1", "a", ""),
+        ("3", "c", "7"),
+    ]
+
+
+def _somebody_waits() -> bool:
+    """Say whether somebody waits for the end of this transaction."""
+    rows = execute(
+        "SELECT count(*) FROM pg_locks"
+        " WHERE transactionid = pg_current_xact_id()::xid AND locktype = 'transactionid' AND NOT granted"
+    )
+    return bool(rows[0][0])
 
 
 def register(rows: int) -> str:

@@ -238,8 +238,11 @@ class Unit(models.Model):
             ),
         ]
         indexes: ClassVar = [
-            # search by words of the name
-            GinIndex(SearchVector("name", config="simple"), name="unit_by_name"),
+            # Search by words of the name. A load leaves its words in the list of what is to be sorted in,
+            # which `analytics` has emptied afterwards: searches read that list, loads do not wait for it.
+            GinIndex(
+                SearchVector("name", config="simple"), name="unit_by_name", gin_pending_list_limit=64 << 10
+            ),
         ]
 
     def __str__(self) -> str:
