@@ -45,9 +45,11 @@ def load(imported: Import, first: int, last: int) -> Loaded:
 
 def _make(columns: Columns, import_id: int, rows: sql.Composable) -> tuple[int, int, int] | None:
     """Write rows of units that are all new, at half the work; return None where some are known."""
+    if columns.definition.mode == Mode.UPDATE:
+        return None
     # A look-up in the select list is one for each row. As a join it would be a pass over the register.
     (any_known,) = _run(_ANY_KNOWN.format(tax_ident=columns.value("tax_ident"), rows=rows))
-    if any_known or columns.definition.mode == Mode.UPDATE:
+    if any_known:
         return None
     try:
         with transaction.atomic():
@@ -116,7 +118,7 @@ def _written(
     ]
     if not whole:
         sets.append(sql.SQL("extra = imports_unit.extra || EXCLUDED.extra"))
-    what = sql.SQL("NOTHING")
+    what: sql.Composable = sql.SQL("NOTHING")
     if columns.definition.mode != Mode.INSERT:
         what = sql.SQL("UPDATE SET {}, loaded_at = statement_timestamp()").format(sql.SQL(", ").join(sets))
     return sql.SQL(_WRITE).format(
