@@ -4,6 +4,7 @@ from datetime import UTC, datetime, time, timedelta
 
 MORNING = time(9)  # when tomorrow and Monday begin for somebody who put something off
 CHOICES = ("hour", "tomorrow", "monday")
+SUNDAY = 6
 
 
 def group(at: datetime, now: datetime) -> str:
@@ -49,6 +50,11 @@ def since(at: datetime, now: datetime) -> str:
     if days <= 0:
         return f"{at:%H:%M}"
     return "yesterday" if days == 1 else f"{at:%A}" if days < 7 else _date(at, now)
+
+
+def choices(now: datetime) -> tuple[str, ...]:
+    """Return what `wake` offers that differs: on a Sunday, Monday is tomorrow. now: in the reader's zone."""
+    return tuple(one for one in CHOICES if one != "monday" or now.weekday() != SUNDAY)
 
 
 def wake(choice: str, now: datetime) -> datetime:

@@ -10,7 +10,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
 
-from notifications import forms, links, listing, pages
+from notifications import days, forms, links, listing, pages
 from notifications.listing import Filter
 from notifications.pages import Filters
 
@@ -51,6 +51,7 @@ def snooze(request: HttpRequest) -> HttpResponseBase:
         "filter_values": [*chosen, *Filters.from_query(request.GET).said().items()],
         "zone": timezone.get_current_timezone_name(),
         "may_wait": len(ids) == 1,
+        "choices": days.choices(timezone.localtime()),
     }
     return render(request, "notifications/snooze.html", context)
 

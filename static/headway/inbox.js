@@ -109,6 +109,7 @@ let snoozedFields;
 function openMenu(chosen, from, fields) {
   snoozed = chosen;
   snoozedFields = fields;
+  $("[value=monday]", menu).hidden = new Date().getDay() === 0; // it is tomorrow
   $("[value=job]", menu).hidden = Boolean(fields) || !chosen.every((row) => "open" in row.dataset);
   if (from.isConnected) menu.showPopover({ source: from });
 }

@@ -396,6 +396,14 @@ def test_when_what_was_put_off_comes_back(choice, now, woken):
     assert days.wake(choice, now).astimezone(UTC).isoformat() == woken
 
 
+def test_monday_is_not_offered_where_it_is_tomorrow(client, alice):
+    assert days.choices(FRIDAY + timedelta(days=2)) == ("hour", "tomorrow")
+    assert days.choices(FRIDAY) == days.choices(FRIDAY + timedelta(days=3)) == days.CHOICES
+    client.force_login(alice)
+    html = client.get(f"{INBOX}snooze/", {"pick": [rows.note(alice, "One").pk]}).content.decode()
+    assert ("Monday 09:00" in html) == ("monday" in days.choices(timezone.localtime()))
+
+
 NOW = datetime(2026, 11, 19, 14, 32, tzinfo=UTC)  # a Thursday
 
 
