@@ -313,6 +313,7 @@ def test_the_recorded_company_is_ingested(sec: Standin, alice: User, real_data: 
     # Its documents were not recorded: every filing fails, and is known.
     assert job.state == "failed" and job.error is not None and job.error["code"] == "filings_failed"
     assert Filing.objects.count() == 5
-    apple = run_inline("companies", alice, ticker="AAPL")
-    assert (apple.state, apple.items_failed, apple.items_done) == ("partial", 4, 1)
+    apple = run_inline("companies", alice, ticker="AAPL", years=12)  # one more than the newest page has
+    assert (apple.state, apple.items_failed, apple.items_done) == ("partial", 10, 1)
+    assert apple.events.filter(message__contains="submissions-001.json, and does not have it").count() == 1
     assert Filing.objects.get(accession="0000320193-24-000123").characters > 190_000  # type: ignore[operator]
