@@ -61,9 +61,9 @@ class OutsideHost:
         log.warning("host_paused", host=self.host, seconds=seconds)
 
     def _wait_out_pause(self, job: "Run") -> None:
-        before = None
+        before = None  # what the job said; known to the one of its threads that changed it
         while (pause := self._current_pause()) is not None:
-            if before is None:
+            if before is None and job.message != pause.reason:
                 before = job.message
                 job.log(pause.reason, Level.WARNING, host=self.host)
             job.message = pause.reason

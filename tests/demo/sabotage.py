@@ -1,7 +1,7 @@
 """Switch one protection off, so that a test can show that it notices (negative controls).
 
 HEADWAY_TEST_WITHOUT names those that are off for a process's whole life. HEADWAY_TEST_SWITCHES is a folder:
-off are, at any moment, those protections of the live wire that a file there is named after.
+off are, at any moment, those protections that a file there is named after.
 """
 
 import os
@@ -81,6 +81,13 @@ def _no_one_transaction() -> None:
     items.transaction = SimpleNamespace(atomic=atomic)  # type: ignore[assignment]
 
 
+def _no_company_slots() -> None:
+    """Let as many companies come at once as there are workers in a test."""
+    from ingestion.sources.companies.source import Companies
+
+    Companies.limit = 4
+
+
 SWITCHES: dict[str, Callable[[], None]] = {
     "rescue": _no_rescue,
     "wake": _no_wake,
@@ -89,6 +96,7 @@ SWITCHES: dict[str, Callable[[], None]] = {
     "session_end": _no_session_end,
     "escalation": _no_escalation,
     "one_transaction": _no_one_transaction,
+    "company_slots": _no_company_slots,
 }
 
 

@@ -1,4 +1,4 @@
-"""Protections of the live wire that a test can switch off in a running web process."""
+"""Protections that a test can switch off in a running process: of the live wire, and of hosts outside."""
 
 import asyncio
 import random
@@ -30,6 +30,8 @@ def apply(off: Off) -> None:
     _pace(off)
     _drain(off)
     _one_read(off)
+    _outside_rate(off)
+    _host_pause(off)
 
 
 def _hints(off: Off) -> None:
@@ -277,3 +279,27 @@ def _one_read(off: Off) -> None:
         await apply(self, watched, reading, since, newcomers)
 
     Watching._apply = one_by_one  # type: ignore[method-assign]
+
+
+def _outside_rate(off: Off) -> None:
+    """`outside_rate`: whoever wants to ask a host outside has a place at once."""
+    from ingestion.outside import OutsideHost
+
+    take = OutsideHost._take_place
+
+    def at_once(self: OutsideHost) -> bool:
+        return off("outside_rate") or take(self)
+
+    OutsideHost._take_place = at_once  # type: ignore[method-assign]
+
+
+def _host_pause(off: Off) -> None:
+    """`host_pause`: nobody looks whether a host asked us to stop."""
+    from ingestion.outside import OutsideHost
+
+    look = OutsideHost._current_pause
+
+    def blind(self: OutsideHost) -> Any:
+        return None if off("host_pause") else look(self)
+
+    OutsideHost._current_pause = blind  # type: ignore[method-assign]

@@ -14,6 +14,7 @@ from ingestion import outside
 from ingestion.models import Pause
 from ingestion.outside import OutsideHost
 from tests.asking import Job
+from tests.waiting import until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -49,6 +50,32 @@ def test_a_pause_holds_everybody_and_says_so() -> None:
     assert len(job.naps) >= 1
     assert job.messages == ["Reading", "sec.test asked us to stop for 10 minutes", "Reading"]
     assert len(job.lines) == 1
+
+
+def test_what_a_job_said_before_a_pause_is_said_again_whichever_of_its_threads_waited() -> None:
+    host, job = OutsideHost("threads.test", 1000), Job()
+    host.pause(600, "threads.test asked us to stop")
+    job.message = "Reading"
+    waiting: set[int] = set()
+
+    def until_both_wait() -> None:
+        waiting.add(threading.get_ident())
+        if len(waiting) == 2:
+            Pause.objects.update(until=Now() - timedelta(seconds=1))
+
+    job.after_naps = until_both_wait
+
+    def ask() -> None:
+        host.turn(job)  # type: ignore[arg-type]
+        connection.close()
+
+    threads = [threading.Thread(target=ask) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+        until(lambda: waiting, 10, "the first to wait")
+    for thread in threads:
+        thread.join(20)
+    assert (job.message, len(job.lines)) == ("Reading", 1)
 
 
 def test_a_pause_that_begins_while_one_waits_for_a_place_holds_too() -> None:
