@@ -6,9 +6,11 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import expect
 
+from ingestion import lifecycle
 from ingestion.models import Job
 from ingestion.sources.companies.models import Company, Ticker
-from tests.companies.standin import FACTS, Standin
+from tests.companies.standin import FACTS, Standin, document_path
+from tests.waiting import until
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
@@ -31,6 +33,13 @@ def held() -> "Iterator[tuple[Standin, threading.Event]]":
     sec.stop()
 
 
+def work(engine, sec):
+    """Start a keeper and a worker that asks the stand-in."""
+    engine.keeper()
+    contact = "Example Org admin@example.org"
+    engine.worker(HEADWAY_SEC_WWW_URL=sec.url, HEADWAY_SEC_DATA_URL=sec.url, HEADWAY_SEC_CONTACT=contact)
+
+
 def test_a_company_is_found_by_keyboard_and_comes_live(
     page, context, signed_in, alice, engine, held, violations, picture
 ):
@@ -46,10 +55,7 @@ def test_a_company_is_found_by_keyboard_and_comes_live(
         (("MICR", 7, "MICRO LANTERN CORP"), ("MU", 8, "MICRON TECHNOLOGY"))
     ):
         Ticker.objects.create(symbol=symbol, cik=cik, name=name, rank=rank, listed=True)
-    engine.keeper()
-    contact = "Example Org admin@example.org"
-    engine.worker(HEADWAY_SEC_WWW_URL=sec.url, HEADWAY_SEC_DATA_URL=sec.url, HEADWAY_SEC_CONTACT=contact)
-
+    work(engine, sec)
     signed_in(alice, "/companies/")
     page.fill("[data-company-search]", "micx")
     expect(page.locator("#matches")).to_contain_text("Did you mean MICR?")
@@ -92,3 +98,52 @@ def test_a_company_is_found_by_keyboard_and_comes_live(
     assert violations(page) == []
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     picture(page, "company-phone-dark")
+
+
+def test_an_unknown_ticker_is_told_a_year_that_fails_is_retried_and_a_sign_out_stops_nothing(
+    page, context, signed_in, alice, engine, held, violations
+):
+    sec, go = held
+    sec.tickers(("MICR", 7))
+    accessions = sec.company(7, "MICR", *REPORTS)
+    failing = document_path(7, accessions[1])
+    document = sec.pages.pop(failing)
+    work(engine, sec)
+    signed_in(alice, "/companies/")
+    page.fill("[data-company-search]", "micx")
+    page.click("text=Ask SEC EDGAR for micx")
+    page.wait_for_url("**/jobs/*/")
+    told = "SEC EDGAR has no company with ticker MICX. Did you mean MICR?"
+    expect(page.locator("main")).to_contain_text(told, timeout=40_000)
+    assert (Job.objects.get().state, Company.objects.count()) == ("failed", 0)
+
+    job = lifecycle.create("companies", {"ticker": "MICR"}, owner=alice).job
+    until(lambda: Company.objects.exists() and Job.objects.get(pk=job.pk).items_total, 60, "the look-up")
+    path = Company.objects.get().get_absolute_url()
+    signed_in(alice, path)
+    expect(page.locator(LIVE)).to_be_visible(timeout=20_000)
+    other = context.new_page()
+    other.goto(page.url)
+    other.click("[popovertarget=account]")
+    other.click("#account button[type=submit]")
+    expect(page.locator("#conn[data-status=signed-out]")).to_be_visible(timeout=20_000)
+    expect(page.locator(".chip[data-status=complete]")).to_have_count(0)
+    go.set()
+    until(lambda: Job.objects.get(pk=job.pk).is_final, 60, "the end")
+    expect(page.locator(".chip[data-status=complete]")).to_have_count(0)  # who is gone is told nothing
+
+    signed_in(alice, path)
+    expect(page.locator(LIVE)).to_be_visible(timeout=20_000)
+    expect(page.locator(".chip[data-status=complete]")).to_have_count(2)
+    expect(page.locator("#company")).to_contain_text("2024 10-K failed. The SEC lists this 10-K")
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)
+        assert violations(page) == []
+    sec.pages[failing] = document
+    asked = len(sec.asked)
+    page.click("text=Retry 1 failed")
+    expect(page.locator(".chip[data-status=complete]")).to_have_count(3, timeout=60_000)
+    expect(page.locator(".badge.lg")).to_have_text("Ready", timeout=20_000)
+    expect(page.locator("text=Retry 1 failed")).to_have_count(0)
+    assert [one.path for one in sec.asked[asked:] if one.path.startswith("/Archives/")] == [failing]
+    assert page.watched.wrong == []
