@@ -24,6 +24,7 @@ from ingestion.admission import Refused
 from ingestion.schemas import ProblemOut, start_adapter
 from ingestion.sources.companies import api as companies_api
 from ingestion.sources.imports import api as imports_api
+from ingestion.sources.imports.analytics import api as charts_api
 from notifications import api as notifications_api
 from notifications import settings_api
 
@@ -163,6 +164,7 @@ api.add_router("", uploads_api.router)
 api.add_router("", status_api.router)
 api.add_router("", companies_api.router)
 api.add_router("", imports_api.router)
+api.add_router("", charts_api.router)
 api.add_router("", settings_api.router)  # before the inbox: its paths are no ids
 api.add_router("", notifications_api.router)
 api.add_router("", live_api.router)

@@ -158,3 +158,45 @@ def test_no_column_is_higher_than_its_lines(most: int) -> None:
 def _drawn(units: int) -> list[charts.Chart]:
     Cell.objects.create(dimension="all", code="", year=2020, units=units, employees=0, turnover=0)
     return charts.charts("units", 2026)
+
+
+def test_programs_read_the_same_figures(figures: None, alice: User, client: Client) -> None:
+    assert client.get("/api/charts").status_code == 401
+    client.force_login(alice)
+    about = client.get("/api/charts").json()
+    version, derived_at = charts.position()
+    assert (about["version"], about["last_year"]) == (version, timezone.now().year)
+    assert derived_at is not None and about["derived_at"][:19] == derived_at.isoformat()[:19]
+    assert (about["first_year"], list(about["dimensions"])) == (2019, ["region", "activity", "size", "year"])
+
+    told = client.get("/api/charts/activity?year=2020").json()
+    assert told["rows"] == [
+        {
+            "code": "J",
+            "label": "J, Information, communication",
+            "units": 2,
+            "employees": 253,
+            "turnover": "5001000.5000000000",
+        },
+        {"code": "A", "label": "A, Agriculture, forestry, fishing", "units": 1, "employees": 0}
+        | {"turnover": "20.0000000000"},
+    ]
+    assert (told["year"], told["version"], told["next"]) == (2020, version, None)
+    for path, status in (("sex", 404), ("region?year=20", 400), ("region?month=1", 400)):
+        assert client.get(f"/api/charts/{path}").status_code == status, path
+
+
+def test_programs_page_through_the_figures(figures: None, alice: User, client: Client) -> None:
+    client.force_login(alice)
+    codes, cursor = [], ""
+    while cursor is not None:
+        page = client.get(
+            "/api/charts/region", {"limit": 1, "year": 2021, **({"cursor": cursor} if cursor else {})}
+        )
+        codes += [row["code"] for row in page.json()["rows"]]
+        cursor = page.json()["next"]
+    assert codes == ["03", "=1+1"]
+    first = client.get("/api/charts/region", {"limit": 1, "year": 2021}).json()["next"]
+    Unit.objects.filter(tax_ident="1").delete()
+    run_chain()
+    assert client.get("/api/charts/region", {"year": 2021, "cursor": first}).status_code == 400
