@@ -10,6 +10,7 @@ from django.test import Client
 
 from ingestion import lifecycle
 from ingestion.models import Job
+from ingestion.sources.imports import review
 from ingestion.sources.imports.columns import ADDED
 from ingestion.sources.imports.models import Import, Unit
 from ingestion.testing import resume_inline
@@ -190,6 +191,32 @@ def test_the_api_pages_through_rows(run: Run, signed_in: Client) -> None:
     data = signed_in.get(f"/api/imports/{imported.pk}").json()
     assert (data["rows_total"], data["rows_bad"], data["display"]) == (6, 5, "waiting_for_review")
     assert data["mapping"] == {"tax_ident": "tax_ident", "name": "name"}
+
+
+def test_updates_are_found_however_far_apart_they_are(
+    run: Run, signed_in: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run("tax_ident,name\n7,a\n26,b\n28,c\n")
+    imported = run("tax_ident,name\n" + "".join(f"{n},x\n" for n in range(30)), review="always")
+    monkeypatch.setattr(review, "WINDOW", 4)
+    url = imported.get_absolute_url()
+    page = signed_in.get(f"{url}?f=updates").content.decode()
+    assert [f">{n}</td>" in page for n in (9, 28, 30)] == [True] * 3 and 'rel="next"' not in page
+
+    monkeypatch.setattr(review, "PATIENCE", -1.0)  # one look a page
+    page = signed_in.get(f"{url}?f=updates").content.decode()
+    assert "0 shown, of the rows up to 4" in page and f'href="{url}?f=updates&amp;after=4#rows-h"' in page
+    assert ">9</td>" in signed_in.get(f"{url}?f=updates&after=8").content.decode()
+    seen, query = [], {"filter": "updates"}
+    while query.get("cursor", "") is not None:
+        answer = signed_in.get(f"/api/imports/{imported.pk}/rows", query).json()
+        seen += [row["number"] for row in answer["rows"]]
+        query["cursor"] = answer["next"]
+    assert seen == [9, 28, 30]
+    assert review.page(imported, "updates", 8, 1)[1] == 12
+    monkeypatch.setattr(review, "WINDOW", 40)
+    assert [row.number for row in review.page(imported, "updates", 0, 2)[0]] == [9, 28]
+    assert review.page(imported, "updates", 28, 2)[1] is None
 
 
 def test_the_pages_cost_few_queries_whatever_the_rows(

@@ -35,7 +35,7 @@ class PageFilter(Schema):
 
 
 class RowFilter(PageFilter):
-    """Which rows: errors, warnings or all."""
+    """Which rows: errors, warnings, updates or all."""
 
     filter: str = "errors"
 
@@ -240,19 +240,22 @@ def decide(request: HttpRequest, import_id: int, body: Annotated[DecisionIn, Jso
 def list_rows(
     request: HttpRequest, import_id: int, filters: Annotated[RowFilter, StrictQuery(...)]
 ) -> HttpResponse:
-    """List an import's rows with errors (or `filter=warnings`, `all`) in the file's order."""
+    """List an import's rows with errors (or `filter=warnings`, `updates`, `all`) in the file's order.
+
+    A page of updates may have fewer rows than asked for before the last one: only `next` tells the end.
+    """
     if filters.filter not in review.FILTERS:
         raise Problem("bad_parameter", name="filter", reason=f"one of {', '.join(review.FILTERS)}")
     imported = _visible(request, import_id)
     scope = paging.Scope(f"rows:{imported.pk}", request.user.pk or 0, {"filter": filters.filter})
     after = paging.read_cursor(scope, filters.cursor) or 0
-    rows = list(review.rows(imported, filters.filter).filter(number__gt=after)[: filters.limit + 1])
-    shown, following = paging.page(rows, filters.limit, scope, lambda row: row.number)
+    shown, following = review.page(imported, filters.filter, after, filters.limit)
     data = [
         {"number": row.number, "cells": row.cells, "errors": row.errors or {}, "warnings": row.warnings or {}}
         for row in shown
     ]
-    return answer({"rows": data, "next": following})
+    further = None if following is None else paging.make_cursor(scope, following)
+    return answer({"rows": data, "next": further})
 
 
 @router.api_operation(READ, "/units", response=UnitsOut, operation_id="list_units")

@@ -1,5 +1,6 @@
 """What the page of an import shows: the file, the columns, the problems, the rows."""
 
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -33,7 +34,8 @@ SURE: dict[str, str] = {
     Why.CONTENT: "its cells look like it",
 }
 FILTERS = {"errors": "Errors", "warnings": "Warnings", "updates": "Updates", "all": "All"}
-MOST_COMPARED = 50_000  # rows of a file whose updates can be listed: the filter looks each one up
+WINDOW = 20_000  # rows among which updates are looked for with one query: each is looked up in the register
+PATIENCE = 1.0  # seconds after which a page of updates shows what it has; the next one goes on from there
 MOST_CODES = 500  # of a code list, offered for a value
 
 
@@ -77,6 +79,28 @@ def rows(imported: Import, which: str) -> QuerySet[ImportRow]:
     return found.filter(warnings__isnull=False) if which == "warnings" else found
 
 
+def page(imported: Import, which: str, after: int, limit: int) -> tuple[list[ImportRow], int | None]:
+    """Return the next rows of a filter after a row, and the row to go on after; None at the end.
+
+    Of updates there may be fewer than `limit` before the end: few among a million take more than one look.
+    """
+    found = preview.with_known(imported, rows(imported, which))
+    if which != "updates":
+        some = list(found.filter(number__gt=after)[: limit + 1])
+        return some[:limit], some[limit - 1].number if len(some) > limit else None
+    last = max((span[2] + span[4] - 1 for span in imported.spans), default=0)
+    some, until = [], time.monotonic() + PATIENCE
+    while after < last:
+        upto = min(after + WINDOW, last)
+        some += found.filter(number__gt=after, number__lte=upto)[: limit + 1 - len(some)]
+        if len(some) > limit:
+            return some[:limit], some[limit - 1].number
+        after = upto
+        if time.monotonic() > until and after < last:
+            return some, after
+    return some, None
+
+
 def context(
     imported: Import, user: Any, which: str, after: int, typed: Typed | None = None
 ) -> dict[str, Any]:
@@ -88,7 +112,8 @@ def context(
         "updates": imported.rows_known,
         "all": imported.rows_total,
     }
-    offered = [name for name in FILTERS if name != "updates" or (imported.rows_total or 0) <= MOST_COMPARED]
+    # Once they are loaded the register has all of them.
+    offered = [name for name in FILTERS if name != "updates" or imported.created is None]
     picked = which in offered
     which = which if picked else "errors" if imported.rows_bad else "all"
     job, asked = imported.job, kind_asked(imported)
@@ -182,14 +207,13 @@ def _table(imported: Import, which: str, after: int, expected: int | None) -> di
     if imported.rows_total is None:
         return {"which": which}
     places = _shown(imported)
-    found = preview.with_known(imported, rows(imported, which)).filter(number__gt=after)
     # Who looks for what is not there would read all rows.
-    page = list(found[: ROWS + 1]) if expected or which == "warnings" else []
+    found, following = page(imported, which, after, ROWS) if expected or which == "warnings" else ([], None)
     return {
         "which": which,
         "headers": [imported.header[place] for place in places],
-        "lines": [_line(row, imported, places) for row in page[:ROWS]],
-        "following": page[ROWS - 1].number if len(page) > ROWS else None,
+        "lines": [_line(row, imported, places) for row in found],
+        "following": following,
         "first": after == 0,
     }
 
