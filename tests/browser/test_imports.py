@@ -135,9 +135,7 @@ def test_a_file_is_matched_mended_approved_and_loaded_live(
     page.keyboard.press("n")
     expect(page.locator("[data-problem]:focus")).to_have_count(1)
     approve.click()
-    expect(page.locator(".badge.lg")).to_have_text(
-        "Completed with errors", timeout=60_000
-    )  # one was left out
+    expect(page.locator(".badge.lg")).to_have_text("Completed with errors", timeout=60_000)  # 1 row
     expect(page.locator("#import")).to_contain_text("Approved by alice")
     expect(page.locator("#import")).to_contain_text("202 rows are in the register")
     assert page.evaluate("window.same === true"), "the page was loaded again"
