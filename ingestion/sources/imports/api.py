@@ -107,7 +107,7 @@ class DecisionIn(StrictModel):
     """What becomes of the rows of a cause."""
 
     cause: str = Field(max_length=50, description="The cause's key")
-    choice: Literal["leave_out", "keep", "last", "empty", "value", "map"]
+    choice: Literal["leave_out", "keep", "last", "empty", "value", "map", "day_first", "month_first"]
     value: Annotated[str, Field(max_length=MAX_VALUE)] | dict[str, str] | None = Field(
         None, description="The text of `value`, {cell: code} of `map`"
     )

@@ -5,14 +5,14 @@ What is wrong is kept by source column: {column: {"code": .., "text": ..}}; the 
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ingestion.sources.imports.columns import Columns
 from ingestion.sources.imports.definition import Column, Definition
 from ingestion.sources.imports.records import Bad
 from ingestion.sources.imports.rowtext import SEPARATOR, copy_text
-from ingestion.sources.imports.values import BLANKS, DOUBTS, Unreadable
+from ingestion.sources.imports.values import BLANKS, DAY_OR_MONTH, DOUBTS, Unreadable, is_day_first
 
 Problem = dict[str, str]  # {code, text}
 
@@ -102,10 +102,19 @@ def _check_column(
     }
     if not remarkable:
         return
+    remarkable = without_doubt(remarkable)
     for row, text in zip(rows, texts, strict=True):
         verdict = remarkable.get(text)
         if verdict is not None:
             verdict.mark(row, index, header)
+
+
+def without_doubt(found: dict[str, Verdict]) -> dict[str, Verdict]:
+    """Return verdicts about texts of one column, none in doubt where one of them is surely day first."""
+    odd = {text for text, one in found.items() if (one.warning or {}).get("code") == DAY_OR_MONTH}
+    if not odd or not any(map(is_day_first, found)):
+        return found
+    return {text: replace(one, warning=None) if text in odd else one for text, one in found.items()}
 
 
 def judge(text: str, column: Column, definition: Definition) -> Verdict | None:
@@ -127,7 +136,7 @@ def judge(text: str, column: Column, definition: Definition) -> Verdict | None:
     if error := _out_of_range(plain, column):
         return Verdict(error=error)
     doubt = DOUBTS[column.type](trimmed) if column.type in DOUBTS else None
-    warning = {"code": "doubtful", "text": doubt} if doubt else None
+    warning = {"code": doubt[0], "text": doubt[1]} if doubt else None
     fixed = (plain,) if plain != text else None
     return Verdict(fixed, None, warning) if fixed or warning else None
 

@@ -5,7 +5,7 @@ the cause's key, so that another decision starts from what the file says: {key: 
 was}}, had and was: the cell's fixed text before; without a problem, the row was left out for a warning.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django.db import connection, transaction
@@ -19,11 +19,11 @@ from ingestion.clock import read_clock
 from ingestion.history import Note
 from ingestion.models import Job, State
 from ingestion.source import SourceError
-from ingestion.sources.imports import checks, preview, rowtext, together
+from ingestion.sources.imports import checks, dates, preview, rowtext, together
 from ingestion.sources.imports.columns import Columns
 from ingestion.sources.imports.definition import Column
 from ingestion.sources.imports.models import Import
-from ingestion.sources.imports.values import BLANKS
+from ingestion.sources.imports.values import BLANKS, DAY_OR_MONTH
 
 LABELS = {
     "leave_out": "Leave these rows out",
@@ -32,8 +32,13 @@ LABELS = {
     "empty": "Set the cell empty",
     "value": "Use another value",
     "map": "Use codes for them",
+    "day_first": "Read as day/month/year",
+    "month_first": "Read as month/day/year",
 }
 MAX_VALUE = 500  # characters
+
+Texts = dict[str, str | None] | str | None  # what cells will say: one text for each, one for all, or nothing
+Taken = tuple[Mapping[str, Any], str, Texts]  # a cause, the choice about it, and what its cells will say
 MAX_MAPPED = 100  # values of one cause
 SECONDS = 60  # that a decision over millions of rows may take
 
@@ -47,6 +52,12 @@ def choices(imported: Import, cause: Mapping[str, Any]) -> list[str]:
     """Return what can be decided about a cause; the first is so as long as nobody has decided."""
     column = column_of(imported, cause["column"])
     found = ["leave_out"] if cause["level"] == "error" else ["keep", "leave_out"]
+    if cause["code"] == DAY_OR_MONTH:
+        return (
+            [*found, "month_first"]
+            if cause["level"] == "error"
+            else ["day_first", "month_first", "leave_out"]
+        )
     if cause["code"] in together.CODES:
         return [*found, "last"] if cause["code"] == "appears_twice" else found
     if column is not None:
@@ -81,24 +92,35 @@ def decide(imported: Import, key: str, choice: str, value: Any, revision: int | 
             raise SourceError("not_found", "There is no such problem.")
         if choice not in choices(imported, cause):
             raise SourceError("validation_failed", "This cannot be decided about this problem.")
-        texts = _texts(imported, cause, choice, value)
+        taken = [(cause, choice, _texts(imported, cause, choice, value)), *_with_it(imported, cause, choice)]
         with connection.cursor() as cursor:
             cursor.execute(f"SET LOCAL statement_timeout = '{SECONDS}s'")
-        imported.decisions[key] = {
-            "choice": choice,
-            "value": value if choice in ("value", "map") else None,
-            "by": by.get_username(),
-            "at": read_clock().isoformat(),
-        }
+        said = {"by": by.get_username(), "at": read_clock().isoformat()}
+        for one, given, _ in taken:
+            kept = value if given in ("value", "map") else None
+            imported.decisions[one["key"]] = {"choice": given, "value": kept, **said}
         imported.revision += 1
         imported.save(update_fields=["decisions", "revision"])
-        _apply(imported, cause, choice, texts)
+        _apply(imported, taken)
         preview.count(imported)
         column = f"{cause['column']} " if cause["column"] else ""
-        said = f"{LABELS[choice]}: {column}{cause['text']}, by {by.get_username()}"
-        lifecycle.note(job, Note("decided", said, data={"cause": key, "choice": choice}))
+        told = f"{LABELS[choice]}: {column}{cause['text']}, by {by.get_username()}"
+        lifecycle.note(job, Note("decided", told, data={"cause": key, "choice": choice}))
     imported.refresh_from_db()
     return imported
+
+
+def _with_it(imported: Import, cause: Mapping[str, Any], choice: str) -> list[Taken]:
+    """Return what else is decided: all dates of a column have the month first, or none of them."""
+    if cause["code"] != DAY_OR_MONTH:
+        return []
+    same = (cause["column"], DAY_OR_MONTH)
+    others = [one for one in imported.problems if one is not cause and (one["column"], one["code"]) == same]
+    if choice == "month_first":
+        return [(one, choice, None) for one in others]
+    return [
+        (one, choices(imported, one)[0], None) for one in others if chosen(imported, one) == "month_first"
+    ]
 
 
 def check_revision(imported: Import, revision: int | None) -> None:
@@ -121,9 +143,7 @@ def column_of(imported: Import, header: str) -> Column | None:
     return imported.rules.column(target) if target else None
 
 
-def _texts(
-    imported: Import, cause: Mapping[str, Any], choice: str, value: Any
-) -> dict[str, str | None] | str | None:
+def _texts(imported: Import, cause: Mapping[str, Any], choice: str, value: Any) -> Texts:
     """Return what the cells will say: one text for all, one for each text, or nothing."""
     column = column_of(imported, cause["column"])
     if choice not in ("value", "map") or column is None:
@@ -144,11 +164,24 @@ def _read(imported: Import, text: Any, column: Column) -> str | None:
     return verdict.fixed[0] if verdict is not None and verdict.fixed is not None else text.strip(BLANKS)
 
 
-def _apply(
-    imported: Import, cause: Mapping[str, Any], choice: str, texts: dict[str, str | None] | str | None
-) -> None:
+def _apply(imported: Import, taken: Sequence[Taken]) -> None:
     """Change the staged rows: from what the file says, with what was decided about the other causes."""
     columns = Columns.of(imported)
+    marked = {"pk": sql.Literal(imported.pk), "ident": columns.value("tax_ident")}
+    _execute(_BEFORE, **marked)
+    _execute(_FORGET_TOGETHER, pk=marked["pk"], codes=sql.Literal(list(together.CODES)))
+    for cause, choice, texts in taken:
+        if cause["code"] not in together.CODES:
+            _change(imported, cause, choice, texts)
+    _execute(_AFTER, **marked)
+    together.check_together(imported, among="decided")
+    for key, decided in imported.decisions.items():
+        if decided["choice"] == "last":
+            _execute(_KEEP_LAST, pk=marked["pk"], key=sql.Literal(key), ident=columns.value("tax_ident"))
+            together.check_together(imported, among="decided")  # what was kept must fit the register too
+
+
+def _change(imported: Import, cause: Mapping[str, Any], choice: str, texts: Texts) -> None:
     common: dict[str, sql.Composable] = {
         "pk": sql.Literal(imported.pk),
         "key": sql.Literal(cause["key"]),
@@ -157,21 +190,11 @@ def _apply(
         "level": sql.Literal(cause["level"]),
         "list": sql.Identifier("errors" if cause["level"] == "error" else "warnings"),
     }
-    marked = {"pk": common["pk"], "ident": columns.value("tax_ident")}
-    _execute(_BEFORE, **marked)
-    _execute(_FORGET_TOGETHER, pk=common["pk"], codes=sql.Literal(list(together.CODES)))
-    if cause["code"] not in together.CODES:
-        _execute(_TAKE_BACK, **common, place=sql.Literal(_place(imported, cause)))
-        if cause["level"] == "warning" and choice == "leave_out":
-            _execute(_LEAVE_OUT, **common)
-        elif choice in ("empty", "value", "map"):
-            _execute(_FIX, **common, **_fix(imported, cause, texts))
-    _execute(_AFTER, **marked)
-    together.check_together(imported, among="decided")
-    for key, decided in imported.decisions.items():
-        if decided["choice"] == "last":
-            _execute(_KEEP_LAST, pk=common["pk"], key=sql.Literal(key), ident=columns.value("tax_ident"))
-            together.check_together(imported, among="decided")  # what was kept must fit the register too
+    _execute(_TAKE_BACK, **common, place=sql.Literal(_place(imported, cause)))
+    if cause["level"] == "warning" and choice == "leave_out":
+        _execute(_LEAVE_OUT, **common)
+    elif choice in ("empty", "value", "map", "month_first"):
+        _execute(_FIX, **common, **_fix(imported, cause, choice, texts))
 
 
 def _place(imported: Import, cause: Mapping[str, Any]) -> str:
@@ -179,14 +202,14 @@ def _place(imported: Import, cause: Mapping[str, Any]) -> str:
     return str(imported.header.index(header)) if header in imported.header else ""
 
 
-def _fix(
-    imported: Import, cause: Mapping[str, Any], texts: dict[str, str | None] | str | None
-) -> dict[str, sql.Composable]:
+def _fix(imported: Import, cause: Mapping[str, Any], choice: str, texts: Texts) -> dict[str, sql.Composable]:
     place = _place(imported, cause)
     new: sql.Composable
     among: sql.Composable
     cell = sql.SQL("btrim({}, {})").format(rowtext.cell(int(place)), sql.Literal(BLANKS))
-    if isinstance(texts, dict):
+    if choice == "month_first":
+        new, among = dates.month_first(cell), sql.SQL("true")
+    elif isinstance(texts, dict):
         codes = sql.Literal(Jsonb(texts))
         new = sql.SQL("{} ->> {}").format(codes, cell)
         among = sql.SQL("{} ? {}").format(codes, cell)

@@ -13,6 +13,7 @@ from ingestion.run import Run
 from ingestion.source import Outcome, Source, SourceError, Step, register
 from ingestion.sources.imports import (
     arrivals,
+    dates,
     decisions,
     dialect,
     files,
@@ -116,6 +117,7 @@ class Imports(Source):
         if unread is not None:
             raise SourceError("not_read", f"{unread.label} could not be read. {unread.error}", retryable=True)
         step.message("Looking for identifiers that come twice")
+        job.once("dates", lambda: dates.settle(imported))
         job.once("together", lambda: together.check_together(imported))
         job.once("counted", lambda: preview.count(imported))
         imported.refresh_from_db()

@@ -14,7 +14,7 @@ from typing import Any, BinaryIO
 from django.db import connection
 
 from ingestion.sources.imports import checks, exports, records
-from ingestion.sources.imports.checks import Row, Verdict, judge
+from ingestion.sources.imports.checks import Row, Verdict, judge, without_doubt
 from ingestion.sources.imports.columns import Columns
 from ingestion.sources.imports.definition import Column, Definition
 from ingestion.sources.imports.records import MAX_CELL, Layout, Span
@@ -131,7 +131,7 @@ class _Judge:
             verdict = known[text]
             if verdict is not None:
                 found[text] = verdict
-        return found
+        return without_doubt(found)
 
     def _not_plain(self, texts: set[str]) -> list[str]:
         joined = "\n".join(texts) + "\n"

@@ -1,6 +1,7 @@
 """What a cell may say: each type of value, read from text the way registers write it."""
 
 import re
+from calendar import monthrange
 from collections.abc import Callable, Mapping
 from datetime import date
 from decimal import Decimal
@@ -14,8 +15,11 @@ BLANKS = " \t\n\r\v\f\u00a0\ufeff"
 
 OPEN_END = "infinity"
 
+DAY_OR_MONTH = "day_or_month"  # what is wrong with a date that may be, or is, one with the month first
+
 _ISO = re.compile(r"(\d{4})-(\d{1,2})-(\d{1,2})(?:[T ]00:00(?::00(?:\.0+)?)?Z?)?")
 _DAY_FIRST = re.compile(r"(\d{1,2})([./-])(\d{1,2})\2(\d{4})")
+_SLASHED = re.compile(r"(\d{1,2})/(\d{1,2})/(\d{4})")  # as some write it with the month first
 _INTEGER = re.compile(r"[+-]?\d{1,18}(?:[.,]0+)?")
 _DECIMAL = re.compile(r"[+-]?(?:\d+(?:[.,]\d*)?|[.,]\d+)(?:[eE][+-]?\d{1,2})?")
 _GROUPED = re.compile(r"[+-]?\d{1,3}(?:[ \u00a0\u202f']\d{3})+(?:[.,]\d+)?")
@@ -73,7 +77,29 @@ def read_date(text: str) -> str:
     try:
         return date(int(year), int(month), int(day)).isoformat()
     except ValueError:
-        raise Unreadable("not_a_date", "is not a day of the calendar; expected day before month") from None
+        pass
+    if _SLASHED.fullmatch(text) and 12 < int(month) <= _days(int(year), int(day)):
+        raise Unreadable(DAY_OR_MONTH, "is a date only with the month first")
+    raise Unreadable("not_a_date", "is not a day of the calendar; expected day before month")
+
+
+def _days(year: int, month: int) -> int:
+    """Return how many days a month has, 0 where there is none."""
+    return monthrange(year, month)[1] if 1 <= month <= 12 and year else 0
+
+
+def is_day_first(text: str) -> bool:
+    """Say whether a date with slashes can only be one with the day first."""
+    found = _SLASHED.fullmatch(text.strip(BLANKS))
+    return found is not None and int(found[1]) > 12 >= int(found[2])
+
+
+def doubt_date(text: str) -> tuple[str, str] | None:
+    """Return what is doubtful about a readable date: `03/04/2024` may mean the fourth of March."""
+    found = _SLASHED.fullmatch(text)
+    if found is None or int(found[1]) > 12 or int(found[1]) == int(found[2]):
+        return None
+    return DAY_OR_MONTH, "may be another day: read as day/month/year"
 
 
 def read_end_date(text: str) -> str:
@@ -100,9 +126,9 @@ def read_decimal(text: str) -> str:
     return f"{number:f}"
 
 
-def doubt_decimal(text: str) -> str | None:
+def doubt_decimal(text: str) -> tuple[str, str] | None:
     """Return what is doubtful about a readable number: `1,234` may mean a thousand."""
-    return "the comma is read as the decimal sign" if _MAYBE_GROUPED.fullmatch(text) else None
+    return ("doubtful", "the comma is read as the decimal sign") if _MAYBE_GROUPED.fullmatch(text) else None
 
 
 def spellings(codes: Mapping[str, str]) -> dict[str, str]:
@@ -133,4 +159,9 @@ READERS: dict[str, Callable[[str], str]] = {
     "integer": read_integer,
     "decimal": read_decimal,
 }
-DOUBTS: dict[str, Callable[[str], str | None]] = {"decimal": doubt_decimal}
+# Return (code, text), or None for most.
+DOUBTS: dict[str, Callable[[str], tuple[str, str] | None]] = {
+    "date": doubt_date,
+    "end_date": doubt_date,
+    "decimal": doubt_decimal,
+}

@@ -1,0 +1,68 @@
+"""Dates that may be read in two ways, `03/04/2024`: said of the whole column, never of a single cell.
+
+A column in which some day can be no month (`28/04/2024`) is day first without a doubt. In one without, the
+dates that may be either are doubtful, those that are dates only with the month first are errors, and a person
+decides for the column.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.db import connection
+from psycopg import sql
+
+from ingestion.sources.imports import rowtext
+from ingestion.sources.imports.columns import Columns
+from ingestion.sources.imports.models import Import
+from ingestion.sources.imports.values import BLANKS, DAY_OR_MONTH
+
+TYPES = ("date", "end_date")
+
+
+def settle(imported: Import) -> None:
+    """Read the columns day first of which one row or another is so; the others stay in doubt."""
+    columns = Columns.of(imported)
+    for match in columns.matches:
+        if columns.target(match).type not in TYPES:
+            continue
+        parts = {
+            "pk": sql.Literal(imported.pk),
+            "column": sql.Literal(match.header),
+            "code": sql.Literal(DAY_OR_MONTH),
+            "cell": sql.SQL("btrim({}, {})").format(rowtext.cell(match.index), sql.Literal(BLANKS)),
+        }
+        if _run(_MARKED, parts) and _run(_DAY_FIRST, parts):
+            _run(_SETTLE, parts)
+
+
+def month_first(cell: sql.Composable) -> sql.Composable:
+    """Return SQL for the ISO form of a marked cell whose month is said first."""
+    place = "split_part({cell}, '/', {n})::int"
+    year, month, day = (sql.SQL(place).format(cell=cell, n=sql.Literal(n)) for n in (3, 1, 2))
+    return sql.SQL("to_char(make_date({}, {}, {}), 'YYYY-MM-DD')").format(year, month, day)
+
+
+def _run(query: str, parts: Mapping[str, sql.Composable]) -> Any:
+    with connection.cursor() as cursor:
+        cursor.execute(sql.SQL(query).format(**parts).as_string(cursor.connection))
+        return cursor.fetchone() if cursor.description else None
+
+
+_MARKED = """
+    SELECT 1 FROM imports_importrow WHERE import_id = {pk} AND (
+        warnings IS NOT NULL AND warnings -> {column} ->> 'code' = {code}
+        OR errors IS NOT NULL AND errors -> {column} ->> 'code' = {code}
+    ) LIMIT 1
+"""
+_DAY_FIRST = """
+    SELECT 1 FROM imports_importrow
+    WHERE import_id = {pk} AND {cell} ~ '^(1[3-9]|2[0-9]|3[01])/(0?[1-9]|1[0-2])/[0-9]{{4}}$' LIMIT 1
+"""
+_SETTLE = """
+    UPDATE imports_importrow SET warnings = nullif(warnings - {column}::text, '{{}}')
+    WHERE import_id = {pk} AND warnings IS NOT NULL AND warnings -> {column} ->> 'code' = {code};
+    UPDATE imports_importrow SET errors = errors || jsonb_build_object({column}::text, jsonb_build_object(
+        'code', 'not_a_date', 'text', 'is not a day of the calendar; expected day before month'
+    ))
+    WHERE import_id = {pk} AND errors IS NOT NULL AND errors -> {column} ->> 'code' = {code}
+"""
