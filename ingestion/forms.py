@@ -15,6 +15,7 @@ from pydantic_core import PydanticUndefined
 
 from ingestion.models import Upload
 from ingestion.source import Source, upload_fields
+from ingestion.uploads import max_bytes
 
 MAX_TEXT = 10_000  # characters of one text field; params have limits of their own
 MAX_LIST = 100_000  # characters of a list, one entry a line
@@ -116,6 +117,11 @@ def source_form(
             fields[name] = _upload(info) if name in uploads else _field(info)
         _describe(fields[name], name, info)
         if name in uploads:
+            fields[name].widget.attrs |= {
+                "data-kept": f"start-{name}{KEPT}",
+                "data-url": f"/api/uploads?source={source.kind}",
+                "data-most": max_bytes(source),
+            }
             fields[name + KEPT] = forms.UUIDField(required=False, widget=forms.HiddenInput)
             kept = (data or {}).get(f"start-{name}{KEPT}")
             fields[name].required = fields[name].required and not kept

@@ -272,6 +272,40 @@ def test_a_dropped_file_shows_its_progress_and_can_be_stopped(
     assert page.watched.wrong == []
 
 
+def test_a_file_given_at_home_is_sent_while_the_rest_is_filled_in(
+    page, context, signed_in, alice, violations, picture
+):
+    signed_in(alice, "/?kind=imports")
+    field, said = page.locator("#start input[type=file]"), page.locator("#start [data-said]")
+    field.set_input_files({"name": "a.csv", "mimeType": "text/csv", "buffer": b""})
+    expect(said).to_have_text("The file is empty.")
+    field.set_input_files({"name": "a.csv", "mimeType": "text/csv", "buffer": b"\x7fELF\x02\x01\x01"})
+    expect(said).to_have_text("This is not a CSV file.")
+
+    devtools = context.new_cdp_session(page)
+    devtools.send("Network.enable")
+    slow = {"offline": False, "latency": 0, "downloadThroughput": -1, "uploadThroughput": 100_000}
+    devtools.send("Network.emulateNetworkConditions", slow)
+    register = b"tax_ident,name\n" + b"".join(b"%06d,Unit\n" % n for n in range(80_000))
+    field.set_input_files({"name": "a.csv", "mimeType": "text/csv", "buffer": register})
+    expect(page.locator("#start [role=progressbar]")).to_have_attribute(
+        "aria-valuenow", re.compile("^[1-9]"), timeout=20_000
+    )
+    expect(page.get_by_role("button", name="Start ingestion")).to_be_disabled()
+    assert violations(page) == []
+    picture(page, "home-upload")
+    page.locator("#start").get_by_role("button", name="Cancel").click()
+    expect(said).to_have_text("The upload was cancelled. Nothing was kept.")
+
+    devtools.send("Network.emulateNetworkConditions", {**slow, "uploadThroughput": -1})
+    field.set_input_files({"name": "b.csv", "mimeType": "text/csv", "buffer": b"tax_ident,name\n1,a\n"})
+    expect(page.locator("#start [data-here]")).to_have_text("b.csv is here. Choose a file to replace it.")
+    page.get_by_role("button", name="Start ingestion").click()
+    page.wait_for_url("**/jobs/*/")
+    assert Import.objects.get().file_name == "b.csv"
+    assert all("status of 4" in one for one in page.watched.wrong)  # what was refused
+
+
 @pytest.mark.parametrize(("look", "width"), [("light", 1280), ("dark", 1280), ("light", 390)])
 @pytest.mark.parametrize("asked", ["match", "review"])
 def test_what_an_import_asks_can_be_read_and_used_in_every_look(
