@@ -67,6 +67,11 @@ def test_what_a_writer_of_csv_wrote(rows: list[list[str]], separator: str, diale
     assert quick == slow
 
 
+def test_a_tab_in_a_quoted_cell_of_a_file_with_tabs() -> None:
+    quick, slow = both_ways(b'x\t"a\tb"' + b"\t" * 5 + b"\n", Layout("\t"))
+    assert quick == slow and b"a\\tb" in quick[1]
+
+
 @settings(max_examples=400, deadline=None)
 @given(lines=st.lists(st.lists(cells, max_size=9), max_size=8), ended=st.booleans(), separator=separators)
 def test_any_text(lines: list[list[str]], ended: bool, separator: str) -> None:

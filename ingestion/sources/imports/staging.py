@@ -91,7 +91,10 @@ def _quoted(text: str, separator: str, width: int) -> tuple[list[Sequence[str]],
         return None
     if len(rows) != text.count("\n") + 1 or any(len(row) != width for row in rows):
         return None
-    return list(zip(*rows, strict=True)), list(map(SEPARATOR.join, rows))
+    lines = list(map(SEPARATOR.join, rows))
+    if separator in ESCAPED and any(separator in line for line in lines):  # a quoted cell holds a tab
+        return None
+    return list(zip(*rows, strict=True)), lines
 
 
 def _blank_rows(first: Sequence[str], lines: list[str]) -> list[int]:
