@@ -175,23 +175,35 @@ def test_drain_brings_the_page_back_when_it_was_told_to(page, opened):
 
 
 @pytest.mark.parametrize(
-    ("code", "status"),
+    ("code", "status", "way_on"),
     [
-        (4400, "stopped"),
-        (4401, "signed-out"),
-        (4403, "stopped"),
-        (4404, "stopped"),
-        (4409, "stopped"),
-        (4426, "stopped"),
+        (4400, "stopped", "Reload"),
+        (4401, "signed-out", "Sign in"),
+        (4403, "stopped", "Reload"),
+        (4404, "stopped", None),
+        (4409, "stopped", "Reload"),
+        (4426, "stopped", "Reload"),
     ],
 )
-def test_after_a_44xx_there_is_no_other_try(page, opened, code, status):
+def test_after_a_44xx_there_is_no_other_try(page, opened, code, status, way_on):
     opened.sockets[-1].close(code=code, reason="test")
     expect(page.locator("#conn")).to_have_attribute("data-status", status)
-    expect(page.locator("#conn-banner")).to_be_visible()
+    banner = page.locator("#conn-banner")
+    expect(banner).to_be_visible()
+    expect(banner.locator("button:visible, a:visible")).to_have_text([way_on] if way_on else [])
     page.clock.fast_forward(120_000)
     page.wait_for_timeout(300)
     assert len(opened.sockets) == 1 and opened.polls == []
+
+
+def test_a_page_whose_connection_went_to_a_newer_tab_gets_it_back_with_one_press(page, opened):
+    opened.sockets[-1].close(code=4409, reason="test")
+    banner = page.locator("#conn-banner")
+    expect(banner).to_contain_text("Live updates moved to a newer tab.")
+    banner.get_by_role("button", name="Reload").press("Enter")
+    until(lambda: page.wait_for_timeout(20) or len(opened.asked("hello")) == 2, what="another hello")
+    expect(page.locator("#conn")).to_have_attribute("data-status", "live")
+    expect(banner).to_be_hidden()
 
 
 def polled(page, server, code, reason):

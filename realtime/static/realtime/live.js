@@ -496,6 +496,8 @@ function showBanner(status) {
   banner.hidden = !(stopped || away() >= BANNER_MS);
   const place = banner.querySelector("[data-conn-banner-text]");
   if (place && !banner.hidden && place.textContent !== (stopped || offline)) place.textContent = stopped || offline;
+  const again = banner.querySelector("[data-conn-reload]");
+  if (again) again.hidden = !/reload/i.test(stopped); // whoever is told to gets the button for it
   const link = banner.querySelector("[data-conn-signin]");
   if (!link) return;
   link.hidden = stopped !== SIGNED_OUT;
@@ -915,7 +917,10 @@ function begin() {
   window.addEventListener("pageshow", (event) => event.persisted && shown());
   window.addEventListener("online", doubt);
   window.addEventListener("offline", showConnection);
-  document.addEventListener("click", (event) => event.target.closest?.("[data-conn-retry]") && retryNow());
+  document.addEventListener("click", ({ target }) => {
+    if (target.closest?.("[data-conn-retry]")) retryNow();
+    if (target.closest?.("[data-conn-reload]")) location.reload();
+  });
   document.addEventListener("htmx:afterSettle", watch);
   tabs?.addEventListener("message", heardFromTab);
   connect();
