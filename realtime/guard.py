@@ -7,8 +7,8 @@ import asyncio
 import math
 import time
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Collection, Iterable
+from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
 from django.conf import settings
@@ -16,14 +16,13 @@ from django.db import Error as DatabaseAway
 
 from realtime import limits
 from realtime.credentials import Standing, standings
+from realtime.judging import TOGETHER
 from realtime.limits import Close
 from realtime.sockets import Viewer
-from realtime.streams import visible
+from realtime.streams import seen_by_each
 
 if TYPE_CHECKING:
     from realtime.hub import Hub
-
-TOGETHER = 50  # users who are asked about on one turn of a database thread: each turn has its price
 
 
 class Guard:
@@ -120,15 +119,10 @@ class Guard:
         for start in range(0, len(everybody), TOGETHER):
             some = everybody[start : start + TOGETHER]
             asked = [set().union(*(viewer.streams for viewer in own)) for own in some]
-            seen = await self.hub.in_database(_seen, [own[0].user for own in some], asked)
+            seen = await self.hub.in_database(seen_by_each, [own[0].user for own in some], asked)
             for own, names, theirs in zip(some, asked, seen, strict=True):
                 for viewer in own:
                     for name in (names & viewer.streams) - theirs:
                         self.hub.withdraw(viewer, name)
                 if any(viewer.judging for viewer in own):  # their question may be older than what changed
                     self.recheck([own[0].user.pk])
-
-
-def _seen(users: Sequence[Any], asked: Sequence[set[str]]) -> list[set[str]]:
-    """Return for each of these users which of these streams they may watch."""
-    return [visible(user, names) for user, names in zip(users, asked, strict=True)]

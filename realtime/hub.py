@@ -9,8 +9,8 @@ import logging
 import random
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping
-from typing import ParamSpec, TypeVar
+from collections.abc import Callable, Coroutine, Iterable, Mapping
+from typing import Any, ParamSpec, TypeVar
 from weakref import WeakKeyDictionary
 
 from django.conf import settings
@@ -22,11 +22,11 @@ from realtime.arrivals import Arrivals
 from realtime.database import Database
 from realtime.frames import Cursor, Ready, ready
 from realtime.guard import Guard
+from realtime.judging import Judging
 from realtime.lags import Lags
 from realtime.limits import Close
 from realtime.seats import Seats
 from realtime.sockets import Socket, Viewer
-from realtime.streams import kind_of, kinds
 from realtime.tasks import Tasks
 from realtime.watched import Newcomer, Watched, gone
 from realtime.watching import Watching
@@ -68,7 +68,6 @@ class Hub:
         self.counts: Counter[str] = Counter()  # what happened; read by metrics and tests
         self.lags = Lags()  # from a frame's writing to its acknowledgement
         self.draining = False
-        self._asking: set[Viewer] = set()
         self._wake = asyncio.Event()
         self._tasks = Tasks()
         self.database = Database(self._beat_everybody)
@@ -76,6 +75,7 @@ class Hub:
         self.watching = Watching(self.database, self.writing, self._tasks, self.counts, self._wake.set)
         self.door = Door(self.database, self._tasks)
         self.seats = Seats(self)
+        self.judging = Judging(self)
         self.guard = Guard(self)
         self.arrivals = Arrivals(self, self._tasks)
         self.watching.hints.on_recheck(self.guard.recheck)
@@ -145,7 +145,7 @@ class Hub:
         """Forget a viewer who is no more, and what they watched."""
         viewer.closed = True
         self._forget(viewer)
-        self._asking.discard(viewer)
+        self.judging.forget(viewer)
         self.writing.forget(viewer)
 
     def _forget(self, viewer: Viewer) -> None:
@@ -164,8 +164,7 @@ class Hub:
         for name, cursor in streams.items():
             viewer.asked[name] = cursor, request
         if viewer.asked:
-            self._asking.add(viewer)
-            self._wake.set()
+            self.judging.ask(viewer)
         return True
 
     def watch(self, viewer: Viewer, streams: Iterable[str]) -> None:
@@ -225,6 +224,14 @@ class Hub:
         """Run `call` on one of the hub's few database threads."""
         return await self.database.ask(call, *args, **kwargs)
 
+    def wake(self) -> None:
+        """Say that there is something to do with the next tick."""
+        self._wake.set()
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run a coroutine beside us until it ends or the hub does."""
+        self._tasks.spawn(work)
+
     # --- loops
 
     async def _ticks(self) -> None:
@@ -235,15 +242,9 @@ class Hub:
             self._tick(time.monotonic())
 
     def _tick(self, now: float) -> None:
-        for viewer in list(self._asking):
-            if not viewer.judging and self.database.may_ask("visible", now):
-                self._asking.discard(viewer)
-                viewer.judging = set(viewer.asked)
-                self._tasks.spawn(self._judge(viewer, dict(viewer.asked), viewer.judging))
-                viewer.asked.clear()
-        waits = self.watching.tick(now)
-        if waits or self._asking:
-            self._wake.set()  # somebody waits for a time, for the database, or for the read before
+        asks = self.judging.tick(now)
+        if self.watching.tick(now) or asks:
+            self.wake()  # somebody waits for a time, for the database, or for the read before
 
     async def _checks(self) -> None:
         """Look every second: at all positions, at quiet viewers, and at those who do not read."""
@@ -268,43 +269,6 @@ class Hub:
             await self.watching.check()
         except DatabaseAway as error:
             self.database.away(error)
-
-    # --- who may
-
-    async def _judge(
-        self, viewer: Viewer, asked: dict[str, tuple[Cursor | None, int | None]], judging: set[str]
-    ) -> None:
-        # `judging` is ours: who unsubscribes takes names out of it, and may have asked anew meanwhile.
-        keys: dict[str, list[str]] = defaultdict(list)
-        found = {name: kind_of(name) for name in asked if len(name) <= limits.STREAM_NAME}
-        for known in found.values():
-            if known is not None:
-                keys[known[0].name].append(known[1])
-        seen: dict[str, set[str]] = {}
-        try:
-            for name, wanted in keys.items():
-                seen[name] = await self.in_database(kinds()[name].visible, viewer.user, wanted)
-        except DatabaseAway as error:
-            self.database.failed("visible")
-            self.database.away(error)
-            viewer.asked = {n: a for n, a in asked.items() if n in judging} | viewer.asked
-            judging.clear()
-            self._asking.add(viewer)
-            self._wake.set()
-            return
-        for name, (cursor, request) in asked.items():
-            if name not in judging:
-                continue  # unsubscribed meanwhile
-            known = found.get(name)
-            if known is None or known[1] not in seen[known[0].name]:
-                self.unsubscribe(viewer, [name])
-                self.put(viewer, gone(name, request))
-            else:
-                self.watching.join(viewer, name, Newcomer(cursor, request))
-        judging.clear()
-        if viewer.asked:
-            self._asking.add(viewer)
-            self._wake.set()
 
     def _beat_everybody(self) -> None:
         for viewer in self.everybody():

@@ -6,7 +6,7 @@ batch functions, so that a tick costs a fixed number of queries whatever the num
 
 import re
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -79,6 +79,11 @@ def visible(user: Any, names: Collection[str]) -> set[str]:
     return {
         name for name in names if (known := kind_of(name)) is not None and known[1] in seen[known[0].name]
     }
+
+
+def seen_by_each(users: Sequence[Any], asked: Sequence[Collection[str]]) -> list[set[str]]:
+    """Return for each of these users which of these streams they may watch."""
+    return [visible(user, names) for user, names in zip(users, asked, strict=True)]
 
 
 def numbers(keys: Iterable[str]) -> list[int]:

@@ -486,5 +486,8 @@ async def test_a_look_at_many_users_takes_two_turns_of_a_database_thread(alice, 
         hub.database.ask = counting
         await hub.guard._look(hub.everybody())
         hub.database.ask = ask
-        assert [name for name in turns if name in ("standings", "_seen", "visible")] == ["standings", "_seen"]
+        assert [name for name in turns if name in ("standings", "seen_by_each")] == [
+            "standings",
+            "seen_by_each",
+        ]
         await leave(*wires)

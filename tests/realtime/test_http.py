@@ -463,7 +463,7 @@ async def test_who_lost_an_answer_is_told_no_change_from_beyond_it(alice):
         lost = await program.poll(job.stream, cursor=first["cursor"], wait=5)
         assert lost["cursor"].endswith("=2")
 
-        gate = held_up(hub, "_visible")
+        gate = held_up(hub, "seen_by_each")
         exchange = program.begin(job.stream, cursor=first["cursor"], wait=5)
         await until_async(asked_again(hub), what="the question")
         await in_database(rows.move, job, event="log")

@@ -424,7 +424,7 @@ async def test_who_leaves_and_asks_again_is_answered_as_asked_last(alice):
         ask, gate = hub.in_database, asyncio.Event()
 
         async def waiting(call, *args, **kwargs):
-            if call.__name__ == "_visible":
+            if call.__name__ == "seen_by_each":
                 await gate.wait()
             return await ask(call, *args, **kwargs)
 
