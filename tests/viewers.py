@@ -176,9 +176,14 @@ class SocketViewer(Viewer):
             ) as link:
                 await self._listen(link)
         except ConnectionClosed as closed:
-            code = closed.rcvd.code if closed.rcvd else 1006
+            if closed.rcvd is None:
+                self.closes.append(1006)
+                return
+            code = closed.rcvd.code
             if 4400 <= code < 4500:
                 raise SignedOut(code) from None
+            if code == Close.TOO_MANY and closed.rcvd.reason:
+                self._retry_after = json.loads(closed.rcvd.reason)["retry_after_ms"] / 1000
             self.closes.append(code)
 
     def _small_socket(self) -> socket.socket | None:

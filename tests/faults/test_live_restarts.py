@@ -107,7 +107,8 @@ def storm(site: Site, crowd: Crowd, owner: User, *, seconds: float) -> None:
     """Cut everybody off at the same moment; count what their coming back costs, and takes at most."""
     job = make_job(owner)
     users = [User.objects.create_superuser(f"staff-{n}") for n in range(STORM)]
-    viewers = [viewer for user in users for viewer in crowd.open(user, job.stream, number=20)]
+    # In two browsers of each: 20 sockets of one session that come twice in 10 s would be too many of them.
+    viewers = [v for user in users for _ in "ab" for v in crowd.open(user, job.stream, number=10)]
     connected(viewers, 1, 60)
     with asking(site.direct, owner) as before:
         until(lambda: len(before) >= 20, 30, "20 answers in peace")
@@ -117,8 +118,7 @@ def storm(site: Site, crowd: Crowd, owner: User, *, seconds: float) -> None:
         site.front.cut()
         move(job, event="log", message="While nobody looked")
         connected(viewers, 2, seconds)
-        all_right(viewers, seconds)
-        assert time.monotonic() - began <= seconds  # P23
+        all_right(viewers, began + seconds - time.monotonic())  # P23
         until(lambda: len(during) >= 5, 30, "answers in the storm")
     assert site.database.connections <= limits.READERS  # P23: all of them come from one pool
     assert site.database.seen - reads <= len(viewers) // 3, "a read for each newcomer"
