@@ -55,6 +55,19 @@ class Engine:
         self.await_web(child, port)
         return child, port
 
+    def daphne(
+        self, *options: str, port: int | None = None, **env: str
+    ) -> tuple[subprocess.Popen[bytes], int]:
+        """Start daphne as a web process; return it and its port when it serves."""
+        port = port or free_port()
+        command = [sys.executable, "-m", "daphne", "-p", str(port), *options, "config.asgi:application"]
+        env = environment(HEADWAY_ROLE="web", DJANGO_SETTINGS_MODULE="config.settings", **env)
+        with self.log.open("ab") as log:
+            child = children.start(command, cwd=ROOT, env=env, output=log)
+        self.children.append(child)
+        self.await_web(child, port)
+        return child, port
+
     def await_web(self, child: subprocess.Popen[bytes], port: int) -> None:
         """Return when a process serves at a port of loopback. Fails with what it wrote when it ended."""
 

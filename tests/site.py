@@ -24,10 +24,12 @@ class Site:
     """Web processes behind one address.
 
     front, redis, database: proxies before the first process, and between all processes and their services.
+    server: uvicorn, as `serve` starts it, or daphne.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, server: str = "uvicorn") -> None:
         self.engine = Engine()
+        self.server = server
         self.switches = Path(tempfile.mkdtemp(prefix="headway-test-switches-"))
         self.redis = Proxy(_redis_address(os.environ["REDIS_URL"]))
         self.database = Proxy(database_address(), mark=READ)
@@ -49,8 +51,9 @@ class Site:
         """Start a web process and return its port when it serves."""
         database = urlsplit(environment()["DATABASE_URL"])
         number = parse_qs(urlsplit(os.environ["REDIS_URL"]).query).get("db", ["0"])[0]
-        process, port = self.engine.web(
-            "--host",
+        start, option = (self.engine.daphne, "-b") if self.server == "daphne" else (self.engine.web, "--host")
+        process, port = start(
+            option,
             host,
             DATABASE_URL=f"postgres://{database.username}@{self.database.address}{database.path}",
             REDIS_URL=f"redis://{self.redis.address}/{number}",

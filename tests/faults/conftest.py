@@ -16,6 +16,8 @@ if TYPE_CHECKING:  # models cannot be imported before the settings are named
 
 FULL = os.environ.get("HEADWAY_FAULTS") == "full"  # `./run test --faults`
 ROUNDS = int(os.environ.get("HEADWAY_FAULT_ROUNDS", "30" if FULL else "1"))
+# The web servers that the live tests run on; without a word only ours does.
+SERVERS = os.environ.get("HEADWAY_TEST_SERVERS", "uvicorn daphne" if FULL else "").split()
 
 
 def within(seconds: float) -> float:
@@ -56,11 +58,17 @@ def owner(transactional_db: None) -> "User":
     return User.objects.create_user("alice")
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run the tests of a module with `EVERY_SERVER` under daphne too, where there is time for it."""
+    if SERVERS and "_one_site" in metafunc.fixturenames and getattr(metafunc.module, "EVERY_SERVER", False):
+        metafunc.parametrize("_one_site", SERVERS, indirect=True, scope="session")
+
+
 @pytest.fixture(scope="session")
-def _one_site(django_db_setup: None) -> Iterator["Site"]:
+def _one_site(request: pytest.FixtureRequest, django_db_setup: None) -> Iterator["Site"]:
     from tests.site import Site
 
-    site = Site()
+    site = Site(getattr(request, "param", "uvicorn"))
     yield site
     site.close()
 

@@ -21,6 +21,8 @@ from tests.waiting import until
 
 Loss = Callable[[User, Job], object]
 
+EVERY_SERVER = True
+
 
 def sign_out(user: User, job: Job) -> dict[str, float]:
     """Sign one session out after the other; return when each of them was."""

@@ -15,6 +15,7 @@ from tests.site import Site
 from tests.viewers import TRANSPORTS, Viewer
 from tests.waiting import until
 
+EVERY_SERVER = True
 JOBS = 10 if FULL else 3
 PAGES = 10 if FULL else 2  # of each of two users and each transport: 20 event streams and polls a user
 

@@ -15,6 +15,7 @@ from tests.realtime.rows import make_job, move
 from tests.site import Site
 from tests.waiting import until
 
+EVERY_SERVER = True
 TABLES = ("realtime_epoch", "ingestion_job", "ingestion_jobevent")
 
 

@@ -16,6 +16,7 @@ from tests.site import Site
 from tests.viewers import Viewer
 from tests.waiting import until
 
+EVERY_SERVER = True
 FAULTS = {"refuses": Proxy.refuse, "hangs": Proxy.silence, "breaks off": Proxy.half_close}
 
 

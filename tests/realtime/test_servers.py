@@ -1,9 +1,11 @@
-"""The core of the live wire on both servers: ours, and daphne, which `runserver` is in development."""
+"""The core of the live wire on both servers: ours, and daphne, which `runserver` is in development.
+
+In the large round more of tests/faults runs on both: the modules with `EVERY_SERVER`.
+"""
 
 import http.client
 import json
 import socket
-import sys
 from contextlib import ExitStack
 
 import pytest
@@ -11,11 +13,10 @@ from django.test import Client
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
-from config import children
 from realtime import limits
 from realtime.limits import Close
 from realtime.routing import LIVE
-from tests.engine import ROOT, Engine, environment
+from tests.engine import Engine
 from tests.realtime.client import session
 from tests.realtime.raw import Raw
 from tests.realtime.rows import finish, make_job, move
@@ -37,15 +38,7 @@ def address(server, django_db_setup, django_db_blocker):
     """Serve the application with each server for this whole file; return its address."""
     engine, port = Engine(), free_port()
     with django_db_blocker.unblock():
-        if server == "uvicorn":
-            engine.web(port=port)
-        else:
-            command = [sys.executable, "-m", "daphne", "-p", str(port), "config.asgi:application"]
-            env = environment(HEADWAY_ROLE="web", DJANGO_SETTINGS_MODULE="config.settings")
-            with engine.log.open("ab") as log:
-                process = children.start(command, cwd=ROOT, env=env, output=log)
-            engine.children.append(process)
-            engine.await_web(process, port)
+        (engine.web if server == "uvicorn" else engine.daphne)(port=port)
     yield f"127.0.0.1:{port}"
     engine.stop()
 
