@@ -86,6 +86,7 @@ class Worklist:
                     yield item
                     if not item.entered:
                         raise RuntimeError("use the item: `with item:`")
+                    item.fetched = None  # the list of items lives as long as the step
                 if item.error is not None and not self._settle_failure(item, last):
                     again.append(item)
             if not again:

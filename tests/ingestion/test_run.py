@@ -1,6 +1,7 @@
 """What the author's calls do, attempt after attempt, with the real tables."""
 
 import json
+import weakref
 
 import pytest
 from django.contrib.auth.models import User
@@ -166,6 +167,25 @@ def test_an_item_that_is_left_without_with_raises(alice: User) -> None:
     with pytest.raises(RuntimeError, match="with item"), run.step("work") as step:
         for _ in step.items(["a", "b"], key=str):
             pass
+
+
+class Fetched:
+    """What can be seen to be gone."""
+
+
+def test_what_was_fetched_for_an_item_goes_with_it(alice: User) -> None:
+    run = running(lifecycle.create("shelves", {}, owner=alice).job)
+    alive: weakref.WeakSet[Fetched] = weakref.WeakSet()
+
+    def fetch(_: int) -> Fetched:
+        alive.add(one := Fetched())
+        return one
+
+    with run.step("fill") as step:
+        for item in step.items(list(range(12)), key=str, fetch=fetch):
+            with item:
+                assert item.fetched in alive
+                assert len(alive) <= 4  # this one, the one before, and two ahead
 
 
 def test_cancel_is_seen_at_the_next_item(alice: User) -> None:
