@@ -75,12 +75,14 @@ def _collect(pk: int, source: int | None) -> int:
     where, values = ("loaded_by_id = %s", [source]) if source else ("true", [])
     ((rows,),) = execute(f"SELECT count(*) FROM imports_unit WHERE {where}", values)  # nosec B608
     parts = -(-rows // units.PER_PART) or 1
+    # Only what is collected under 0 may stand there already, and looking costs as much as writing.
+    known = "" if source else "ON CONFLICT DO NOTHING"
     old = "" if source else "UNION SELECT tax_ident FROM analytics_statisticalunit"
     execute(
         f"INSERT INTO analytics_change (collected, part, tax_ident)"  # nosec B608  # words of ours
         f" SELECT %s, (hashtext(tax_ident) & 2147483647) %% %s, tax_ident FROM ("
         f"SELECT tax_ident FROM imports_unit WHERE {where} {old}) AS found"
-        f" GROUP BY tax_ident ON CONFLICT DO NOTHING",
+        f" GROUP BY tax_ident {known}",
         [pk, parts, *values],
     )
     ChangedImport.objects.filter(pk=pk).delete()
