@@ -16,7 +16,7 @@ import django
 
 from tests.benchmarks.figures import Figure, p50
 
-TURNS = 7
+TURNS = 5
 YEARS = 5
 MOST_SHARE, MOST_SECONDS = 0.15, 0.5
 PARAGRAPHS = 5_000  # of about 300 bytes: 1.5 MB, as Apple's of 2024
