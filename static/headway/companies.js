@@ -27,3 +27,16 @@ field?.addEventListener("keydown", (event) => {
     for (const row of $$("[data-match].on")) row.classList.remove("on");
   }
 });
+
+// How the page hears of an ingestion is said beside it: live.js says it in the page's head, far from where one looks.
+const connection = document.querySelector("#conn");
+const sayHow = () => {
+  for (const line of $$("[data-connection]")) {
+    line.hidden = !line.dataset.connection.split(" ").includes(connection.dataset.status);
+  }
+};
+if (connection) {
+  new MutationObserver(sayHow).observe(connection, { attributes: true, attributeFilter: ["data-status"] });
+  document.addEventListener("htmx:afterSettle", sayHow);
+  sayHow();
+}

@@ -40,6 +40,7 @@ def work(engine, sec):
     engine.worker(HEADWAY_SEC_WWW_URL=sec.url, HEADWAY_SEC_DATA_URL=sec.url, HEADWAY_SEC_CONTACT=contact)
 
 
+@pytest.mark.seed("S1.81", "S1.83", "S1.93")
 def test_a_company_is_found_by_keyboard_and_comes_live(
     page, context, signed_in, alice, engine, held, violations, picture
 ):
@@ -69,10 +70,13 @@ def test_a_company_is_found_by_keyboard_and_comes_live(
     assert violations(page) == []
     picture(page, "companies")
     page.press("[data-company-search]", "Enter")
-    page.wait_for_url("**/jobs/*/")
-    expect(page.locator(".chip")).to_have_count(5, timeout=40_000)
+    page.wait_for_url("**/companies/?q=MICR&job=*")  # in place
+    expect(page.locator("#ingestion .chip")).to_have_count(5, timeout=40_000)
+    expect(page.locator("#ingestion [data-connection]").first).to_be_hidden()
+    assert violations(page) == []
+    picture(page, "companies-in-place")
 
-    page.goto(page.url.split("/jobs/")[0] + Company.objects.get().get_absolute_url())
+    page.goto(page.url.split("/companies/")[0] + Company.objects.get().get_absolute_url())
     expect(page.locator(LIVE)).to_be_visible(timeout=10_000)
     expect(page.locator("#company-job")).to_contain_text("Filling in as filings arrive.")
     expect(page.locator(".chip[data-status=pending]")).to_have_count(3)
@@ -112,7 +116,7 @@ def test_an_unknown_ticker_is_told_a_year_that_fails_is_retried_and_a_sign_out_s
     signed_in(alice, "/companies/")
     page.fill("[data-company-search]", "micx")
     page.click("text=Ask SEC EDGAR for micx")
-    page.wait_for_url("**/jobs/*/")
+    page.wait_for_url("**/companies/?q=MICX&job=*")  # in place
     told = "SEC EDGAR has no company with ticker MICX. Did you mean MICR?"
     expect(page.locator("main")).to_contain_text(told, timeout=40_000)
     assert (Job.objects.get().state, Company.objects.count()) == ("failed", 0)

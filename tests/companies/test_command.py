@@ -37,6 +37,18 @@ def test_the_sample_is_ingested_and_never_due(admin: User) -> None:
     assert json.loads(run("due", "--json")) == []
 
 
+def test_a_company_is_asked_for_as_any_ingestion(admin: User) -> None:
+    out = io.StringIO()
+    words = ("companies", "ticker=brk.b", "years=3", "--user", "admin", "--json")
+    call_command("ingest", *words, stdout=out, stderr=io.StringIO())
+    told = json.loads(out.getvalue().splitlines()[-1])
+    job = Job.objects.get()
+    assert (told["id"], told["subject"], told["state"]) == (str(job.pk), "BRK-B", "pending")
+    assert (job.owner, job.params) == (admin, {"ticker": "BRK-B", "years": 3})
+    with pytest.raises(CommandError, match="ticker"):
+        call_command("ingest", "companies", "ticker=", "--user", "admin")
+
+
 def test_it_is_no_data_of_a_production(admin: User, settings: Any) -> None:
     settings.PRODUCTION = True
     with pytest.raises(CommandError, match="Not in production"):

@@ -86,7 +86,7 @@ def test_each_match_says_its_state_and_an_unknown_ticker_gets_a_suggestion(web: 
 def test_a_company_that_is_not_here_is_brought_and_then_shown(web: Client, alice: User) -> None:
     answer = web.post("/companies/start/", {"ticker": bundled.TICKER})
     job = Job.objects.get()
-    assert answer["Location"] == job.get_absolute_url() and job.owner == alice
+    assert answer["Location"] == f"/companies/?q={bundled.TICKER}&job={job.pk}" and job.owner == alice
     done = resume_inline(job)
     company = Company.objects.get()
     assert done.result_url == company.get_absolute_url()

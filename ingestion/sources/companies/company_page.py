@@ -6,10 +6,12 @@ from typing import Any
 
 from ingestion import words
 from ingestion.access import can_act, visible_jobs
-from ingestion.models import OPEN, Job, JobItem, Schedule
+from ingestion.models import FINAL, OPEN, Job, JobItem, Schedule, State
+from ingestion.serializers import display
 from ingestion.sources.companies import charts, due, figures, reports, search
 from ingestion.sources.companies.models import Company, Filing, Ticker
 from ingestion.sources.companies.sample import standin
+from notifications.models import Follow
 
 MAX_FILINGS = 200  # of one page
 
@@ -68,6 +70,20 @@ def context(company: Company, user: Any) -> dict[str, Any]:
         "total": sum(1 for _ in _each(filings)),
         "facts": company.facts.count(),
         "schedule": schedules_of(company, user).first(),
+        "follows": Follow.objects.filter(user=user, about=company.stream).exists(),
+    }
+
+
+def ingestion(job: Job, user: Any) -> dict[str, Any]:
+    """Return what a page shows of the ingestion of a company that was not here when it was asked for."""
+    kind, _, key = (job.object or "").partition(":")
+    company = Company.objects.filter(pk=key).first() if kind == "company" else None
+    return {
+        "job": job,
+        "status": display(job),
+        "years": list(job.items.filter(step="filings").order_by("ordinal")),
+        "company": company,
+        "may_retry": job.state in FINAL and job.state != State.COMPLETED and can_act(user, job),
     }
 
 

@@ -50,6 +50,7 @@ def around(rows: QuerySet[Passage], query: str, count: int) -> list[Found]:
         fragment_delimiter=" … ",
     )
     told = Passage.objects.filter(pk__in=ids).select_related("filing").defer("text")
+    told = told.prefetch_related("filing__companies")
     by_id = {row.pk: row for row in told.annotate(headline=headline)}
     return [Found(by_id[pk], _pieces(by_id[pk].headline)) for pk in ids if pk in by_id]
 

@@ -28,6 +28,7 @@ from ingestion.sources.companies.models import Company, Filing
 from ingestion.sources.companies.sample import standin
 from ingestion.sources.companies.storing import Text
 from ingestion.sources.companies.submissions import Filer
+from ingestion.sources.companies.types import NEW_FILINGS
 from ingestion.steps import StepHandle
 from notifications import inbox
 
@@ -89,6 +90,7 @@ class Companies(Source):
             with job.step("facts") as step:
                 self.read_facts(job, step, sec, company)
         job.changed(company)
+        tell_followers(job, company)
         return _outcome(company, found)
 
     def read_reports(
@@ -198,6 +200,24 @@ def take(job: Run, company: Company) -> str | None:
             return str(other.pk)
         job.about(company)
     return None
+
+
+def tell_followers(job: Run, company: Company) -> None:
+    """Tell who follows a company which filings are new. Its owner hears of the job itself."""
+    done = Job.objects.get(pk=job.id).items.filter(step="filings", state=ItemState.DONE).order_by("ordinal")
+    new = [item.label for item in done if (item.result or {}).get("characters")]
+    users = inbox.followers(company.stream) - {job.owner.pk if job.owner else None}
+    if new and users:
+        inbox.notify(
+            users,
+            NEW_FILINGS,
+            f"New filings of {company.name}"[:200],
+            text=", ".join(new),
+            url=company.get_absolute_url(),
+            about=company.stream,
+            group_key=f"filings:{job.id}",
+            version=1,  # an attempt that comes here again changes nothing
+        )
 
 
 def read_texts(sec: Sec, cik: int, unread: Mapping[int, list[Filing]], value: Filing | int) -> list[Text]:

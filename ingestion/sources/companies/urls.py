@@ -11,5 +11,7 @@ urlpatterns = [
     path("<int:pk>/", views.company, name="company"),
     path("<int:pk>/retry/", views.retry, name="retry"),
     path("<int:pk>/keep/", views.keep, name="keep"),
+    path("<int:pk>/follow/", views.follow, name="follow"),
+    path("filings/", views.texts, name="texts"),
     path("filings/<str:accession>/", views.filing, name="filing"),
 ]

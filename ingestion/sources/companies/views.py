@@ -1,40 +1,51 @@
 """The pages of companies: search, one company, the text of a filing. Every signed-in user may see them."""
 
 from typing import cast
+from urllib.parse import urlencode
+from uuid import UUID
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.contrib.auth.models import User
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
+from config.problems import Problem
 from ingestion import lifecycle, schedules
-from ingestion.access import can_act
+from ingestion.access import can_act, visible_jobs
 from ingestion.admission import Refused
-from ingestion.models import Job, Schedule
-from ingestion.sources.companies import company_page, due, search
+from ingestion.models import OPEN, Job, Schedule
+from ingestion.sources.companies import company_page, due, fulltext, search
 from ingestion.sources.companies.client import ACCESSION
 from ingestion.sources.companies.models import Company, Filing
 from ingestion.sources.companies.source import Companies
+from notifications import inbox
 
 LARGEST_ID = 2**63 - 1
+MOST_FOUND = 50  # passages of one page
 
 
 @login_required
 @require_safe
 def companies(request: HttpRequest) -> HttpResponseBase:
-    """Show the companies that are here, or those that match what is typed."""
-    query = " ".join(request.GET.get("q", "").replace("\0", "").split())[: search.MAX_QUERY]
+    """Show the companies that are here, those that match what is typed, or how the one asked for comes."""
+    query = _query(request)
+    asked = _asked(request)
     matches = search.search(query) if query else search.newest()
     context = {
         "query": query,
         "matches": matches,
+        "is_empty": "q" in request.GET and not query,
+        "asked": asked and company_page.ingestion(asked, request.user),
         "suggestion": search.suggestion(query) if query and not matches else None,
         "here": Company.objects.count(),
+        "coming": Job.objects.filter(source=Companies.kind, state__in=OPEN).count(),
     }
-    fragment = request.headers.get("HX-Target") == "matches"
-    return render(request, "companies/_matches.html" if fragment else "companies/list.html", context)
+    fragments = {"matches": "companies/_matches.html", "ingestion": "companies/_ingestion.html"}
+    fragment = fragments.get(request.headers.get("HX-Target", "")) if asked or _is_search(request) else None
+    return render(request, fragment or "companies/list.html", context)
 
 
 @login_required
@@ -49,7 +60,7 @@ def company(request: HttpRequest, pk: int) -> HttpResponseBase:
 @login_required
 @require_POST
 def start(request: HttpRequest) -> HttpResponseBase:
-    """Start an ingestion, or follow the one that runs; then show the company, else the job that finds it."""
+    """Start an ingestion, or follow the one that runs; then show the company, else how it is found."""
     try:
         created = lifecycle.create(
             Companies.kind, {"ticker": request.POST.get("ticker", "")}, owner=request.user
@@ -60,7 +71,10 @@ def start(request: HttpRequest) -> HttpResponseBase:
     if not created.created:
         messages.info(request, "This is running already. You follow it now.")
     known = _of(created.job)
-    return redirect(known.get_absolute_url() if known else created.job.get_absolute_url())
+    if known is not None:
+        return redirect(known)
+    asked = urlencode({"q": created.job.subject, "job": str(created.job.pk)})
+    return redirect(f"{reverse('companies:list')}?{asked}")
 
 
 @login_required
@@ -100,6 +114,34 @@ def keep(request: HttpRequest, pk: int) -> HttpResponseBase:
 
 
 @login_required
+@require_POST
+def follow(request: HttpRequest, pk: int) -> HttpResponseBase:
+    """Hear of new filings of a company, or no more."""
+    found = _company(pk)
+    if request.POST.get("follow") == "1":
+        try:
+            inbox.follow(request.user, found.stream)
+        except Problem as problem:
+            messages.error(request, problem.detail)
+    else:
+        inbox.unfollow(cast(int, request.user.pk), found.stream)
+    return redirect(found)
+
+
+@login_required
+@require_safe
+def texts(request: HttpRequest) -> HttpResponse:
+    """Find words in the text of filings, of one company or of all."""
+    query = _query(request)
+    pk = request.GET.get("company", "")
+    company = _company(int(pk)) if pk.isascii() and pk.isdigit() and len(pk) < 20 else None
+    rows = fulltext.passages(query, company).order_by("-filing__filing_date", "-filing", "ordinal")
+    found = fulltext.around(rows, query, MOST_FOUND + 1) if query else []
+    context = {"query": query, "company": company, "found": found[:MOST_FOUND], "more": found[MOST_FOUND:]}
+    return render(request, "companies/texts.html", context)
+
+
+@login_required
 @require_safe
 def filing(request: HttpRequest, accession: str) -> HttpResponse:
     """Show the text of a filing, one passage at a time."""
@@ -117,6 +159,23 @@ def filing(request: HttpRequest, accession: str) -> HttpResponse:
         "following": next((one for one in passages if one.ordinal > chosen), None),
     }
     return render(request, "companies/filing.html", context)
+
+
+def _query(request: HttpRequest) -> str:
+    return " ".join(request.GET.get("q", "").replace("\0", "").split())[: search.MAX_QUERY]
+
+
+def _is_search(request: HttpRequest) -> bool:
+    return request.headers.get("HX-Target") == "matches"
+
+
+def _asked(request: HttpRequest) -> Job | None:
+    """Return the ingestion that the page is about, if its user sees it."""
+    try:
+        pk = UUID(request.GET.get("job", ""))
+    except ValueError:
+        return None
+    return visible_jobs(request.user).filter(source=Companies.kind, pk=pk).first()
 
 
 def _company(pk: int) -> Company:

@@ -1,0 +1,122 @@
+"""Who follows a company hears of its new filings; words are found in what it filed; progress in place."""
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+
+from ingestion import lifecycle
+from ingestion.models import Job
+from ingestion.sources.companies.models import Company
+from ingestion.sources.companies.sample import standin as bundled
+from ingestion.testing import kill_at, lose_worker, resume_inline, run_inline
+from notifications.models import Follow, Notification
+from tests.companies.standin import Standin, document_path
+
+pytestmark = pytest.mark.django_db
+NEW = "companies.new_filings"
+
+
+@pytest.fixture
+def web(client: Client, alice: User) -> Client:
+    client.force_login(alice)
+    return client
+
+
+def read(web: Client, url: str, **headers: str) -> str:
+    answer = web.get(url, headers={name.replace("_", "-"): value for name, value in headers.items()})
+    assert answer.status_code == 200
+    return answer.content.decode()
+
+
+def test_who_follows_a_company_hears_of_new_filings_once(
+    sec: Standin, web: Client, alice: User, bob: User
+) -> None:
+    sec.tickers(("ABC", 7))
+    sec.company(7, "ABC", ("10-K", "2025-02-20", "2024-12-31"))
+    run_inline("companies", bob, ticker="ABC", years=1)
+    company = Company.objects.get()
+    url = company.get_absolute_url()
+    web.post(f"{url}follow/", {"follow": "1"})
+    assert Follow.objects.get(about=company.stream).user == alice
+    assert "Unfollow" in read(web, url)
+    run_inline("companies", bob, ticker="ABC", years=1)  # nothing new
+    assert not Notification.objects.filter(type=NEW).exists()
+
+    sec.company(7, "ABC", ("10-K", "2025-02-20", "2024-12-31"), ("10-K", "2026-02-20", "2025-12-31"))
+    job = lifecycle.create("companies", {"ticker": "ABC", "years": 1}, owner=bob).job
+    with kill_at("job.completed.before_commit"):
+        resume_inline(job)
+    resume_inline(lose_worker(job))
+    told = Notification.objects.get(type=NEW)  # and not twice
+    assert (told.recipient, told.text, told.url, told.about) == (alice, "2025 10-K", url, company.stream)
+    assert told.title == "New filings of ABC Corp"
+    web.post(f"{url}follow/")
+    assert not Follow.objects.filter(about=company.stream).exists()
+
+
+def test_words_are_found_in_filings_and_shown_as_text(web: Client, alice: User) -> None:
+    run_inline("companies", alice, ticker=bundled.TICKER)
+    company = Company.objects.get()
+    text = read(web, "/companies/filings/?q=fog+ice")
+    assert "<mark>Fog</mark>, <mark>ice</mark>" in text and "5 parts with fog ice" in text
+    assert f"?part={company.filings.first().passages.get(item='1A').ordinal}" in text  # type: ignore[union-attr]
+    company.filings.first().passages.create(ordinal=99, text="A walrus & 1 < 2 of its kind", digest="")  # type: ignore[union-attr]
+    text = read(web, f"/companies/filings/?q=walrus&company={company.pk}")
+    assert "<mark>walrus</mark> &amp; 1 &lt; 2 of its kind" in text and f"of {company}" in text
+    assert "No filing here says that" in read(web, "/companies/filings/?q=zebra")
+    assert "looked for as they stand" in read(web, "/companies/filings/")
+    assert web.get("/companies/filings/?q=fog&company=99").status_code == 404
+    assert 'name="company"' in read(web, company.get_absolute_url())
+
+
+@pytest.mark.seed(
+    "S1.64", "S1.66", "S1.67", "S1.72", "S1.75", "S1.76", "S1.77", "S1.78", "S1.79", "S1.80", "S1.82"
+)
+def test_a_company_that_is_not_here_comes_in_place(sec: Standin, web: Client, bob: User) -> None:
+    sec.tickers(("ABC", 7))
+    accessions = sec.company(
+        7, "ABC", ("10-K", "2026-02-20", "2025-12-31"), ("10-K", "2025-02-20", "2024-12-31")
+    )
+    sec.pages.pop(document_path(7, accessions[1]))
+    assert 'id="ingestion"' not in read(web, "/companies/?q=ABC")
+    url = web.post("/companies/start/", {"ticker": "abc"})["Location"]
+    job = Job.objects.get()
+    assert url == f"/companies/?q=ABC&job={job.pk}"
+    text = read(web, url)
+    for part in (
+        f'data-live="job:{job.pk}"',
+        'data-field="message"',
+        'role="progressbar"',
+        "Could not establish real-time connection. Using fallback.",
+        "Error checking ingestion status:",
+        "Ingest ABC",
+    ):
+        assert part in text, part
+    assert "Ask SEC EDGAR" not in text and "Ingestion failed" not in text
+
+    resume_inline(job)  # five years are asked for, two reports are there, of which one fails
+    text = read(web, url, HX_Target="ingestion")
+    company = Company.objects.get()
+    assert "<html" not in text and f'href="{company.get_absolute_url()}"' in text
+    assert text.count('data-status="complete"') >= 1 and "Completed with errors" in text
+    assert "2024 10-K" in text and "Try again" in text
+    assert 'id="ingestion"' not in read(web, "/companies/?q=AB", HX_Target="matches")  # the next search
+
+    web.force_login(bob)
+    assert 'id="ingestion"' not in read(web, url)  # whose job it is not
+    assert 'id="ingestion"' not in read(web, "/companies/?q=ABC&job=x")
+
+
+def test_an_ingestion_that_fails_says_why_in_place(sec: Standin, web: Client) -> None:
+    sec.tickers(("MSFT", 7))
+    url = web.post("/companies/start/", {"ticker": "MSFO"})["Location"]
+    resume_inline(Job.objects.get())
+    text = read(web, url)
+    assert "Ingestion failed: SEC EDGAR has no company with ticker MSFO. Did you mean MSFT?" in text
+    assert Job.objects.get().state == "failed"
+
+
+@pytest.mark.seed("S1.69")
+def test_an_empty_search_says_what_is_missing(web: Client) -> None:
+    assert "Please enter a ticker symbol" in read(web, "/companies/?q=+")
+    assert "Please enter a ticker symbol" not in read(web, "/companies/")
