@@ -124,6 +124,7 @@ def test_a_cut_connection_is_said_and_the_old_figures_stay(page, through, line, 
 
 
 @pytest.mark.parametrize("hangs", [False, True], ids=["refused", "never answered"])
+@pytest.mark.seed("S1.73", "S1.94", "S1.100")
 def test_without_websockets_the_page_polls_and_says_so(page, through, no_upgrades, alice, works, hangs):
     """UX 6: within 15 s, and the job still reaches 100 %; the socket is used again when it gets through."""
     no_upgrades.hangs = hangs
@@ -148,6 +149,7 @@ def test_without_websockets_the_page_polls_and_says_so(page, through, no_upgrade
     assert page.evaluate("window.same") is True
 
 
+@pytest.mark.seed("S1.74")
 def test_a_poll_says_within_two_seconds_what_changed(page, through, no_upgrades, alice):
     job = rows.job(alice, "running", message="before")
     through(no_upgrades.address, job.get_absolute_url())
@@ -362,6 +364,7 @@ LOOKS = {
 
 
 @pytest.mark.parametrize("look", LOOKS)
+@pytest.mark.seed("S1.62")
 def test_every_state_of_the_connection_is_legible(
     page, context, through, no_upgrades, alice, look, violations, picture
 ):

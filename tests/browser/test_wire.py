@@ -260,6 +260,7 @@ WAITS = """() => {
 }"""
 
 
+@pytest.mark.seed("S1.57")
 def test_after_a_45xx_the_page_comes_back_for_ever_later_and_later(page, opened):
     opened.answers = False
     page.evaluate("Math.random = () => 0.999")
@@ -277,6 +278,28 @@ def test_after_a_45xx_the_page_comes_back_for_ever_later_and_later(page, opened)
     first_minute = [wait for wait, away in zip(waits, gone, strict=True) if away < 55_000]
     assert first_minute == sorted(first_minute) and first_minute[-1] == 5000
     assert waits[-1] == 30_000
+
+
+@pytest.mark.seed("S1.56")
+def test_once_it_is_back_the_waits_begin_anew(page, opened):
+    page.evaluate("Math.random = () => 0.999")
+    page.evaluate(WAITS)
+    for answers in (False, False, False, True, True):
+        opened.answers = answers
+        number, waited = len(opened.sockets), 0
+        opened.sockets[-1].close(code=4503, reason="test")
+        while len(opened.sockets) == number:
+            page.clock.run_for(250)
+            waited += 250
+            assert waited < 40_000
+        if answers:
+            until(lambda: page.wait_for_timeout(20) or is_live(page), what="the page to be live")
+    waits = page.evaluate("window.waits")
+    assert waits[3] > 3000 and waits[4] <= 600, waits
+
+
+def is_live(page):
+    return page.locator("#conn").get_attribute("data-status") == "live"
 
 
 def test_waits_are_spread(page, opened):
@@ -320,6 +343,7 @@ def test_after_sleep_the_socket_is_doubted_at_once(page, opened):
 
 # The page's clock runs in leaps here, in which no answer comes: with short beats it would doubt its socket.
 @pytest.mark.parametrize("opened", [1_000_000], indirect=True)
+@pytest.mark.seed("S1.60")
 def test_a_page_hidden_for_five_minutes_lets_go_and_comes_back_when_shown(page, opened):
     hide(page, True)
     page.clock.run_for(4 * 60_000)

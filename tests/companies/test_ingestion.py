@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 from django.db import connections
+from structlog.testing import capture_logs
 
 from ingestion import lifecycle
 from ingestion.models import Job
@@ -109,6 +110,22 @@ def test_one_failing_filing_stops_no_other_and_is_retried_alone(sec: Standin, al
     assert (again.state, again.items_done) == ("completed", 6)
     assert documents_asked(sec) == [bad]
     assert Filing.objects.filter(status="complete").count() == 5
+
+
+@pytest.mark.seed("S1.39", "S1.41")
+def test_what_fails_is_logged_by_its_name(sec: Standin, alice: User) -> None:
+    sec.tickers(("ABC", 7))
+    accessions = sec.company(7, "ABC", *YEARS[:2])
+    sec.pages.pop(document_path(7, accessions[1]))
+    put_facts(sec, 7)
+    with capture_logs() as logs:
+        run_inline("companies", alice, ticker="ABC", years=2)
+        run_inline("companies", alice, ticker="NOBODY")
+    [filing] = [line for line in logs if line["event"] == "filing_ingestion_failed"]
+    assert (filing["ticker"], filing["filing"]) == ("ABC", "2024 10-K")
+    assert filing["error"] == "The SEC lists this 10-K, and does not have its document."
+    [whole] = [line for line in logs if line["event"] == "company_ingestion_failed"]
+    assert whole["ticker"] == "NOBODY" and whole["error"]["code"] == "unknown_ticker"
 
 
 @pytest.mark.seed("S1.44")

@@ -118,7 +118,9 @@ def test_the_words_are_the_seeds(state: str, error: Any, status: str, message: s
     assert (told["progress"] == 100) == (status == "completed")
 
 
-@pytest.mark.seed("S1.5", "S1.7", "S1.8", "S1.13", "S1.29", "S1.33", "S1.43", "S1.46", "S1.47", "S1.89")
+@pytest.mark.seed(
+    "S1.5", "S1.7", "S1.8", "S1.13", "S1.29", "S1.33", "S1.43", "S1.46", "S1.47", "S1.48", "S1.89"
+)
 def test_an_ingestion_is_asked_for_polled_and_leads_to_its_company(as_alice: ApiClient) -> None:
     answer = as_alice.send(f"/companies/ingest?ticker={bundled.TICKER.lower()}")
     started = answer.json()

@@ -75,6 +75,7 @@ def test_only_operators_and_named_networks_read_it(alice: Any, staff: Any, setti
     assert Client().post("/metrics").status_code in (403, 405)
 
 
+@pytest.mark.seed("S1.99")
 async def test_it_says_what_runs_and_who_watches(alice: Any, staff: Any) -> None:
     waits = (await in_database(lifecycle.create, "ping", {}, owner=alice)).job.queue
     job = await in_database(make_job, alice)

@@ -78,6 +78,7 @@ def test_text_says_what_to_fix(upstreams, alice):
 
 
 @needs_nginx
+@pytest.mark.seed("S1.96")
 def test_the_documented_nginx_carries_everything(alice, behind):
     with behind() as url:
         code, found = checked(url, "--user", "alice", "--upload-mb", "1024")
@@ -126,6 +127,7 @@ def test_a_wrong_nginx_is_found(alice, behind, wrong):
 
 
 @needs_nginx
+@pytest.mark.seed("S1.98")
 def test_a_proxy_that_does_not_wait_is_found(alice, behind):
     with behind(("proxy_read_timeout 60s", "proxy_read_timeout 2s")) as url:
         code, found = checked(url, "--user", "alice", "--upload-mb", "1024")
