@@ -35,8 +35,8 @@ class Feed:
 
     streams: Collection[str] = ()
 
-    async def tell(self, hub: "hubs.Hub", frame: Ready) -> JsonObject | None:
-        """Return what to say of a frame, None for nothing."""
+    async def tell(self, hub: "hubs.Hub", frame: Ready) -> JsonObject | list[JsonObject] | None:
+        """Return what to say of a frame, an object or several; None for nothing."""
         raise NotImplementedError
 
 
@@ -123,8 +123,9 @@ class _Connection:
                 for frame in frames.values():
                     said = await self.feed.tell(self.hub, frame)
                     self._watch()
-                    if said is not None and not viewer.closed:
-                        await self._say(said)
+                    for one in said if isinstance(said, list) else [said]:
+                        if one is not None and not viewer.closed:
+                            await self._say(one)
         except TimeoutError:
             return Close.SLOW
         except DatabaseAway:
