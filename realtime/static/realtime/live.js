@@ -327,7 +327,9 @@ function restructure(root, held) {
   refetch(root);
 }
 
-function refetch(root) {
+// Fetch a fragment anew, now or as soon as it may be; whoever listens on the page can keep it from that.
+export function refetch(root) {
+  if (!root.dispatchEvent(new CustomEvent("refetch", { bubbles: true, cancelable: true }))) return;
   const key = root.id || root.dataset.live;
   const pause = REFETCH_MS * 2 ** Math.min(failures.get(key) ?? 0, 4);
   const wait = (fetched.get(key) ?? -Infinity) + pause - performance.now();
