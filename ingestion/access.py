@@ -9,6 +9,7 @@ from django.db.models.functions import Cast, Substr
 
 from ingestion.models import Job
 from notifications.models import Follow
+from realtime import streams
 
 _BACKEND = "django.contrib.auth.backends.ModelBackend"  # whose permissions are rows
 _FOLLOWED_JOB = r"^job:[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"
@@ -37,8 +38,17 @@ def visible_jobs(user: Any) -> QuerySet[Job]:
 
 def can_ask_about(user: Any, name: str) -> bool:
     """Say whether this user may ask if an object (`company:12`) is ready."""
-    # Objects that not everybody may see (a workspace, a day, a topic) join here when they exist.
-    return bool(user.is_authenticated and user.is_active)
+    if not (user.is_authenticated and user.is_active):
+        return False
+    return name.partition(":")[0] not in _private or name in streams.visible(user, [name])
+
+
+_private: set[str] = set()
+
+
+def keep_private(kind: str) -> None:
+    """Let who may watch the streams of a kind ask about its objects, and nobody else."""
+    _private.add(kind)
 
 
 def can_view_all(user: Any) -> bool:
