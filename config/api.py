@@ -25,6 +25,7 @@ from ingestion.schemas import ProblemOut, start_adapter
 from ingestion.sources.companies import api as companies_api
 from ingestion.sources.imports import api as imports_api
 from ingestion.sources.imports.analytics import api as charts_api
+from ingestion.sources.lifelogs import api as lifelogs_api
 from notifications import api as notifications_api
 from notifications import settings_api
 
@@ -165,6 +166,7 @@ api.add_router("", status_api.router)
 api.add_router("", companies_api.router)
 api.add_router("", imports_api.router)
 api.add_router("", charts_api.router)
+api.add_router("", lifelogs_api.router)
 api.add_router("", settings_api.router)  # before the inbox: its paths are no ids
 api.add_router("", notifications_api.router)
 api.add_router("", live_api.router)

@@ -19,6 +19,7 @@ from config.proxies import Proxies
 from config.staticfiles import StaticFiles
 from ingestion import stability, tokens
 from ingestion.sources.companies import subscribers
+from ingestion.sources.lifelogs import sockets as lifelogs
 from realtime.credentials import identify
 from realtime.http import PATH, LiveHttp
 from realtime.plain_events import PlainEvents
@@ -46,7 +47,7 @@ http = BodyLimit(
     signed_in=signed_in,
     page=errors.page,
 )
-websocket = websockets(patterns=[subscribers.SOCKET])
+websocket = websockets(patterns=[subscribers.SOCKET, lifelogs.SOCKET])
 live = {PATH: LiveHttp(), stability.PATH: PlainEvents(stability.STREAM, stability.message)}
 
 

@@ -185,6 +185,14 @@ if SEC_CONTACT and not (SEC_CONTACT.isascii() and SEC_CONTACT.isprintable() and 
 SEC_PER_SECOND = env.whole("HEADWAY_SEC_PER_SECOND", 8, 1, 10)  # the SEC's limit is 10, of all processes
 SEC_BLOCK_SECONDS = env.whole("HEADWAY_SEC_BLOCK_SECONDS", 600, 1, 86_400)  # quiet after it has blocked us
 
+# The lifelog service, and when a day can be complete.
+LIMITLESS_URL = env.origin("HEADWAY_LIMITLESS_URL", "https://api.limitless.ai")
+LIMITLESS_PER_MINUTE = env.whole(
+    "HEADWAY_LIMITLESS_PER_MINUTE", 180, 1, 60_000
+)  # of one key, in all processes
+LIFELOGS_SETTLE_MINUTES = env.whole("HEADWAY_LIFELOGS_SETTLE_MINUTES", 180, 0, 10_080)  # after a day's end
+LIFELOGS_RETRY_DAYS = env.whole("HEADWAY_LIFELOGS_RETRY_DAYS", 60, 1, 3650)
+
 # --- Limits -------------------------------------------------------------------------------------------------
 
 JOB_LEASE_SECONDS = env.whole("HEADWAY_JOB_LEASE_SECONDS", 10, 5, 300)
@@ -255,6 +263,7 @@ INSTALLED_APPS = [
     "ingestion.sources.imports",
     "ingestion.sources.imports.analytics",
     "ingestion.sources.companies",
+    "ingestion.sources.lifelogs",
     *EXTRA_APPS,
 ]
 # Each is able to run async: one that is not would hold a thread for every waiting long poll.

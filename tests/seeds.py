@@ -20,6 +20,7 @@ def upto(first: int, last: int) -> range:
 INBOX = _ids(
     "S2.", upto(3, 5), upto(24, 30), upto(38, 45), upto(50, 55), 86, 94, 98, upto(102, 105), 109, 111, 114
 )
+LIFELOGS = _ids("S0.", upto(1, 34))
 STABILITY = _ids("S4.", upto(1, 74))
 COMPANIES = _ids("S1.", upto(1, 104))
 SECURITY = _ids("SEC", upto(1, 24), upto(31, 35), 37, 38, 44, upto(62, 66), 76)
@@ -38,4 +39,4 @@ ANSWERED_OTHERWISE = {
     "S1.103": "prose: a plan of phases",
     "S1.104": "prose: an estimate of weeks",
 }
-DUE = (INBOX | STABILITY | COMPANIES | SECURITY) - set(ANSWERED_OTHERWISE)
+DUE = (INBOX | LIFELOGS | STABILITY | COMPANIES | SECURITY) - set(ANSWERED_OTHERWISE)

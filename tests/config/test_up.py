@@ -101,6 +101,7 @@ def is_alive(pid: int) -> bool:
         return False
 
 
+@pytest.mark.seed("S0.7", "S0.14")
 def test_an_instance_from_first_start_to_its_end(up):
     instance = up()
     address = instance.address()
@@ -126,6 +127,8 @@ def test_an_instance_from_first_start_to_its_end(up):
     # Other commands find the instance; a second `up` does not start.
     assert instance.run("user", "create", "maya", "--password", "secret").stdout == "Created maya.\n"
     assert instance.run("user", "create", "maya").returncode == 1
+    days = instance.run("lifelogs", "days", "--user", "maya")  # its tables are there without a word
+    assert "There is no such account." in days.stderr
     assert instance.run("user", "link", "maya").stdout.startswith(f"{address}/signin/link/")
     second = instance.run("up", "--port", "0")
     assert second.returncode == 1 and "already runs" in second.stderr and "Traceback" not in second.stderr

@@ -34,6 +34,7 @@ def put_on(shelf, alice, *, fails=False):
                     raise SourceError("no", "No.")
 
 
+@pytest.mark.seed("S0.33")
 async def test_a_kind_of_three_functions_is_on_all_transports(alice, bob, monkeypatch):
     monkeypatch.setattr(limits, "CHECK_SECONDS", 60)  # so that only the hint of `changed` can bring it
     shelf = await in_database(Shelf.objects.create, name="empty")

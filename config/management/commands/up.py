@@ -23,7 +23,8 @@ from config.supervisor import AlreadyRunning, Output, Program, Supervisor
 from ingestion import schema
 
 FIRST_USER = "admin"
-SAMPLES = (("sample",), ("companies", "sample"))  # commands that bring something to look at
+# Commands that bring something to look at.
+SAMPLES = (("sample",), ("companies", "sample"), ("lifelogs", "sample"))
 READY_TIMEOUT = 1.0  # seconds for one look at /readyz
 
 

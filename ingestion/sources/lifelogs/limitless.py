@@ -68,7 +68,7 @@ class Limitless:
         self._base = settings.LIMITLESS_URL if born is None else standin.ADDRESS
         self._job = job
         self._rate = OutsideHost(f"{NAME}/{fingerprint}", settings.LIMITLESS_PER_MINUTE / 60)
-        self._refused = False
+        self.refusal: KeyRefused | None = None
         app = None if born is None else standin.application(self.clock)
         self._http = httpx.Client(
             # The environment's proxies and certificates are not asked (SEC28), and nothing leads elsewhere.
@@ -135,7 +135,7 @@ class Limitless:
         return rows, following or ""
 
     def _ask(self, path: str, params: Mapping[str, str]) -> Any:
-        if self._refused:
+        if self.refusal is not None:
             raise _key_refused()
         if self._born is None:
             self._rate.turn(self._job)
@@ -143,7 +143,7 @@ class Limitless:
             with self._http.stream("GET", self._base + path, params=params) as response:
                 if response.status_code != 200:
                     raise self._refusal(response)
-                return json.loads(b"".join(unpacked(response, MOST_BYTES, WHOLE_TIME)))
+                return _storable(json.loads(b"".join(unpacked(response, MOST_BYTES, WHOLE_TIME))))
         except (httpx.TimeoutException, TooSlow) as error:
             raise Unavailable("service_timeout", f"{LABEL} did not answer in time.") from error
         except (httpx.TransportError, CutShort) as error:
@@ -155,8 +155,8 @@ class Limitless:
         """Return what an answer other than 200 means."""
         status = response.status_code
         if status == 401:
-            self._refused = True
-            return _key_refused()
+            self.refusal = _key_refused()
+            return self.refusal
         if status == 404:
             return Missing("service_missing", f"{LABEL} has nothing there.")
         if status == 429:
@@ -208,10 +208,10 @@ def _recording(row: Any) -> Recording:
         raise _bad_answer()
     contents = row.get("contents")
     return Recording(
-        source_id=_plain(row["id"]),
-        title=_plain(row.get("title"))[:MAX_TITLE],
-        markdown=_plain(row.get("markdown")),
-        contents=_without_nul(contents) if isinstance(contents, list) else [],
+        source_id=row["id"],
+        title=_text(row.get("title"))[:MAX_TITLE],
+        markdown=_text(row.get("markdown")),
+        contents=contents if isinstance(contents, list) else [],
         started_at=started,
         ended_at=max(ended or started, started),
         starred=row.get("isStarred") is True,
@@ -219,13 +219,14 @@ def _recording(row: Any) -> Recording:
     )
 
 
-def _plain(value: Any) -> str:
-    return value.replace("\0", "\ufffd") if isinstance(value, str) else ""
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else ""
 
 
-def _without_nul(value: Any) -> Any:
-    """Return JSON without a character that PostgreSQL cannot keep."""
-    return json.loads(json.dumps(value).replace("\\u0000", "\\ufffd"))
+def _storable(value: Any) -> Any:
+    """Return JSON without what PostgreSQL cannot keep: NUL, and halves of surrogate pairs."""
+    text = json.dumps(value, ensure_ascii=False).replace("\\u0000", "\\ufffd")
+    return json.loads(text.encode("utf-8", "replace"))
 
 
 def _moment(value: Any) -> datetime | None:

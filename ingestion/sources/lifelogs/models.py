@@ -9,10 +9,13 @@ from django.contrib.postgres.indexes import GinIndex
 from django.contrib.postgres.search import SearchVector
 from django.db import models
 from django.db.models import Q
-from django.db.models.functions import Now
+from django.db.models.functions import Left, Now
 from django.urls import reverse
 
 from realtime.streams import Versioned
+
+# What is searched; a text vector holds no more than a megabyte.
+WORDS = SearchVector("title", Left("markdown", 200_000), config="simple")
 
 
 class Ingestion(models.TextChoices):
@@ -161,7 +164,7 @@ class DataItem(models.Model):
         ]
         indexes: ClassVar = [
             # search by words
-            GinIndex(SearchVector("title", "markdown", config="simple"), name="item_by_words"),
+            GinIndex(WORDS, name="item_by_words"),
         ]
 
     def __str__(self) -> str:

@@ -42,6 +42,8 @@ class KeyRefused(SourceError):
 class Client(Protocol):
     """A service as one job and one account see it. Its methods may be called by several threads."""
 
+    refusal: KeyRefused | None  # set once the key was not taken: nothing more is asked
+
     def clock(self) -> datetime:
         """Return what time it is for this account."""
 

@@ -1,0 +1,16 @@
+from django.apps import AppConfig
+
+
+class LifelogsConfig(AppConfig):
+    name = "ingestion.sources.lifelogs"
+    label = "lifelogs"
+    default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        """Make the services, the streams of days and what their owners are told known."""
+        from ingestion import access
+        from ingestion.sources.lifelogs import limitless, streams, types  # noqa: F401  # models are there now
+
+        streams.register()
+        for kind in ("day", "days"):
+            access.keep_private(kind)

@@ -1,0 +1,159 @@
+"""What was read of a day, written so that doing it again changes nothing and status never goes back."""
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+from django.conf import settings
+from django.db.models import Q
+
+from ingestion.clock import ClockTimestamp
+from ingestion.run import Run
+from ingestion.sources.lifelogs.models import Account, DataItem, Day, Ingestion
+from ingestion.sources.lifelogs.services import Recording
+from ingestion.sources.lifelogs.walking import Walk
+
+_WRITTEN = (
+    "day",
+    "title",
+    "markdown",
+    "contents",
+    "started_at",
+    "ended_at",
+    "starred",
+    "source_updated_at",
+    "digest",
+    "deleted_at",
+    "day_version",
+    "first_version",
+    "updated_at",
+)
+
+
+@dataclass(frozen=True)
+class Stored:
+    """What a reading did to a day. stale: a newer one was stored before, so nothing was done."""
+
+    new: int = 0
+    changed: int = 0
+    deleted: int = 0
+    completed: bool = False
+    stale: bool = False
+
+
+def settle_time() -> timedelta:
+    """Return how long after a day's end a reading must begin to complete it."""
+    return timedelta(minutes=settings.LIFELOGS_SETTLE_MINUTES)
+
+
+def known_ids(account: Account, days: Iterable[date]) -> dict[date, frozenset[str]]:
+    """Return by day the service's ids of what we have of it."""
+    found: dict[date, set[str]] = {day: set() for day in days}
+    rows = account.items.filter(day__date__in=found, deleted_at=None)
+    for day, key in rows.values_list("day__date", "key"):
+        found[day].add(key.partition(":")[2])
+    return {day: frozenset(ids) for day, ids in found.items()}
+
+
+def save(job: Run, account: Account, date_: date, walk: Walk) -> Stored:
+    """Write what was read of a day, inside an item of the job; say of each changed day that it changed."""
+    # Every writer of an account's days stands in line here, so versions and statuses follow one another.
+    account = Account.objects.select_for_update(no_key=True).get(pk=account.pk)
+    day, is_new = Day.objects.get_or_create(account=account, date=date_)
+    if day.walked_at is not None and day.walked_at > walk.began:
+        return Stored(stale=True)
+    had = {item.key: item for item in _known(account, day, walk)}
+    left = _days_left(day, had)
+    version = day.version + 1
+    fresh, grown = _sorted_out(account, day, walk.items, had, version)
+    gone = [
+        item.pk
+        for item in had.values()
+        if item.day_id == day.pk and item.deleted_at is None and item.key.partition(":")[2] in walk.gone
+    ]
+    DataItem.objects.bulk_create(fresh, batch_size=500)
+    DataItem.objects.bulk_update(grown, _WRITTEN, batch_size=100)
+    DataItem.objects.filter(pk__in=gone).update(
+        deleted_at=ClockTimestamp(), updated_at=ClockTimestamp(), day_version=version
+    )
+    completes = walk.completes(date_, account.local, settle_time())
+    completed = completes and not day.is_complete
+    moved = bool(is_new or fresh or grown or gone or completed)
+    values = {"walked_at": walk.began, "trouble": ""}
+    if moved:
+        values |= {"items_count": day.items.filter(deleted_at=None).count(), "moved_at": account.version + 1}
+    if completed:
+        values |= {
+            "ingestion_status": Ingestion.COMPLETE,
+            "completed_at": ClockTimestamp(),
+            "completed_version": version,
+        }
+    Day.objects.filter(pk=day.pk).update(**values)
+    status = Ingestion.COMPLETE if completed or day.is_complete else Ingestion.PARTIAL
+    day.items.exclude(ingestion_status=status).update(ingestion_status=status)
+    for other in left:
+        count = other.items.filter(deleted_at=None).count()
+        Day.objects.filter(pk=other.pk).update(items_count=count, moved_at=account.version + 1)
+    for one in [*left, *([day] if moved else [])]:
+        job.changed(one)
+    if left or moved:
+        job.changed(account)
+    return Stored(len(fresh), len(grown), len(gone), completed)
+
+
+def key_of(account: Account, source_id: str) -> str:
+    """Return under which key an item is kept."""
+    return f"{account.service}:{source_id}"
+
+
+def digest_of(one: Recording) -> str:
+    """Return what is the same for an item as long as the service tells the same of it."""
+    told = [
+        one.title,
+        one.markdown,
+        one.contents,
+        one.started_at.isoformat(),
+        one.ended_at.isoformat(),
+        one.starred,
+    ]
+    text = json.dumps(told, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _known(account: Account, day: Day, walk: Walk) -> list[DataItem]:
+    keys = [key_of(account, one.source_id) for one in walk.items]
+    rows = DataItem.objects.filter(Q(day=day) | Q(key__in=keys), account=account)
+    return list(rows.select_related("day").defer("markdown", "contents").order_by("pk"))
+
+
+def _days_left(day: Day, had: dict[str, DataItem]) -> list[Day]:
+    """Return the other days that lose an item to this one: it was said to have begun at another time."""
+    found = {item.day_id: item.day for item in had.values() if item.day_id != day.pk}
+    return sorted(found.values(), key=lambda one: one.date)
+
+
+def _sorted_out(
+    account: Account, day: Day, told: list[Recording], had: dict[str, DataItem], version: int
+) -> tuple[list[DataItem], list[DataItem]]:
+    """Return the items that are new and those that changed. What is as it was is in neither."""
+    fresh, grown = [], []
+    for one in told:
+        key, digest = key_of(account, one.source_id), digest_of(one)
+        item = had.get(key)
+        if item is None:
+            fresh.append(DataItem(account=account, key=key, first_version=version))
+            item = fresh[-1]
+        elif item.digest == digest and item.deleted_at is None and item.day_id == day.pk:
+            continue
+        else:
+            if item.day_id != day.pk or item.deleted_at is not None:
+                item.first_version = version
+            item.updated_at = ClockTimestamp()
+            grown.append(item)
+        item.day, item.digest, item.day_version, item.deleted_at = day, digest, version, None
+        item.title, item.markdown, item.contents = one.title, one.markdown, one.contents
+        item.started_at, item.ended_at, item.starred = one.started_at, one.ended_at, one.starred
+        item.source_updated_at = one.updated_at
+    return fresh, grown

@@ -1,0 +1,129 @@
+"""The pages of days: one day, calendars, search. Everybody sees their own alone."""
+
+from datetime import date
+from http import HTTPStatus
+from typing import Any
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_POST, require_safe
+
+from ingestion import lifecycle
+from ingestion.admission import Refused
+from ingestion.sources.lifelogs import accounts, calendars, day_page, finding, spans
+from ingestion.sources.lifelogs.models import Account
+from ingestion.sources.lifelogs.streams import parse_date
+
+LARGEST_ID = 2**63 - 1
+
+
+@login_required
+@require_safe
+def home(request: HttpRequest) -> HttpResponseBase:
+    """Show today, or how one begins."""
+    account = accounts.find(request.user, None)
+    if account is None:
+        return redirect("lifelogs:accounts")
+    return redirect("lifelogs:day", account.pk, spans.today(account, day_page.clock_of(account)).isoformat())
+
+
+@login_required
+@require_safe
+def day(request: HttpRequest, pk: int, text: str) -> HttpResponseBase:
+    """Show a day, or the part of its page that changed."""
+    account, when = _account(request, pk), _date(text)
+    context = day_page.context(account, when, request.user, request.GET)
+    shown, seen, job = context["day"], context["seen"], context["job"]
+    tag = f'"{shown.version}:{seen.version}:{context["status"]}:{job.pk if job else ""}"'
+    fragment = request.headers.get("HX-Target") in ("day", "day-job")
+    if fragment and request.headers.get("If-None-Match") == tag:
+        return HttpResponse(status=HTTPStatus.NOT_MODIFIED, headers={"ETag": tag})
+    response = render(request, "lifelogs/_day.html" if fragment else "lifelogs/day.html", context)
+    response["ETag"] = tag
+    return response
+
+
+@login_required
+@require_safe
+def cell(request: HttpRequest, pk: int, text: str) -> HttpResponseBase:
+    """Show a day's cell of a calendar."""
+    account = _account(request, pk)
+    found = calendars.cell(account, _date(text), day_page.clock_of(account))
+    current = parse_date(request.GET.get("on", ""))
+    return render(request, "lifelogs/_cell.html", {"cell": found, "current": current})
+
+
+@login_required
+@require_safe
+def calendar(request: HttpRequest, pk: int) -> HttpResponseBase:
+    """Show a year of completeness."""
+    account = _account(request, pk)
+    now = day_page.clock_of(account)
+    today = spans.today(account, now)
+    text = request.GET.get("year", "")
+    number = (
+        int(text) if text.isascii() and text.isdigit() and 2000 <= int(text[:5]) <= today.year else today.year
+    )
+    context = {
+        "account": account,
+        "accounts": accounts.of(request.user),
+        "calendar": calendars.year(account, number, now),
+        "year": number,
+        "previous": number - 1 if number > spans.OLDEST.year else None,
+        "following": number + 1 if number < today.year else None,
+        "today": today,
+    }
+    return render(request, "lifelogs/calendar.html", context)
+
+
+@login_required
+@require_safe
+def search(request: HttpRequest) -> HttpResponseBase:
+    """Find items by words."""
+    query = " ".join(request.GET.get("q", "").replace("\0", "").split())[: finding.MAX_QUERY]
+    found = finding.search(request.user, query) if query else []
+    return render(request, "lifelogs/search.html", {"query": query, "found": found, "most": finding.MOST})
+
+
+@login_required
+@require_POST
+def sync(request: HttpRequest, pk: int) -> HttpResponseBase:
+    """Start reading a day, a month or what is incomplete; then show it."""
+    account = _account(request, pk)
+    given = request.POST
+    when = parse_date(given.get("date", ""))
+    params: dict[str, Any] = {"account": account.pk, "mode": given.get("mode", "day")}
+    if when is not None:
+        params["date"] = when.isoformat()
+    if given.get("month"):
+        params["month"] = given["month"]
+    try:
+        created = lifecycle.create(accounts.KIND, params, owner=request.user)
+    except Refused as refused:
+        messages.error(request, " ".join(one["message"] for one in refused.errors) or refused.message)
+        return redirect(_back(account, when))
+    if not created.created:
+        messages.info(request, "This is running already.")
+    shown = when or parse_date(given.get("shown", ""))
+    return redirect(_back(account, shown) if shown else created.job)
+
+
+def _back(account: Account, when: date | None) -> str:
+    shown = when or spans.today(account, day_page.clock_of(account))
+    return calendars.Cell(account.pk, shown, calendars.UNSEEN, 0).url
+
+
+def _account(request: HttpRequest, pk: int) -> Account:
+    found = accounts.find(request.user, pk) if pk <= LARGEST_ID else None
+    if found is None:
+        raise Http404("There is no such account.")
+    return found
+
+
+def _date(text: str) -> date:
+    found = parse_date(text)
+    if found is None:
+        raise Http404("There is no such day.")
+    return found

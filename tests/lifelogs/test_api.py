@@ -1,0 +1,132 @@
+"""The API and the command of days."""
+
+import io
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.core.management import call_command
+from django.test import Client
+
+from ingestion.models import Job
+from ingestion.sources.lifelogs import day_page, limitless, source, storing
+from ingestion.sources.lifelogs.models import Account
+from ingestion.sources.lifelogs.sample import standin
+from ingestion.testing import resume_inline, run_inline
+from tests.lifelogs.service import KEY, Server
+
+pytestmark = pytest.mark.django_db
+NIGHT = datetime(2026, 11, 19, 12, tzinfo=UTC)
+
+
+@pytest.fixture
+def web(client: Client, alice: User, monkeypatch: pytest.MonkeyPatch) -> Client:
+    monkeypatch.setattr(limitless, "read_clock", lambda: NIGHT)
+    monkeypatch.setattr(day_page, "clock_of", lambda account: NIGHT)
+    client.force_login(alice)
+    return client
+
+
+def send(web: Client, path: str, method: str = "post", **body: Any) -> Any:
+    return getattr(web, method)(f"/api{path}", json.dumps(body), content_type="application/json")
+
+
+@pytest.mark.seed("S0.3", "S0.28")
+def test_a_day_is_asked_for_synced_and_read(web: Client, account: Account, service: Server) -> None:
+    day = web.get("/api/days/2026-11-18").json()
+    assert (day["status"], day["version"], day["items"], day["data_items"]) == ("partial", 0, 0, [])
+    service.put("a", "2026-11-18T08:00+01:00", text="about otters")
+    answer = send(web, "/days/2026-11-18/sync")
+    assert answer.status_code == 201
+    again = send(web, "/days/2026-11-18/sync")
+    assert (again.status_code, again.json()["job"]) == (200, answer.json()["job"])
+    ready = f"/api/ready?object=day:{account.pk}:2026-11-18&timeout=0"
+    assert web.get(ready).json()["ready"] is False
+    resume_inline(Job.objects.get())
+    day = web.get("/api/days/2026-11-18").json()
+    assert (day["status"], day["version"], day["items"]) == ("complete", 1, 1)
+    [item] = day["data_items"]
+    assert (item["id"], item["date"], item["ingestion_status"]) == ("limitless:a", "2026-11-18", "complete")
+    assert web.get(ready).json()["ready"] is True
+    listed = web.get("/api/days/").json()["days"]
+    assert [(one["date"], one["status"], one["source"]) for one in listed] == [
+        ("2026-11-18", "complete", "limitless")
+    ]
+    [found] = web.get("/api/days/search?q=otters").json()["items"]
+    assert found["id"] == "limitless:a"
+    assert web.get("/api/days/?from=2020-01-01").json()["code"] == "bad_parameter"
+
+
+def test_several_days_are_synced_in_one_job(web: Client, account: Account, service: Server) -> None:
+    answer = send(web, "/days/sync", mode="range", start="2026-11-01", end="2026-11-03")
+    assert answer.status_code == 201
+    assert resume_inline(Job.objects.get()).items_total == 3
+    wrong = send(web, "/days/sync", mode="range", start="2026-11-01")
+    assert wrong.status_code == 400 and "first and a last day" in wrong.content.decode()
+    assert send(web, "/days/sync", mode="month", month="2026-11").status_code == 201
+
+
+def test_accounts_are_managed_and_tell_no_key(web: Client, service: Server, bob: User) -> None:
+    answer = send(web, "/days/accounts", key=KEY, zone="Europe/Oslo", label="Mine")
+    assert answer.status_code == 201
+    told = answer.json()
+    assert set(told) == {
+        *("id", "service", "label", "zone", "status", "reason", "sample", "synced_from", "version", "stream")
+    }
+    assert KEY not in answer.content.decode()
+    path = f"/days/accounts/{told['id']}"
+    assert send(web, "/days/accounts", key=KEY, zone="Nowhere").json()["errors"][0]["field"] == "zone"
+    assert send(web, path, "patch", paused=True, label="Yours").json()["status"] == "paused"
+    refused = send(web, "/days/2026-11-18/sync")
+    assert refused.status_code == 400 and refused.json()["code"] == "account_paused"
+    assert send(web, path, "patch", paused=False).json()["status"] == "active"
+    web.force_login(bob)
+    for method, body in (("patch", {"paused": True}), ("delete", {})):
+        assert send(web, path, method, **body).status_code == 404
+    assert web.get(f"/api/days/2026-11-18?account={told['id']}").status_code == 404
+    assert web.get(f"/api/ready?object={told['stream']}&timeout=0").status_code == 404
+    assert web.get("/api/days/accounts").json() == {"accounts": []}
+
+
+def test_the_command_connects_lists_and_syncs(
+    alice: User, service: Server, capsys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run(*words: str) -> str:
+        call_command("lifelogs", *words, "--user", "alice")
+        return str(capsys.readouterr().out)
+
+    monkeypatch.setattr("sys.stdin", io.StringIO(KEY + "\n"))
+    said = run("add", "--zone", "Europe/Oslo")
+    assert "synced every 6 hours" in said and KEY not in said
+    account = Account.objects.get()
+    assert "Europe/Oslo" in run("accounts") and KEY not in run("accounts", "--json")
+    assert "/jobs/" in run("sync", "--date", "2026-11-18")
+    resume_inline(Job.objects.get())
+    told = json.loads(run("days", "--weeks", "53", "--json"))
+    assert [one["date"] for one in told] in (["2026-11-18"], [])
+    assert account.days.get().items_count == 0
+
+
+def test_the_sample_goes_from_partial_to_complete(alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    evening = datetime(2026, 11, 17, 19, tzinfo=UTC)
+    seen: list[tuple[str, int]] = []
+    save = storing.save
+
+    def noted(job: Any, account: Account, day: Any, walk: Any) -> Any:
+        stored = save(job, account, day, walk)
+        row = account.days.get(date=day)
+        seen.append((row.ingestion_status, row.items_count))
+        return stored
+
+    # A week, then the evening, which goes on for an hour with each look at it.
+    monkeypatch.setattr(source, "WATCH_WEEKS", 1)
+    monkeypatch.setattr(source, "WATCH_SECONDS", 0)
+    monkeypatch.setattr(storing, "save", noted)
+    monkeypatch.setattr(standin, "played", lambda born, now: evening + timedelta(hours=max(0, len(seen) - 7)))
+    job = run_inline("lifelogs", alice, mode="watch")
+    assert (job.state, job.message) == ("completed", "Tue 17 Nov 2026 is complete")
+    assert [status for status, _ in seen] == ["complete"] * 6 + ["partial"] * 9 + ["complete"]
+    items = [count for _, count in seen[6:]]
+    assert items == sorted(items) and items[0] < items[-1]

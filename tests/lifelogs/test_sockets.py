@@ -1,0 +1,137 @@
+"""S0's socket and the streams of days: who hears what, and when."""
+
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+
+from ingestion.sources.lifelogs import limitless, streams
+from ingestion.sources.lifelogs.models import Account
+from ingestion.testing import assert_live_equals_fresh, run_inline
+from notifications.models import Notification
+from notifications.preferences import choose
+from realtime.limits import Close
+from tests.lifelogs.service import Server
+from tests.realtime.client import Wire, connect, fresh_hub, in_database, session
+
+pytestmark = pytest.mark.django_db(transaction=True)
+EVENING = datetime(2026, 11, 18, 18, tzinfo=UTC)
+NIGHT = datetime(2026, 11, 19, 12, tzinfo=UTC)
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> dict[str, datetime]:
+    """What time the client reads."""
+    now = {"now": EVENING}
+    monkeypatch.setattr(limitless, "read_clock", lambda: now["now"])
+    return now
+
+
+@asynccontextmanager
+async def opened(user: Any) -> Any:
+    cookie, _ = await in_database(session, user)
+    wire = await connect(cookie, path="/ws/days/")
+    try:
+        yield wire
+    finally:
+        await wire.leave()
+
+
+def sync(account: Account, mode: str = "day", **more: Any) -> None:
+    assert run_inline("lifelogs", account.owner, account=account.pk, mode=mode, **more).is_final
+
+
+async def heard_after(wire: Wire, account: Account, day: str) -> list[dict[str, Any]]:
+    """Return what is told until a day that changes now is told of: all that was told before it."""
+    await in_database(sync, account, date=day)
+    found: list[dict[str, Any]] = []
+    while True:
+        told = await wire.next("data_updated")
+        if told["date"] == day:
+            return found
+        found.append(told)
+
+
+@pytest.mark.seed(
+    *("S0.4", "S0.8", "S0.9", "S0.10", "S0.11", "S0.12", "S0.20", "S0.21", "S0.23", "S0.24", "S0.26", "S0.34")
+)
+async def test_each_day_that_changed_is_told_once_after_a_scheduled_run_too(
+    service: Server, account: Account, clock: dict[str, Any], alice: User, bob: User
+) -> None:
+    """One hub serves all sockets of a process, from its start to its end (S0.9 to S0.12)."""
+    service.put("a", "2026-11-18T08:00+01:00")
+    async with fresh_hub() as hub, opened(alice) as wire, opened(bob) as other:
+        await wire.next("beat")
+        await other.next("beat")
+        await in_database(sync, account, date="2026-11-18")
+        assert await wire.next("data_updated") == {
+            "type": "data_updated",
+            "source": "limitless",
+            "date": "2026-11-18",
+            "status": "partial",
+            "version": 1,
+        }
+        clock["now"] = NIGHT
+        await in_database(sync, account, "sync")
+        told = [await wire.next("data_updated") for _ in range(7)]
+        assert {one["date"]: one["status"] for one in told} == {
+            **{f"2026-11-{n}": "complete" for n in range(13, 19)},
+            "2026-11-19": "partial",
+        }
+        await in_database(sync, account, "sync")  # nothing changed
+        assert await heard_after(wire, account, "2026-10-01") == []
+        bobs = [one for one in hub.everybody() if one.user == bob]
+        assert bobs and not any(account.stream in one.names for one in bobs)
+
+
+async def test_who_is_not_signed_in_hears_nothing() -> None:
+    async with fresh_hub():
+        wire = await connect("", path="/ws/days/")
+        assert await wire.closed() == Close.SIGNED_OUT
+
+
+def test_days_are_streams_of_their_owner_alone(account: Account, alice: User, bob: User) -> None:
+    names = {f"{account.pk}:2026-11-18", f"{account.pk}:2026-11-31", "0:2026-11-18", "x", f"{account.pk}:18"}
+    assert streams._visible(alice, names) == {f"{account.pk}:2026-11-18"}
+    assert streams._visible(bob, names) == set()
+    assert streams._read({f"{account.pk}:2026-11-18": None})[f"{account.pk}:2026-11-18"] == (
+        0,
+        {"status": "partial", "items": 0, "turns": 0},
+        [],
+        False,
+        False,
+    )
+
+
+def test_open_pages_show_what_a_page_loaded_anew_does(
+    service: Server, account: Account, clock: dict[str, Any]
+) -> None:
+    service.put("a", "2026-11-18T08:00+01:00")
+    sync(account, date="2026-11-18")
+    clock["now"] = NIGHT
+    day = f"day:{account.pk}:2026-11-18"
+    with assert_live_equals_fresh(day, account.stream):
+        service.put("b", "2026-11-18T09:00+01:00")
+        sync(account, date="2026-11-18")
+        service.items["a"].text = "more"
+        sync(account, date="2026-11-18")
+
+
+@pytest.mark.seed("S0.22")
+def test_that_a_day_is_complete_is_told_to_who_chose_to_hear_it_once(
+    service: Server, account: Account, clock: dict[str, Any], alice: User
+) -> None:
+    sync(account, date="2026-11-17")
+    assert not Notification.objects.filter(type="day_complete").exists()  # off unless chosen
+    choose(alice.pk, "day_complete", "inbox", True)
+    service.put("a", "2026-11-18T08:00+01:00")
+    sync(account, date="2026-11-18")
+    assert not Notification.objects.filter(type="day_complete").exists()  # partial
+    clock["now"] = NIGHT
+    for _ in range(2):
+        sync(account, date="2026-11-18")
+    told = Notification.objects.get(type="day_complete")
+    assert (told.title, told.text) == ("Wed 18 Nov is complete", "Limitless data arrived: 1 item")
+    assert told.url == f"/days/{account.pk}/2026-11-18/"
