@@ -7,7 +7,7 @@ from django.utils import timezone
 
 from notifications import acting, broadcasts, inbox, listing
 from notifications.listing import Filter
-from notifications.models import Inbox, Notification
+from notifications.models import Broadcasts, Inbox, Notification
 
 pytestmark = pytest.mark.django_db(transaction=True)
 TOMORROW = datetime.now(UTC) + timedelta(days=1)
@@ -188,8 +188,10 @@ def test_a_broadcast_before_one_joined_is_not_shown(alice, django_user_model):
 def test_a_withdrawn_broadcast_is_nowhere(alice):
     made = broadcasts.broadcast("Mistake")
 
+    before = Broadcasts.objects.get().version
     assert broadcasts.withdraw(made.pk) is True
     assert broadcasts.withdraw(made.pk) is False
+    assert Broadcasts.objects.get().version == before + 1  # open pages hear of it, once
     assert (titles(alice, "all"), listing.unread_count(alice)) == ([], 0)
 
 
