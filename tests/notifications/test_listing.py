@@ -1,5 +1,6 @@
 """Views, filters, search, pages, folding, the plan, and what the streams say."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
@@ -119,6 +120,9 @@ def test_a_burst_of_one_type_is_drawn_as_one():
 
     assert drawn(burst) == [list(range(11)), [11]]
     assert folds[0].title == "11 jobs are done" and folds[0].first.id == 0 and folds[0].is_unread
+
+    read = [replace(entry, read_at=NOON) for entry in burst[:3]]
+    assert entries.fold([read[0], *burst[1:3]])[0].is_unread and not entries.fold(read)[0].is_unread
 
 
 @pytest.mark.parametrize(
