@@ -9,10 +9,10 @@ import openpyxl
 import pytest
 
 from config.problems import Problem
-from ingestion import lifecycle
+from ingestion import encodings, lifecycle
 from ingestion.admission import Refused
 from ingestion.source import SourceError
-from ingestion.sources.imports import dialect, encodings, files, records
+from ingestion.sources.imports import dialect, files, records
 from ingestion.sources.imports.default import DEFAULT
 from ingestion.sources.imports.models import Unit
 from ingestion.testing import resume_inline

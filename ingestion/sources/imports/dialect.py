@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
 
+from ingestion import encodings
 from ingestion.source import SourceError
-from ingestion.sources.imports import encodings, files
+from ingestion.sources.imports import files
 from ingestion.sources.imports.definition import Definition
 from ingestion.sources.imports.matching import listed, plain
 from ingestion.sources.imports.records import Bad, Layout, Unclosed, records

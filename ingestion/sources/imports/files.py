@@ -16,8 +16,9 @@ from typing import IO, BinaryIO
 
 from django.conf import settings
 
+from ingestion import encodings
 from ingestion.source import SourceError
-from ingestion.sources.imports import encodings, workbooks
+from ingestion.sources.imports import workbooks
 
 CHUNK = 1 << 20
 HEAD = 64 << 10  # what is judged before a job is made
