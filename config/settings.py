@@ -192,6 +192,12 @@ LIMITLESS_PER_MINUTE = env.whole(
 )  # of one key, in all processes
 LIFELOGS_SETTLE_MINUTES = env.whole("HEADWAY_LIFELOGS_SETTLE_MINUTES", 180, 0, 10_080)  # after a day's end
 LIFELOGS_RETRY_DAYS = env.whole("HEADWAY_LIFELOGS_RETRY_DAYS", 60, 1, 3650)
+# A service that speaks OpenAI's API, its key, and the model that makes vectors of text there.
+OPENAI_URL = env.text("HEADWAY_OPENAI_URL")
+OPENAI_KEY = env.secret("HEADWAY_OPENAI_KEY", 1)
+OPENAI_EMBEDDINGS = env.text("HEADWAY_OPENAI_EMBEDDINGS")
+if OPENAI_URL and not OPENAI_URL.startswith(("https://", "http://")):
+    env.problem("HEADWAY_OPENAI_URL", "must start with https:// or http://")
 
 # --- Limits -------------------------------------------------------------------------------------------------
 
@@ -200,6 +206,8 @@ MAX_QUEUED_PER_USER = env.whole("HEADWAY_MAX_QUEUED_PER_USER", 100, 1, 100_000) 
 MAX_QUEUED = env.whole("HEADWAY_MAX_QUEUED", 10_000, 1, 1_000_000)
 MAX_ITEMS = env.whole("HEADWAY_MAX_ITEMS", 100_000, 1, 10_000_000)  # of one job
 MAX_UPLOAD_MB = env.whole("HEADWAY_MAX_UPLOAD_MB", 1024, 1, 1024)  # of any file; a source may allow less
+MAX_DOCUMENT_MB = env.whole("HEADWAY_MAX_DOCUMENT_MB", 100, 1, 1024)
+MAX_DOCUMENT_PAGES = env.whole("HEADWAY_MAX_DOCUMENT_PAGES", 2000, 1, 100_000)  # of a PDF
 MAX_BODY_KB = env.whole("HEADWAY_MAX_BODY_KB", 1024, 1, 10_240)  # of any other request
 if MAX_BODY_KB > MAX_UPLOAD_MB * 1024:
     env.problem("HEADWAY_MAX_BODY_KB", "must be 1-10240 and not more than HEADWAY_MAX_UPLOAD_MB")
@@ -264,6 +272,7 @@ INSTALLED_APPS = [
     "ingestion.sources.imports.analytics",
     "ingestion.sources.companies",
     "ingestion.sources.lifelogs",
+    "ingestion.sources.documents",
     *EXTRA_APPS,
 ]
 # Each is able to run async: one that is not would hold a thread for every waiting long poll.

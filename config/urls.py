@@ -21,6 +21,7 @@ urlpatterns = [
     path("imports/", include("ingestion.sources.imports.urls")),
     path("companies/", include("ingestion.sources.companies.urls")),
     path("days/", include("ingestion.sources.lifelogs.urls")),
+    path("workspaces/", include("ingestion.sources.documents.urls")),
     path("charts/", include("ingestion.sources.imports.analytics.urls")),
     path("inbox/", include("notifications.urls")),
     path("", include("ingestion.urls")),

@@ -1,5 +1,7 @@
 """Who may see a job, and who may act on it (DESIGN 4.6). Not visible is the same as absent."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from django.contrib.auth.models import User
@@ -26,21 +28,46 @@ class _AnyOf(Func):
     output_field: ClassVar["BooleanField[bool, bool]"] = BooleanField()
 
 
+@dataclass(frozen=True, kw_only=True)
+class ObjectAccess:
+    """Who sees objects of a kind that not everybody sees, and the jobs about them.
+
+    names: the stream names of all that a user sees, as a query of one column. may_see, may_act: of one key.
+    """
+
+    names: Callable[[Any], QuerySet[Any, Any]]
+    may_see: Callable[[Any, str], bool]
+    may_act: Callable[[Any, str], bool]
+
+
+_objects: dict[str, ObjectAccess] = {}
+
+
+def register(kind: str, rules: ObjectAccess) -> None:
+    """Let the members of objects of a kind see the jobs about them. Called from `AppConfig.ready`."""
+    _objects[kind] = rules
+
+
 def visible_jobs(user: Any) -> QuerySet[Job]:
     """Return the jobs this user may see: own ones, followed ones, and all of them for who may view all."""
     if not user.is_authenticated or not user.is_active:
         return Job.objects.none()
     if can_view_all(user):
         return Job.objects.all()
-    # Members of a job's object (a workspace, a topic) join this condition when such objects exist.
-    return Job.objects.filter(Q(owner=user) | Q(_AnyOf(F("pk"), _followed(user))))
+    seen = Q(owner=user) | Q(_AnyOf(F("pk"), _followed(user)))
+    for rules in _objects.values():
+        seen |= Q(_AnyOf(F("object"), ArraySubquery(rules.names(user))))
+    return Job.objects.filter(seen)
 
 
 def can_ask_about(user: Any, name: str) -> bool:
     """Say whether this user may ask if an object (`company:12`) is ready."""
     if not (user.is_authenticated and user.is_active):
         return False
-    return name.partition(":")[0] not in _private or name in streams.visible(user, [name])
+    kind, _, key = name.partition(":")
+    if kind in _private and name not in streams.visible(user, [name]):
+        return False
+    return kind not in _objects or _objects[kind].may_see(user, key)
 
 
 _private: set[str] = set()
@@ -72,7 +99,9 @@ def can_act(user: Any, job: Job) -> bool:
     """Say whether this user may cancel, retry, answer or delete a job that they see."""
     if job.owner_id is not None and job.owner_id == user.pk:
         return True
-    # Editors of the job's object join this condition when such objects exist.
+    kind, _, key = (job.object or "").partition(":")
+    if kind in _objects and _objects[kind].may_act(user, key):
+        return True
     return can_operate(user)
 
 

@@ -62,6 +62,11 @@ _RESERVED = re.compile(
     r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNORECASE
 )  # names of Windows devices
 _SEPARATORS = ",;\t|"
+# How files begin that are no text although all their bytes may be letters.
+_NO_TEXT = (
+    b"{\\rtf", b"\xd0\xcf\x11\xe0", b"\x7fELF", b"MZ\x90", b"\x89PNG", b"GIF8", b"\xff\xd8\xff", b"%!PS",
+    b"RIFF",
+)  # fmt: skip
 
 
 class Readable(Protocol):
@@ -128,7 +133,15 @@ def visible(user: Any) -> QuerySet[Upload]:
     return Upload.objects.filter(owner=user)
 
 
-def open_upload(upload: Upload) -> "File[Any]":
+class Stored(Protocol):
+    """A file in the storage, and what it is called."""
+
+    path: Any
+    name: Any
+    size: Any
+
+
+def open_upload(upload: Stored) -> "File[Any]":
     """Open a stored file for reading."""
     return default_storage.open(upload.path, "rb")
 
@@ -175,7 +188,7 @@ def delete(upload: Upload) -> None:
         transaction.on_commit(lambda: _forget(upload.path), robust=True)
 
 
-def serve(upload: Upload) -> FileResponse:
+def serve(upload: Stored) -> FileResponse:
     """Return the file as a download that no browser runs (RFC 6266)."""
     response = FileResponse(open_upload(upload), content_type=UNKNOWN)
     plain = "".join(c if c.isascii() and (c.isalnum() or c in "._- ") else "_" for c in upload.name)
@@ -238,7 +251,7 @@ def _text(head: bytes) -> str | None:
     for bom, encoding in _BOMS:
         if head.startswith(bom):
             return head[len(bom) :].decode(encoding, "ignore")
-    if head.startswith((b"\x7fELF", b"MZ\x90", b"\x89PNG", b"GIF8", b"\xff\xd8\xff", b"%!PS", b"RIFF")):
+    if head.startswith(_NO_TEXT):
         return None
     if head.count(b"\x00") > len(head) // 10:
         # Half of the bytes of Latin text in UTF-16 without a mark are zero, all on one side.

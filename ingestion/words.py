@@ -23,6 +23,10 @@ STATUS = {
     # what is there of a company
     "ready": ("done", "Ready"),
     "partial": ("half", "Partial"),
+    # documents and workspaces
+    "processing": ("run", "Processing"),
+    "provisioning": ("run", "Preparing"),
+    "error": ("fail", "Error"),
     # levels of events
     "info": ("dots", "Info"),
     "warning": ("warn", "Warning"),
@@ -46,7 +50,7 @@ LEVEL = {
     "error": ("failed", "x"),
 }
 
-SPINNING = ("running",)
+SPINNING = ("running", "processing", "provisioning")
 
 
 def word(status: str) -> str:

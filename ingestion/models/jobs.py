@@ -171,6 +171,10 @@ class Job(Versioned):
                 fields=["object"],
                 condition=models.Q(state__in=OPEN),
             ),
+            # what its members see, and the last job of an object
+            models.Index(
+                name="job_of_object", fields=["object", "-id"], condition=models.Q(object__isnull=False)
+            ),
             # keeper.prune
             models.Index(
                 name="job_finished", fields=["finished_at"], condition=models.Q(finished_at__isnull=False)

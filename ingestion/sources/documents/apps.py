@@ -1,0 +1,15 @@
+from django.apps import AppConfig
+
+
+class DocumentsConfig(AppConfig):
+    name = "ingestion.sources.documents"
+    label = "documents"
+    default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        """Make the stream of a workspace known, and who its members are."""
+        # Models are there when apps are ready. `refresh` is a source beside those of source.py.
+        from ingestion.sources.documents import members, refresh, streams  # noqa: F401
+
+        members.register()
+        streams.register()

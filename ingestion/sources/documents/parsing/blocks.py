@@ -1,0 +1,49 @@
+"""What parsers give: blocks of text with their place, and refusals with a code. Imports nothing of Django."""
+
+import re
+from dataclasses import dataclass
+
+MAX_HEADING = 300
+MAX_TITLE = 200
+# What PostgreSQL refuses, what no reader sees, and halves of characters.
+_UNWANTED = re.compile("[\x00-\x08\x0b\x0e-\x1f\x7f\u200b\ufeff\ufffe\uffff\ud800-\udfff]")
+_BLANKS = re.compile(r"[^\S\n\f]+")
+_LINES = re.compile(r"\n{3,}")
+
+
+@dataclass(frozen=True)
+class Block:
+    """A piece of text: on which page, or under which heading."""
+
+    text: str
+    page: int | None = None
+    heading: str = ""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a document says of itself. notes: sentences about what was left out."""
+
+    pages: int | None = None
+    title: str = ""
+    notes: tuple[str, ...] = ()
+
+
+class Unreadable(Exception):
+    """A document that cannot be read, and why."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+def tidy(text: str) -> str:
+    """Return text without control characters, with single blanks and at most one empty line in a row."""
+    text = _UNWANTED.sub("", text.replace("\r\n", "\n").replace("\r", "\n").replace("\u2028", "\n"))
+    lines = (_BLANKS.sub(" ", line).strip(" ") for line in text.split("\n"))
+    return _LINES.sub("\n\n", "\n".join(lines)).strip()
+
+
+def line(text: str, most: int) -> str:
+    """Return text as one line of at most so many characters."""
+    return " ".join(tidy(text).split())[:most]

@@ -1,0 +1,121 @@
+"""What the page of a workspace shows: its documents and their steps, and what a search found."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from django.db.models import Count
+
+from ingestion import source
+from ingestion.models import FINAL
+from ingestion.sources.documents import members, refresh, search
+from ingestion.sources.documents.models import Document, DocumentStatus, Role, Workspace
+from ingestion.sources.documents.source import Documents, settle
+from ingestion.uploads import max_bytes
+
+PAGE = 25
+FILTERS = ("processing", "failed", "ready")
+_OPEN = (DocumentStatus.PENDING, DocumentStatus.PROCESSING)
+
+
+@dataclass
+class StepShown:
+    """One of the four steps of a document: which icon, and what it is called."""
+
+    name: str
+    label: str
+    status: str
+
+    @property
+    def said(self) -> str:
+        """Say its state in words."""
+        return {"complete": "done", "running": "in progress", "failed": "failed"}.get(self.status, "waiting")
+
+
+@dataclass
+class Shown:
+    """A document as a row."""
+
+    document: Document
+    steps: list[StepShown]
+    what: str  # the badge's words
+
+    @property
+    def is_open(self) -> bool:
+        """Say whether something works on it."""
+        return self.document.status in _OPEN
+
+
+def context(workspace: Workspace, user: Any, given: Mapping[str, str]) -> dict[str, Any]:
+    """Return what the page shows to a member. given: the query string."""
+    counts = counts_of(workspace)
+    chosen = given.get("s", "") if given.get("s", "") in FILTERS else ""
+    rows = workspace.documents.select_related("job", "added_by").order_by("-pk")
+    if chosen:
+        rows = rows.filter(status__in=_OPEN if chosen == "processing" else [chosen])
+    before = given.get("before", "")
+    if before.isascii() and before.isdigit() and len(before) < 19:
+        rows = rows.filter(pk__lt=int(before))
+    page = list(rows[: PAGE + 1])
+    role = members.role_of(user, workspace.pk)
+    query = given.get("q", "").strip()[: search.MAX_QUERY]
+    stale = refresh.stale([workspace]).count() if counts["ready"] else 0
+    return {
+        "workspace": workspace,
+        "role": role,
+        "edits": members.may_edit(role),
+        "owns": role == Role.OWNER,
+        "counts": counts,
+        "chosen": chosen,
+        "rows": [shown(one) for one in page[:PAGE]],
+        "following": page[PAGE - 1].pk if len(page) > PAGE else None,
+        "query": query,
+        "found": search.search(workspace, query) if query else None,
+        "members": workspace.memberships.count(),
+        "stale": stale,
+        "most_bytes": max_bytes(source.get(Documents.kind)),
+    }
+
+
+def counts_of(workspace: Workspace) -> dict[str, int]:
+    """Count the documents of a workspace, in all and where they stand."""
+    rows = workspace.documents.values_list("status").annotate(n=Count("pk"))
+    counts = {str(status): n for status, n in rows}
+    found = {name: counts.get(name, 0) for name in ("pending", "processing", "failed", "ready")}
+    return {
+        **found,
+        "all": sum(found.values()),
+        "open": found["pending"] + found["processing"],
+        "other": found["pending"] + found["processing"] + found["failed"],
+    }
+
+
+def shown(document: Document) -> Shown:
+    """Return a document as a row; one whose job has ended without a word is told so."""
+    if document.status in _OPEN and document.job is not None and document.job.state in FINAL:
+        settle(document.job.pk)
+        document.refresh_from_db()
+    names = [step.name for step in Documents.steps]
+    at = names.index(document.stage) if document.stage in names else -1
+    steps = []
+    for n, step in enumerate(Documents.steps):
+        status = "pending"
+        if document.status == DocumentStatus.READY or n < at:
+            status = "complete"
+        elif document.status == DocumentStatus.PROCESSING and n == at:
+            status = "running"
+        steps.append(StepShown(step.name, step.label, status))
+    if document.status == DocumentStatus.FAILED:
+        _mark_failed(document, steps)
+    doing = next((step.label for step in steps if step.status == "running"), "")
+    return Shown(document, steps, doing)
+
+
+def _mark_failed(document: Document, steps: list[StepShown]) -> None:
+    """Show in which step it failed, as its job tells."""
+    states = document.job.steps if document.job is not None else {}
+    for step in steps:
+        if states.get(step.name, {}).get("state") != "completed":
+            step.status = "failed"
+            return
+        step.status = "complete"

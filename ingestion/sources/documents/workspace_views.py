@@ -1,0 +1,190 @@
+"""The pages of workspaces: the list, one with its documents and its search, its settings and members."""
+
+from typing import Any
+
+from django import forms
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.contrib.auth.models import User
+from django.db import transaction
+from django.db.models import Count, Q
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+
+from ingestion import lifecycle
+from ingestion.admission import Refused
+from ingestion.sources.documents import embedders, members, statuses, workspace_page
+from ingestion.sources.documents import refresh as refreshing
+from ingestion.sources.documents.models import (
+    CHUNK_SIZES,
+    MAX_TOP_K,
+    DefaultRetrieval,
+    Membership,
+    Role,
+    Workspace,
+    WorkspaceRetrieval,
+)
+from ingestion.sources.documents.views import workspace_of
+from ingestion.sources.documents.workspaces import Removal, Workspaces
+from realtime.publish import recheck
+
+MOST = 200  # workspaces of one page
+
+
+class SettingsForm(forms.Form):
+    """What a workspace is called, and how its documents are cut and compared."""
+
+    name = forms.CharField(max_length=100, strip=True)
+    description = forms.CharField(max_length=500, strip=True, required=False)
+    chunk_size = forms.IntegerField(
+        min_value=CHUNK_SIZES[0], max_value=CHUNK_SIZES[1], label="Characters of a passage"
+    )
+    overlap = forms.IntegerField(
+        min_value=0, max_value=CHUNK_SIZES[1] // 2, label="of which the next begins with"
+    )
+    embedder = forms.ChoiceField(label="Embedder")
+    top_k = forms.IntegerField(min_value=1, max_value=MAX_TOP_K, label="Results of a search")
+    as_default = forms.BooleanField(required=False, label="Begin my new workspaces with these settings")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        known = embedders.choices()
+        now = self.initial.get("embedder")
+        self.fields["embedder"].choices = known + [  # type: ignore[attr-defined]
+            (now, f"{now}, not offered any more") for now in [now] if now and now not in dict(known)
+        ]
+
+    def clean(self) -> dict[str, Any]:
+        """Refuse an overlap by which passages hardly advance."""
+        cleaned: dict[str, Any] = super().clean() or self.cleaned_data
+        if cleaned.get("overlap", 0) * 2 > cleaned.get("chunk_size", CHUNK_SIZES[1]):
+            self.add_error("overlap", "At most half a passage.")
+        return cleaned
+
+
+@login_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def workspaces(request: HttpRequest) -> HttpResponseBase:
+    """Show the user's workspaces, or make one."""
+    if request.method == "POST":
+        params = {name: request.POST.get(name, "").strip() for name in ("name", "description")}
+        try:
+            job = lifecycle.create(Workspaces.kind, params, owner=request.user).job
+        except Refused as refused:
+            messages.error(request, " ".join(one["message"] for one in refused.errors) or refused.message)
+            return redirect("documents:workspaces")
+        return redirect(Workspace.objects.get(job=job))
+    counted = {
+        "all": Count("documents"),
+        "ready": Count("documents", filter=Q(documents__status="ready")),
+        "failed": Count("documents", filter=Q(documents__status="failed")),
+    }
+    ids = Workspace.objects.of(request.user).values("pk")
+    rows = Workspace.objects.filter(pk__in=ids).annotate(**{f"n_{k}": v for k, v in counted.items()})
+    return render(request, "documents/list.html", {"workspaces": rows.order_by("-pk")[:MOST]})
+
+
+@login_required
+@require_safe
+def workspace(request: HttpRequest, pk: int) -> HttpResponseBase:
+    """Show one workspace: its documents as they come, and what a search finds in those that are ready."""
+    found = workspace_of(request, pk)
+    context = workspace_page.context(found, request.user, request.GET)
+    fragment = request.headers.get("HX-Target") == "workspace"
+    template = "documents/_workspace.html" if fragment else "documents/workspace.html"
+    return render(request, template, context)
+
+
+@login_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def settings(request: HttpRequest, pk: int) -> HttpResponseBase:
+    """Show or change what a workspace is called, how it is searched, and who its members are."""
+    found = workspace_of(request, pk, owns=True)
+    begin = {"name": found.name, "description": found.description, **found.retrieval.values}
+    form = SettingsForm(request.POST or None, initial=begin)
+    if request.method == "POST" and form.is_valid():
+        _save(found, form.cleaned_data, request.user)
+        messages.success(request, "Saved.")
+        return redirect(found)
+    people = found.memberships.select_related("user").order_by("pk")
+    context = {"workspace": found, "form": form, "people": people, "roles": Role.choices}
+    return render(request, "documents/settings.html", context)
+
+
+def _save(found: Workspace, values: dict[str, Any], user: Any) -> None:
+    retrieval = {name: values[name] for name in found.retrieval.values}
+    with transaction.atomic():
+        Workspace.objects.filter(pk=found.pk).update(name=values["name"], description=values["description"])
+        WorkspaceRetrieval.objects.filter(workspace=found).update(**retrieval)
+        if values["as_default"]:
+            DefaultRetrieval.objects.update_or_create(user=user, defaults=retrieval)
+        statuses.touch(found.pk)
+
+
+@login_required
+@require_POST
+def member(request: HttpRequest, pk: int) -> HttpResponse:
+    """Add a member, change a role, or take a member out; the last owner stays."""
+    found = workspace_of(request, pk, owns=True)
+    role = request.POST.get("role", "")
+    who = User.objects.filter(username=request.POST.get("user", "").replace("\0", ""), is_active=True).first()
+    if who is None:
+        messages.error(request, "There is no user of that name.")
+    elif role and role not in Role.values:
+        messages.error(request, "Choose a role.")
+    else:
+        with transaction.atomic():
+            list(Membership.objects.select_for_update().filter(workspace=found).order_by("pk"))
+            others = found.memberships.filter(role=Role.OWNER).exclude(user=who)
+            if role != Role.OWNER and not others.exists():
+                messages.error(request, "A workspace needs an owner.")
+            elif role:
+                members.add(found, who, role)
+            else:
+                found.memberships.filter(user=who).delete()
+                recheck([who.pk])
+            statuses.touch(found.pk)
+    return redirect("documents:settings", found.pk)
+
+
+@login_required
+@require_POST
+def retry(request: HttpRequest, pk: int) -> HttpResponse:
+    """Prepare a workspace again whose preparation failed."""
+    found = workspace_of(request, pk, owns=True)
+    try:
+        if found.job is not None:
+            lifecycle.retry(found.job, request.user)
+    except Refused as refused:
+        messages.error(request, refused.message)
+    return redirect(found)
+
+
+@login_required
+@require_POST
+def refresh(request: HttpRequest, pk: int) -> HttpResponse:
+    """Process again what was made with other settings."""
+    found = workspace_of(request, pk, owns=True)
+    try:
+        lifecycle.create(refreshing.Refresh.kind, {"workspace": found.pk}, owner=request.user)
+    except Refused as refused:
+        messages.error(request, refused.message)
+    return redirect(found)
+
+
+@login_required
+@require_POST
+def remove(request: HttpRequest, pk: int) -> HttpResponse:
+    """Remove a workspace with everything in it, by a job."""
+    found = workspace_of(request, pk, owns=True)
+    if request.POST.get("name", "").strip() != found.name:
+        messages.error(request, "Type the workspace's name to remove it.")
+        return redirect("documents:settings", found.pk)
+    try:
+        lifecycle.create(Removal.kind, {"workspace": found.pk}, owner=request.user)
+    except Refused as refused:
+        messages.error(request, refused.message)
+        return redirect(found)
+    messages.success(request, f"{found.name} is being removed.")
+    return redirect("documents:workspaces")
