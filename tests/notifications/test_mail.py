@@ -57,7 +57,11 @@ def test_important_events_are_mailed_to_who_chose_nothing(alice, mail_server):
     delivery.deliver_due()
 
     assert not Preference.objects.exists()
-    assert {mail["Subject"] for mail in mail_server.mails} == IMPORTANT | {"auto_ingest_error"}
+    assert {mail["Subject"] for mail in mail_server.mails} == {
+        *IMPORTANT,
+        "auto_ingest_error",
+        "lifelog_key_refused",
+    }
 
 
 @pytest.mark.seed("S2.109")
