@@ -11,6 +11,7 @@ from ingestion import lifecycle
 from ingestion.models import Job
 from ingestion.sources.lifelogs import limitless, spans
 from ingestion.sources.lifelogs.models import Account, DataItem, Day, begins, ends
+from ingestion.sources.lifelogs.walking import Walk
 from ingestion.testing import Killed, kill_at, lose_worker, resume_inline, run_inline
 from tests.lifelogs.service import Answer, Server
 
@@ -254,6 +255,26 @@ def test_days_have_the_hours_they_have(zone: str, day: date, hours: float) -> No
     local = ZoneInfo(zone)
     length = ends(day, local).astimezone(UTC) - begins(day, local).astimezone(UTC)
     assert length == timedelta(hours=hours)
+
+
+@pytest.mark.parametrize(
+    ("zone", "day", "ended"),
+    [
+        # the clock is changed within the three hours after the day
+        ("Europe/Oslo", date(2026, 3, 28), datetime(2026, 3, 28, 23, tzinfo=UTC)),
+        ("Europe/Oslo", date(2026, 10, 24), datetime(2026, 10, 24, 22, tzinfo=UTC)),
+        ("America/Sao_Paulo", date(2018, 11, 3), datetime(2018, 11, 4, 3, tzinfo=UTC)),
+        ("Europe/Oslo", date(2026, 11, 18), datetime(2026, 11, 18, 23, tzinfo=UTC)),
+    ],
+)
+def test_a_day_settles_for_three_hours_whatever_the_clock_on_the_wall_does(
+    zone: str, day: date, ended: datetime
+) -> None:
+    settled = ended + timedelta(hours=3)
+    assert spans.settles_at(Account(zone=zone), day) == settled
+    for late, completes in ((-1, False), (0, True)):
+        look = Walk(settled + timedelta(seconds=late), [])
+        assert look.completes(day, ZoneInfo(zone), timedelta(hours=3)) is completes
 
 
 @pytest.mark.seed("S0.22")

@@ -22,8 +22,11 @@ SETTLE = timedelta(hours=3)
 DAYS = [
     ("UTC", date(2026, 11, 18)),
     ("Europe/Oslo", date(2026, 3, 29)),
+    ("Europe/Oslo", date(2026, 3, 28)),  # after it, while it settles, an hour is skipped, and
+    ("Europe/Oslo", date(2026, 10, 24)),  # an hour comes twice
     ("Europe/Oslo", date(2026, 10, 25)),
     ("America/Sao_Paulo", date(2018, 11, 4)),
+    ("America/Sao_Paulo", date(2018, 11, 3)),
     ("America/Havana", date(2026, 11, 1)),
     ("Pacific/Kiritimati", date(2026, 11, 18)),
     ("Australia/Lord_Howe", date(2026, 4, 5)),

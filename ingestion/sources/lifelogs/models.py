@@ -1,6 +1,6 @@
 """What is kept of a person's lifelogs: accounts at a service, their days, what was recorded on each."""
 
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import ClassVar
 from zoneinfo import ZoneInfo
 
@@ -172,8 +172,11 @@ class DataItem(models.Model):
 
 
 def begins(day: date, zone: ZoneInfo) -> datetime:
-    """Return when a local day begins; where midnight is skipped or comes twice, its first moment."""
-    return datetime(day.year, day.month, day.day, tzinfo=zone)
+    """Return when a local day begins; where midnight is skipped or comes twice, its first moment.
+
+    In UTC: a span added to a local time counts on the clock on the wall, which may be changed within it.
+    """
+    return datetime(day.year, day.month, day.day, tzinfo=zone).astimezone(UTC)
 
 
 def ends(day: date, zone: ZoneInfo) -> datetime:

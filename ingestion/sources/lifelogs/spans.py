@@ -56,7 +56,7 @@ def incomplete(account: Account, now: datetime, weeks: int = 8) -> list[date]:
 
 
 def settles_at(account: Account, day: date) -> datetime:
-    """Return from when on a day can become complete."""
+    """Return from when on a day can become complete, in UTC."""
     return ends(day, account.local) + settle_time()
 
 
