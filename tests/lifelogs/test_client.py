@@ -9,7 +9,8 @@ from zoneinfo import ZoneInfo
 import pytest
 from django.contrib.auth.models import User
 
-from ingestion.models import Pause
+from ingestion import items
+from ingestion.models import Pause, Schedule
 from ingestion.outside import OutsideHost
 from ingestion.source import SourceError
 from ingestion.sources.lifelogs import accounts, limitless
@@ -135,6 +136,25 @@ def test_a_refused_key_pauses_the_account_and_tells_its_owner_once(
     assert not accounts.pause(account)
     accounts.refused(account, KeyRefused("key_refused", "again"))
     assert Notification.objects.filter(type="lifelog_key_refused", recipient=alice).count() == 1
+
+
+def test_a_refusal_of_the_old_key_does_not_pause_who_gave_a_new_one(
+    service: Server, account: Account, alice: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A job that began with the old key hears of it after the owner gave the new one."""
+    service.keys = {"another-key"}
+
+    def passed(name: str) -> None:
+        if name == "item.before_failure":  # refused, and nothing was done about it yet
+            accounts.give_key(Account.objects.get(pk=account.pk), "another-key")
+
+    monkeypatch.setattr(items, "hit", passed)
+    job = run_inline("lifelogs", alice, account=account.pk, mode="day", date="2026-11-18")
+    assert job.error is not None and job.error["code"] == "key_refused"
+    account.refresh_from_db()
+    assert (account.status, account.reason) == ("active", "") and accounts.key_of(account) == "another-key"
+    assert not Schedule.objects.get().paused
+    assert not Notification.objects.filter(type="lifelog_key_refused").exists()
 
 
 @pytest.mark.parametrize("level", [logging.DEBUG])

@@ -2,6 +2,7 @@
 
 import hashlib
 import hmac
+from collections.abc import Mapping
 from typing import Any
 from zoneinfo import ZoneInfo, available_timezones
 
@@ -89,7 +90,7 @@ def give_key(account: Account, key: str) -> None:
     _give_key(account, key)
     try:
         with transaction.atomic():
-            values = {"sealed_key": account.sealed_key, "fingerprint": account.fingerprint}
+            values: dict[str, Any] = {"sealed_key": account.sealed_key, "fingerprint": account.fingerprint}
             _move(account, status=Account.Status.ACTIVE, reason="", **values)
             _pause_schedules(account, False)
     except IntegrityError as error:
@@ -105,26 +106,25 @@ def revoke(account: Account) -> None:
 
 def pause(account: Account, reason: str = "") -> bool:
     """Ask the service no more until somebody says so. Return False when that was so already."""
-    with transaction.atomic():
-        changed = _move(account, Account.Status.ACTIVE, status=Account.Status.PAUSED, reason=reason[:300])
-        if changed:
-            _pause_schedules(account, True)
-    return changed
+    return _pause(account, reason)
 
 
 def resume(account: Account) -> bool:
     """Let a paused account go on. Return False when it was not paused."""
     with transaction.atomic():
-        changed = _move(account, Account.Status.PAUSED, status=Account.Status.ACTIVE, reason="")
+        changed = _move(account, {"status": Account.Status.PAUSED}, status=Account.Status.ACTIVE, reason="")
         if changed:
             _pause_schedules(account, False)
     return changed
 
 
 def refused(account: Account, error: SourceError) -> None:
-    """Pause an account whose key is not taken any more, and tell its owner, once."""
+    """Pause an account whose key is not taken any more, and tell its owner, once.
+
+    account: as it was when the service was asked. One that was given another key meanwhile goes on.
+    """
     with transaction.atomic():
-        if pause(account, error.message):
+        if _pause(account, error.message, fingerprint=account.fingerprint):
             inbox.notify(
                 [account.owner_id],
                 KEY_REFUSED,
@@ -182,9 +182,18 @@ def _give_key(account: Account, key: str) -> None:
     account.fingerprint = fingerprint(account.service, key)
 
 
-def _move(account: Account, was: str = "", **values: Any) -> bool:
+def _pause(account: Account, reason: str, **was: Any) -> bool:
     with transaction.atomic():
-        rows = Account.objects.filter(pk=account.pk, **({"status": was} if was else {}))
+        was["status"] = Account.Status.ACTIVE
+        changed = _move(account, was, status=Account.Status.PAUSED, reason=reason[:300])
+        if changed:
+            _pause_schedules(account, True)
+    return changed
+
+
+def _move(account: Account, was: Mapping[str, Any] | None = None, **values: Any) -> bool:
+    with transaction.atomic():
+        rows = Account.objects.filter(pk=account.pk, **(was or {}))
         if not rows.update(version=F("version") + 1, **values):
             return False
         account.refresh_from_db()
