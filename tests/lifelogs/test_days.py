@@ -1,5 +1,6 @@
 """Days are read whole, stored once, and complete when they can be. The faults are those of DATA A2."""
 
+from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -7,9 +8,9 @@ from zoneinfo import ZoneInfo
 import pytest
 from django.contrib.auth.models import User
 
-from ingestion import lifecycle
+from ingestion import items, lifecycle
 from ingestion.models import Job
-from ingestion.sources.lifelogs import limitless, spans
+from ingestion.sources.lifelogs import accounts, limitless, spans
 from ingestion.sources.lifelogs.models import Account, DataItem, Day, begins, ends
 from ingestion.sources.lifelogs.walking import Walk
 from ingestion.testing import Killed, kill_at, lose_worker, resume_inline, run_inline
@@ -295,6 +296,39 @@ def test_a_failed_look_changes_nothing_and_says_why(
     service.mood = lambda asked: None
     sync(account)
     assert the_day(account).is_complete and not the_day(account).trouble
+
+
+@pytest.mark.parametrize(
+    ("forget", "code"),
+    [
+        (accounts.pause, "account_paused"),
+        (accounts.revoke, "account_paused"),
+        (accounts.delete, "no_account"),
+    ],
+)
+def test_a_job_asks_and_stores_no_more_once_its_account_is_paused_or_forgotten(
+    service: Server,
+    account: Account,
+    alice: User,
+    clock: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+    forget: Callable[[Account], Any],
+    code: str,
+) -> None:
+    committed: list[set[date]] = []
+
+    def passed(name: str) -> None:
+        if name == "item.after_commit" and not committed:  # of the first day
+            committed.append(set(account.days.values_list("date", flat=True)))
+            forget(Account.objects.get(pk=account.pk))
+
+    monkeypatch.setattr(items, "hit", passed)
+    job = run_inline("lifelogs", alice, account=account.pk, mode="month", month="2026-10")
+    assert job.state == "failed" and job.error is not None and job.error["code"] == code
+    assert committed == [{date(2026, 10, 1)}]
+    kept = set() if forget is accounts.delete else committed[0]
+    assert set(Day.objects.values_list("date", flat=True)) == kept
+    assert len(service.asked) <= 6  # the first day, and those that were read ahead, of 31
 
 
 def test_a_month_goes_on_where_its_worker_was_lost(

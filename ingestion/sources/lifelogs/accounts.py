@@ -37,6 +37,10 @@ class NotPossible(ValueError):
         self.field = field
 
 
+class AccountGone(SourceError):
+    """An account is paused, revoked or deleted: for it nothing is asked and nothing is stored."""
+
+
 def of(user: Any) -> list[Account]:
     """Return a user's accounts, the one that is shown first at the beginning."""
     if user is None or not getattr(user, "is_authenticated", False):
@@ -159,6 +163,16 @@ def key_of(account: Account) -> str:
     except ValueError as error:
         text = "The key of this account can no longer be read. Give it again."
         raise services.KeyRefused("key_unreadable", text) from error
+
+
+def check_active(account: Account | None) -> Account:
+    """Return an account that may ask its service. Raises AccountGone."""
+    if account is None:
+        raise AccountGone("no_account", "There is no such account any more.")
+    if account.status != Account.Status.ACTIVE:
+        text = account.reason or f"The account {account.label} is {account.get_status_display().lower()}."
+        raise AccountGone("account_paused", text)
+    return account
 
 
 def check_zone(zone: str) -> None:

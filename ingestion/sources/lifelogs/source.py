@@ -77,9 +77,7 @@ class Lifelogs(Source):
 
     def run(self, job: Run, p: Params) -> Outcome:
         """Read what there is of each day."""
-        account = accounts.find(job.owner, p.account)
-        if account is None:
-            raise SourceError("no_account", "There is no such account any more.")
+        account = accounts.check_active(accounts.find(job.owner, p.account))
         with _opened(job, account) as client:
             if p.mode == "watch":
                 return self.watch(job, account, client)
@@ -119,6 +117,8 @@ class Lifelogs(Source):
                     }
             if item.error is None and item.result and item.result["completed"]:
                 tell_complete(job, account, item.value)
+            elif isinstance(item.error, accounts.AccountGone):
+                raise item.error  # the service is asked no more
         if client.refusal is not None:
             accounts.refused(account, client.refusal)
             raise client.refusal
@@ -169,7 +169,7 @@ class Lifelogs(Source):
         if p.account is not None and account is None:
             raise SourceError("not_found", "There is no such account.")
         if account is not None:
-            _check_active(account)
+            accounts.check_active(account)
         elif settings.PRODUCTION:  # elsewhere the sample answers
             raise SourceError("no_account", "Connect an account first.")
 
@@ -220,16 +220,9 @@ def note_sync(job: Run, account: Account, began: datetime) -> None:
 
 
 def _opened(job: Run, account: Account) -> Any:
-    _check_active(account)
     key = accounts.key_of(account)
     born = account.created_at if account.is_sample else None
     return services.get(account.service).open(job, key, account.fingerprint, born)
-
-
-def _check_active(account: Account) -> None:
-    if account.status != Account.Status.ACTIVE:
-        text = account.reason or f"The account {account.label} is {account.get_status_display().lower()}."
-        raise SourceError("account_paused", text)
 
 
 def _plan(account: Account, p: Params, now: datetime) -> dict[str, Any]:

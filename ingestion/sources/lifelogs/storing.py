@@ -11,6 +11,7 @@ from django.db.models import Q
 
 from ingestion.clock import ClockTimestamp
 from ingestion.run import Run
+from ingestion.sources.lifelogs import accounts
 from ingestion.sources.lifelogs.models import Account, DataItem, Day, Ingestion
 from ingestion.sources.lifelogs.services import Recording
 from ingestion.sources.lifelogs.walking import Walk
@@ -58,9 +59,13 @@ def known_ids(account: Account, days: Iterable[date]) -> dict[date, frozenset[st
 
 
 def save(job: Run, account: Account, date_: date, walk: Walk) -> Stored:
-    """Write what was read of a day, inside an item of the job; say of each changed day that it changed."""
+    """Write what was read of a day, inside an item of the job; say of each changed day that it changed.
+
+    Raises AccountGone when the account was paused, revoked or deleted since the service was asked.
+    """
     # Every writer of an account's days stands in line here, so versions and statuses follow one another.
-    account = Account.objects.select_for_update(no_key=True).get(pk=account.pk)
+    rows = Account.objects.select_for_update(no_key=True).filter(pk=account.pk)
+    account = accounts.check_active(rows.first())
     day, is_new = Day.objects.get_or_create(account=account, date=date_)
     if day.walked_at is not None and day.walked_at > walk.began:
         return Stored(stale=True)
