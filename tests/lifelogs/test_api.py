@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 from django.core.management import call_command
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 
 from ingestion.models import Job
 from ingestion.sources.lifelogs import day_page, limitless, source, storing
@@ -57,6 +59,29 @@ def test_a_day_is_asked_for_synced_and_read(web: Client, account: Account, servi
     [found] = web.get("/api/days/search?q=otters").json()["items"]
     assert found["id"] == "limitless:a"
     assert web.get("/api/days/?from=2020-01-01").json()["code"] == "bad_parameter"
+
+
+def test_search_tells_the_newest_first_page_by_page_in_one_query(
+    web: Client, account: Account, service: Server, django_assert_max_num_queries: Any
+) -> None:
+    for day, hours in (("2026-11-18", (8, 9, 9)), ("2026-11-02", (7, 8))):  # the older day is brought later
+        for n, hour in enumerate(hours):
+            service.put(f"{day}-{n}", f"{day}T{hour:02}:00+01:00", text="about otters")
+        run_inline("lifelogs", account.owner, account=account.pk, mode="day", date=day)
+    pages, path = [], "/api/days/search?q=otters&limit=2"
+    told = web.get(path).json()
+    pages.append(told["items"])
+    while told["next"]:
+        told = web.get(f"{path}&cursor={told['next']}").json()
+        pages.append(told["items"])
+    assert [len(page) for page in pages] == [2, 2, 1]
+    found = [(one["started_at"], one["id"]) for page in pages for one in page]
+    assert [at for at, _ in found] == sorted((at for at, _ in found), reverse=True)
+    assert len({key for _, key in found}) == 5 and found[-1][1] == "limitless:2026-11-02-0"
+    with CaptureQueriesContext(connection) as of_one:
+        web.get("/api/days/search?q=otters&limit=1")
+    with django_assert_max_num_queries(len(of_one)):
+        assert len(web.get("/api/days/search?q=otters&limit=50").json()["items"]) == 5
 
 
 def test_several_days_are_synced_in_one_job(web: Client, account: Account, service: Server) -> None:

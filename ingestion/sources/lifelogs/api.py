@@ -4,6 +4,7 @@ from datetime import date, datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
+from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
 from ninja import Router, Schema
 from pydantic import Field
@@ -165,12 +166,16 @@ def list_days(request: HttpRequest, filters: Annotated[DaysFilter, StrictQuery(.
 @router.api_operation(READ, "/days/search", response=FoundOut, operation_id="search_days")
 def search(request: HttpRequest, filters: Annotated[SearchFilter, StrictQuery(...)]) -> HttpResponse:
     """Find your items in which all words occur, the newest first."""
-    scope = paging.Scope("days", request.user.pk or 0, {"q": filters.q})
+    scope = paging.Scope("found", request.user.pk or 0, {"q": filters.q})
     after = paging.read_cursor(scope, filters.cursor)
-    rows = finding.items(request.user, filters.q.replace("\0", "")).order_by("-pk")
+    rows = finding.items(request.user, filters.q.replace("\0", ""))
     if after is not None:
-        rows = rows.filter(pk__lt=after)
-    shown, following = paging.page(list(rows[: filters.limit + 1]), filters.limit, scope, lambda one: one.pk)
+        at, pk = datetime.fromisoformat(after[0]), after[1]
+        rows = rows.filter(Q(started_at__lt=at) | Q(started_at=at, pk__lt=pk))
+    found = list(rows[: filters.limit + 1])
+    shown, following = paging.page(
+        found, filters.limit, scope, lambda one: [one.started_at.isoformat(), one.pk]
+    )
     return answer({"items": [_item(one) for one in shown], "next": following})
 
 

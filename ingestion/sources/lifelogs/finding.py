@@ -16,7 +16,7 @@ def items(user: Any, query: str) -> "QuerySet[DataItem]":
     """Return a user's items in which all words occur, the newest first."""
     wanted = SearchQuery(query, config="simple", search_type="websearch")
     rows = DataItem.objects.annotate(words=WORDS).filter(words=wanted, account__owner=user, deleted_at=None)
-    return rows.select_related("account", "day").defer("contents").order_by("-started_at", "-pk")
+    return rows.select_related("account", "day").order_by("-started_at", "-pk")
 
 
 def search(user: Any, query: str) -> Sequence[dict[str, Any]]:
@@ -28,7 +28,7 @@ def search(user: Any, query: str) -> Sequence[dict[str, Any]]:
             "at": one.started_at.astimezone(one.account.local).replace(tzinfo=None),
             "text": around(one.markdown, query),
         }
-        for one in items(user, query)[:MOST]
+        for one in items(user, query).defer("contents")[:MOST]
     ]
 
 
