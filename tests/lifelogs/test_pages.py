@@ -138,6 +138,8 @@ def test_calendars_name_each_day_and_count_them(
     text = read(web, f"/days/{account.pk}/")
     assert text.count("data-cell=") == (date(2026, 11, 19) - date(2025, 12, 31)).days
     assert "Complete 1" in text and "Partial 1" in text and "?year=2025" in text
+    for year, shown in (("2025", 2025), ("020261", 2026), ("1999", 2026), ("2027", 2026), ("²025", 2026)):
+        assert f"?year={shown - 1}" in read(web, f"/days/{account.pk}/?year={year}")
 
 
 def test_asking_for_days_starts_one_job(

@@ -63,9 +63,8 @@ def calendar(request: HttpRequest, pk: int) -> HttpResponseBase:
     now = day_page.clock_of(account)
     today = spans.today(account, now)
     text = request.GET.get("year", "")
-    number = (
-        int(text) if text.isascii() and text.isdigit() and 2000 <= int(text[:5]) <= today.year else today.year
-    )
+    given = int(text) if len(text) == 4 and text.isascii() and text.isdigit() else 0
+    number = given if spans.OLDEST.year <= given <= today.year else today.year
     context = {
         "account": account,
         "accounts": accounts.of(request.user),
