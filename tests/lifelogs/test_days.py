@@ -375,6 +375,21 @@ def test_a_sync_looks_at_what_was_since_the_one_before_and_at_partial_days(
     assert [f"{day:%d}" for day in spans.of_sync(account, clock["now"])] == ["18", "19", "20", "21"]
 
 
+def test_a_day_that_has_not_begun_is_not_looked_at(
+    service: Server, account: Account, clock: dict[str, Any]
+) -> None:
+    job = sync(account, "2026-11-19")
+    assert job.state == "failed" and job.error is not None
+    assert job.error == {"code": "day_ahead", "text": "Thu 19 Nov 2026 has not begun yet."}
+    assert not service.asked and not account.days.exists()
+    Day.objects.create(account=account, date=date(2030, 1, 1))  # of an older version
+    Day.objects.create(account=account, date=date(2026, 10, 20))
+    found = [day.isoformat() for day in spans.of_sync(account, EVENING)]
+    assert found == ["2026-10-20", *(f"2026-11-{n}" for n in range(12, 19))]
+    clock["now"] = datetime(2026, 11, 18, 23, tzinfo=UTC)  # midnight in Oslo
+    assert sync(account, "2026-11-19").state == "completed"
+
+
 def test_incomplete_days_are_synced_in_one_job(
     service: Server, account: Account, clock: dict[str, Any], alice: User
 ) -> None:

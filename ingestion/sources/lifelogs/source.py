@@ -228,7 +228,7 @@ def _opened(job: Run, account: Account) -> Any:
 def _plan(account: Account, p: Params, now: datetime) -> dict[str, Any]:
     makers: dict[str, Callable[[], list[date]]] = {
         "sync": lambda: spans.of_sync(account, now),
-        "day": lambda: [p.date or spans.today(account, now)],
+        "day": lambda: spans.of_day(account, p.date or spans.today(account, now), now),
         "range": lambda: spans.of_range(account, p.start or spans.OLDEST, p.end or spans.OLDEST, now),
         "month": lambda: spans.of_month(account, p.month, now),
         "incomplete": lambda: spans.incomplete(account, now),

@@ -4,6 +4,7 @@ from datetime import date, datetime, timedelta
 
 from django.conf import settings
 
+from ingestion.source import SourceError
 from ingestion.sources.lifelogs.models import Account, Day, Ingestion, ends
 from ingestion.sources.lifelogs.storing import settle_time
 
@@ -29,6 +30,13 @@ def of_sync(account: Account, now: datetime) -> list[date]:
         since = (account.synced_from - OVERLAP).astimezone(account.local).date()
     since = max(min(since, last - timedelta(days=LOOK_BACK)), last - timedelta(days=MOST_DAYS - 1))
     return sorted({*_each(since, last), *_partial(account, now)[-MOST_PENDING:]})
+
+
+def of_day(account: Account, day: date, now: datetime) -> list[date]:
+    """Return a day alone. Raises SourceError when it has not begun."""
+    if day > today(account, now):
+        raise SourceError("day_ahead", f"{day:%a} {day.day} {day:%b %Y} has not begun yet.")
+    return [day]
 
 
 def of_range(account: Account, start: date, end: date, now: datetime) -> list[date]:
@@ -66,8 +74,9 @@ def retry_days() -> int:
 
 
 def _partial(account: Account, now: datetime) -> list[date]:
-    since = today(account, now) - timedelta(days=retry_days())
-    rows = Day.objects.filter(account=account, date__gte=since, ingestion_status=Ingestion.PARTIAL)
+    last = today(account, now)
+    between = (last - timedelta(days=retry_days()), last)
+    rows = Day.objects.filter(account=account, date__range=between, ingestion_status=Ingestion.PARTIAL)
     return list(rows.order_by("date").values_list("date", flat=True))
 
 
