@@ -59,6 +59,20 @@ def test_days_are_their_owners_alone(client: Client, account: Account, bob: User
     assert not Job.objects.exists()
 
 
+def test_an_hour_that_comes_twice_is_told_apart(
+    web: Client, account: Account, service: Server, clock: dict[str, Any]
+) -> None:
+    service.put("a", "2026-10-25T02:10+02:00", title="First ten past")
+    service.put("b", "2026-10-25T02:50+02:00", title="First ten to")
+    service.put("c", "2026-10-25T02:05+01:00", title="Second five past")
+    service.put("d", "2026-10-25T03:05+01:00")
+    sync(account, "2026-10-25")
+    text = read(web, url(account, "2026-10-25"))
+    order = ["02:00 CEST", "First ten past", "First ten to", "02:00 CET", "Second five past"]
+    places = [text.index(one) for one in order]
+    assert places == sorted(places) and "03:00 CET" not in text
+
+
 @pytest.mark.seed("S0.25", "S0.28")
 def test_a_day_says_what_it_is_and_what_came_since_it_was_opened(
     web: Client, account: Account, service: Server, clock: dict[str, Any]

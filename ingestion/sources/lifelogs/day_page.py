@@ -155,9 +155,10 @@ def _fits(one: Shown, wanted: str) -> bool:
 def _by_hour(shown: Iterable[Shown]) -> list[tuple[str, list[Shown]]]:
     found: dict[str, list[Shown]] = {}
     for one in shown:
-        # An hour that comes twice is two groups, told apart by the offset.
+        # An hour that comes twice is two groups. Offsets tell: times of one zone are equal whatever fold.
         hour = f"{one.at:%H:00}"
-        hour = f"{hour} {one.at:%Z}" if one.at.replace(fold=0) != one.at.replace(fold=1) else hour
+        first, second = (one.at.replace(fold=fold).utcoffset() for fold in (0, 1))
+        hour = f"{hour} {one.at:%Z}" if first != second else hour
         found.setdefault(hour, []).append(one)
     return list(found.items())
 
