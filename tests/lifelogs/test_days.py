@@ -298,6 +298,23 @@ def test_a_failed_look_changes_nothing_and_says_why(
     assert the_day(account).is_complete and not the_day(account).trouble
 
 
+def test_that_a_day_is_not_failed_any_more_moves_it_once(
+    service: Server, account: Account, clock: dict[str, Any], django_capture_on_commit_callbacks: Any
+) -> None:
+    """Open pages and calendars said "failed" until they were loaded anew."""
+    service.mood = lambda asked: Answer(500)
+    with django_capture_on_commit_callbacks(execute=True):
+        sync(account)
+    assert (the_day(account).version, bool(the_day(account).trouble)) == (0, True)
+    before = Account.objects.get(pk=account.pk).version
+    service.mood = lambda asked: None
+    for _ in range(2):
+        sync(account)  # the service has nothing of this day yet
+        assert (the_day(account).version, the_day(account).trouble) == (1, "")
+        account.refresh_from_db()
+        assert account.version == the_day(account).moved_at == before + 1
+
+
 @pytest.mark.parametrize(
     ("forget", "code"),
     [

@@ -85,7 +85,8 @@ def save(job: Run, account: Account, date_: date, walk: Walk) -> Stored:
     )
     completes = walk.completes(date_, account.local, settle_time())
     completed = completes and not day.is_complete
-    moved = bool(is_new or fresh or grown or gone or completed)
+    # A day that was shown as failed is so no more: open pages must hear of that.
+    moved = bool(is_new or fresh or grown or gone or completed or day.trouble)
     values = {"walked_at": walk.began, "trouble": ""}
     if moved:
         values |= {"items_count": day.items.filter(deleted_at=None).count(), "moved_at": account.version + 1}
