@@ -7,11 +7,13 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 
-from ingestion.sources.lifelogs import limitless, streams
+from ingestion.sources.lifelogs import accounts, limitless, streams
 from ingestion.sources.lifelogs.models import Account
+from ingestion.sources.lifelogs.sockets import LISTENS, Days
 from ingestion.testing import assert_live_equals_fresh, run_inline
 from notifications.models import Notification
 from notifications.preferences import choose
+from realtime.frames import Ready
 from realtime.limits import Close
 from tests.lifelogs.service import Server
 from tests.realtime.client import Wire, connect, fresh_hub, in_database, session
@@ -83,6 +85,34 @@ async def test_each_day_that_changed_is_told_once_after_a_scheduled_run_too(
         assert await heard_after(wire, account, "2026-10-01") == []
         bobs = [one for one in hub.everybody() if one.user == bob]
         assert bobs and not any(account.stream in one.names for one in bobs)
+
+
+async def test_it_says_that_it_listens_once_all_accounts_are_listened_to(
+    account: Account, alice: User
+) -> None:
+    other = await in_database(accounts.sample_of, alice)
+
+    def state(stream: str) -> Ready:
+        return Ready("", "state", stream, data={"service": "limitless", "moved": {}})
+
+    async with fresh_hub() as hub:
+        days = Days(alice, {})
+        assert await days.tell(hub, state(f"user:{alice.pk}")) is None
+        assert set(days.streams) == {f"user:{alice.pk}", account.stream, other.stream}
+        assert await days.tell(hub, state(account.stream)) is None  # a change of the other would go untold
+        assert await days.tell(hub, state(other.stream)) == [LISTENS]
+        assert await days.tell(hub, state(f"user:{alice.pk}")) is None
+    async with fresh_hub() as hub:
+        days = Days(alice, {})
+        await days.tell(hub, state(f"user:{alice.pk}"))
+        await days.tell(hub, state(account.stream))
+        await in_database(accounts.delete, other)  # nothing will ever be heard of it
+        assert await days.tell(hub, state(f"user:{alice.pk}")) == [LISTENS]
+
+
+async def test_who_has_no_account_is_listened_to_at_once(bob: User) -> None:
+    async with fresh_hub(), opened(bob) as wire:
+        assert await wire.next() == LISTENS
 
 
 async def test_who_is_not_signed_in_hears_nothing() -> None:

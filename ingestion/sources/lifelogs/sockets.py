@@ -9,7 +9,7 @@ from realtime.frames import Ready
 from realtime.plain_sockets import Feed, JsonObject, PlainSocket
 
 MOST_ACCOUNTS = 50
-LISTENS = {"type": "beat"}  # said once more when it is known where an account stands: from now on all is told
+LISTENS = {"type": "beat"}  # said once when it is known where all accounts stand: then all is told
 
 
 class Days(Feed):
@@ -22,7 +22,7 @@ class Days(Feed):
         self._user = user
         self._own = f"user:{user.pk}"
         self._stands: dict[str, dict[str, int]] = {}  # by stream: date -> version
-        self._greeted = False
+        self._greeted = self._listens = False
         self.streams = {self._own}
 
     async def tell(self, hub: "hubs.Hub", frame: Ready) -> list[JsonObject] | None:
@@ -35,16 +35,23 @@ class Days(Feed):
             self._greeted = True
             self._stands = {name: days for name, days in self._stands.items() if name in found}
             self.streams = {self._own, *found}
-            return None if found else [LISTENS]
+            return self._begun()
         if frame.stream is None or frame.data is None:
             return None
         moved = frame.data.get("moved", {})
         before = self._stands.get(frame.stream)
         self._stands[frame.stream] = {day: said["version"] for day, said in moved.items()}
         if before is None:
-            return [LISTENS]
+            return self._begun()
         news = [day for day, said in moved.items() if said["version"] > before.get(day, 0)]
         return [data_updated(frame.data["service"], day, moved[day]) for day in sorted(news)]
+
+    def _begun(self) -> list[JsonObject] | None:
+        """Say that all is told from now on, once, when the first state of every account is here."""
+        if self._listens or not set(self.streams) - {self._own} <= set(self._stands):
+            return None
+        self._listens = True
+        return [LISTENS]
 
 
 SOCKET = PlainSocket(r"/ws/days/?", Days)
