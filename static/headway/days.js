@@ -72,12 +72,20 @@ document.addEventListener("htmx:afterSwap", (event) => {
 let watched = ""; // the stream whose cells are kept up to date
 let last; // what it said
 let leave;
+const REFUSED_MS = 2000;
 
 function paintCell(cell, date) {
   const { cells, on = "" } = $("#cal").dataset;
+  const { version } = cell.dataset;
   cell.dataset.version = "Infinity"; // asked for
   const url = `${cells}${date}/cell/?on=${on}`;
-  window.htmx?.ajax("GET", url, { source: cell, target: cell })?.catch(() => {});
+  // What was said meanwhile is heard now. One that is still there was refused: a while later it is asked for again.
+  const again = () => {
+    cell.dataset.version = version;
+    if (last) heard(last);
+  };
+  const answered = () => setTimeout(again, cell.isConnected ? REFUSED_MS : 0);
+  window.htmx?.ajax("GET", url, { source: cell, target: cell })?.then(answered, answered);
 }
 
 // The stream says which days moved last and where they stand; of a day that is not in the calendar nothing changes.

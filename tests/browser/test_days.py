@@ -126,6 +126,59 @@ def test_an_open_day_completes_itself_once_and_another_changes_only_its_cell(
     assert page.watched.wrong == []
 
 
+def test_a_cell_whose_request_is_refused_or_slow_shows_the_newest_in_the_end(
+    page, signed_in, alice, service, monkeypatch
+):
+    account = accounts.add(alice, "limitless", KEY, "UTC")
+    now = datetime.now(UTC)
+    day = (now - timedelta(days=3)).date()
+    before, after = day - timedelta(days=1), day + timedelta(days=1)
+    clock = {"now": datetime(day.year, day.month, day.day, 18, tzinfo=UTC)}
+    monkeypatch.setattr(limitless, "read_clock", lambda: clock["now"])
+    cell = page.locator(f"#cell-{day.isoformat()}")
+    beside = page.locator(f"#cell-{before.isoformat()}")
+    held: list[Any] = []
+
+    def sync(first: Any, last: Any) -> None:
+        days = {"start": first.isoformat(), "end": last.isoformat()}
+        job = run_inline("lifelogs", alice, account=account.pk, mode="range", **days)
+        assert job.state == "completed"
+
+    def hold(route: Any) -> None:
+        if held:
+            route.continue_()
+        else:
+            held.append((route, route.fetch()))  # what is true now, told later
+
+    # Whoever is refused asks again.
+    refusals = [503, 429]
+    page.route(
+        f"**/{day.isoformat()}/cell/*",
+        lambda route: route.fulfill(status=refusals.pop()) if refusals else route.continue_(),
+    )
+    signed_in(alice, f"/days/{account.pk}/{after.isoformat()}/")
+    expect(page.locator(LIVE)).to_be_visible()
+    sync(day, day)
+    expect(cell).to_have_attribute("aria-label", re.compile(", partial$"), timeout=15_000)
+    assert refusals == []
+
+    # The day changes; before the answer comes it is complete. The cell of another says that this was heard.
+    page.unroute(f"**/{day.isoformat()}/cell/*")
+    page.route(f"**/{day.isoformat()}/cell/*", hold)
+    put(service, day, range(6, 8))
+    sync(day, day)
+    page.wait_for_function(
+        "(id) => document.getElementById(id).dataset.version === 'Infinity'", arg=f"cell-{day.isoformat()}"
+    )
+    clock["now"] = now
+    sync(day, day)
+    sync(before, before)
+    expect(beside).to_have_attribute("aria-label", re.compile(", complete$"))
+    [(route, answer)] = held
+    route.fulfill(response=answer)
+    expect(cell).to_have_attribute("aria-label", re.compile(", complete$"))
+
+
 def test_calendar_accounts_and_search_can_be_used_by_everybody(
     page, signed_in, alice, service, violations, picture
 ):
