@@ -18,6 +18,7 @@ from realtime.limits import Close
 from tests.api.clients import client_of
 from tests.companies.standin import Standin, document_path
 from tests.realtime.client import Wire, connect, fresh_hub, heard, in_database, session
+from tests.waiting import until_async
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -163,8 +164,56 @@ def test_a_user_has_so_many_ids_and_the_oldest_go(alice: User, monkeypatch: pyte
     subscribers.route(alice, second, later)
     subscribers.route(alice, third, later)
     assert set(Subscriber.objects.values_list("client", flat=True)) == {second, third}
+    before = Subscriber.objects.get(client=third).version
     subscribers.route(alice, third, job)
-    assert Subscriber.objects.get(client=third).version == 2
+    assert Subscriber.objects.get(client=third).version > before
+
+
+def test_what_an_id_stands_at_never_goes_down(
+    alice: User, bob: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A version that goes down is taken for a restored backup: all sockets of everybody begin anew."""
+    monkeypatch.setattr(subscribers, "MOST", 2)
+    job = lifecycle.create("companies", {"ticker": "ABC"}, owner=alice).job
+    ids = [uuid4() for _ in range(4)]
+    keys = [f"{alice.pk}-{one}" for one in ids]
+    subscribers.route(bob, ids[0], job)  # whose rows are nothing to hers
+    before = subscribers._versions(keys)
+    assert set(before.values()) == {0}
+    for n in (0, 0, 1, 2, 3, 0, 2, 2, 1, 3):
+        subscribers.route(alice, ids[n], job)
+        now = subscribers._versions(keys)
+        assert all(now[key] >= before[key] for key in keys) and now[keys[n]] > before[keys[n]]
+        assert Subscriber.objects.filter(user=alice).count() <= 2
+        before = now
+    read = subscribers._read(dict.fromkeys(keys))
+    assert {key: one.version for key, one in read.items()} == before
+    assert [read[key].data for key in keys] == [{}, {"job": str(job.pk)}, {}, {"job": str(job.pk)}]
+
+
+async def test_an_id_that_goes_while_it_is_watched_disturbs_nobody(
+    alice: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(subscribers, "MOST", 2)
+    client = uuid4()
+    async with fresh_hub() as hub, opened(alice, client) as wire:
+        task = await in_database(ask, alice, client)
+        assert (await wire.next("ingestion_update"))["task_id"] == task
+        for _ in range(2):
+            await in_database(ask, alice, uuid4())
+        async with opened(alice, client) as second:  # reads what the first one holds a copy of
+            name = f"subscriber:{alice.pk}-{client}"
+
+            async def both_are_told() -> bool:
+                return len(hub.watched[name].viewers) == 2
+
+            await until_async(both_are_told)
+            assert hub.counts["epochs"] == 0
+            again = await in_database(ask, alice, client, "OTHER")
+            for one in (wire, second):
+                while (await one.next("ingestion_update"))["task_id"] != again:
+                    pass
+        assert hub.counts["epochs"] == 0
 
 
 @pytest.mark.parametrize(

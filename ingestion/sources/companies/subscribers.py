@@ -10,6 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db import transaction
+from django.db.models import Count, Min
 
 from config.statements import execute
 from ingestion.models import Job
@@ -22,12 +23,15 @@ from realtime.plain_sockets import Feed, JsonObject, PlainSocket
 from realtime.publish import publish
 from realtime.streams import Reading
 
-MOST = 50  # ids of a user; the longest unused go
+MOST = 50  # ids of a user; those asked with longest ago go
 _KEY = re.compile(r"([1-9][0-9]{0,17})-([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})", re.ASCII)
+# A user's rows share one count, so the lowest are the oldest, and a row made anew is above what it was.
 _ROUTE = """
-    INSERT INTO companies_subscriber (user_id, client, job, version) VALUES (%s, %s, %s, 1)
+    INSERT INTO companies_subscriber (user_id, client, job, version)
+    SELECT %(user)s, %(client)s, %(job)s, coalesce(max(version), 0) + 1
+        FROM companies_subscriber WHERE user_id = %(user)s
     ON CONFLICT (user_id, client) DO UPDATE SET job = excluded.job,
-        version = companies_subscriber.version + 1
+        version = greatest(companies_subscriber.version + 1, excluded.version)
     RETURNING version
 """
 
@@ -40,9 +44,12 @@ def register() -> None:
 def route(user: Any, client: UUID, job: Job) -> None:
     """Let the sockets that a user opened under an id hear of a job."""
     with transaction.atomic():
-        ((version,),) = execute(_ROUTE, [user.pk, client, job.pk])
-        old = Subscriber.objects.filter(user=user).exclude(client=client).order_by("-job")
-        Subscriber.objects.filter(pk__in=list(old.values_list("pk", flat=True)[MOST - 1 :])).delete()
+        ((version,),) = execute(_ROUTE, {"user": user.pk, "client": client, "job": job.pk})
+        others = Subscriber.objects.filter(user=user).exclude(client=client)
+        old = list(others.order_by("-version", "-pk").values_list("pk", "version")[MOST - 1 :])
+        if old:  # what was asked with again meanwhile stands above them, and stays
+            highest = old[0][1]
+            Subscriber.objects.filter(pk__in=[pk for pk, _ in old], version__lte=highest).delete()
         publish(_name(user.pk, client), version, urgent=True)
 
 
@@ -92,19 +99,32 @@ def _visible(user: Any, keys: Iterable[str]) -> set[str]:
     return {key for key, (owner, _) in _parsed(keys).items() if owner == user.pk}
 
 
-def _rows(keys: Iterable[str]) -> dict[str, Subscriber | None]:
+def _places(keys: Iterable[str]) -> dict[str, tuple[int, UUID | None]]:
+    """Return the version and the job of each id.
+
+    An id without a row stands where its user's oldest row does once there are so many that some went: never
+    lower than when it went, which would be taken for a restored backup.
+    """
     wanted = _parsed(keys)
     rows = Subscriber.objects.filter(client__in={client for _, client in wanted.values()})
-    known = {(row.user_id, row.client): row for row in rows}
-    return {key: known.get(pair) for key, pair in wanted.items()}
+    known = {(row.user_id, row.client): (row.version, row.job) for row in rows}
+    without = {owner for owner, client in wanted.values() if (owner, client) not in known}
+    lowest = _lowest(without) if without else {}
+    return {key: known.get(pair, (lowest.get(pair[0], 0), None)) for key, pair in wanted.items()}
+
+
+def _lowest(users: Iterable[int]) -> dict[int, int]:
+    rows = Subscriber.objects.filter(user__in=users).values("user").order_by("user")
+    many = rows.annotate(rows=Count("pk"), lowest=Min("version")).filter(rows__gte=MOST)
+    return dict(many.values_list("user", "lowest"))
 
 
 def _versions(keys: Iterable[str]) -> dict[str, int]:
-    return {key: row.version if row else 0 for key, row in _rows(keys).items()}
+    return {key: version for key, (version, _) in _places(keys).items()}
 
 
 def _read(since: Mapping[str, int | None]) -> dict[str, Reading]:
     return {
-        key: Reading(row.version, {"job": str(row.job)}, []) if row else Reading(0, {}, [])
-        for key, row in _rows(since).items()
+        key: Reading(version, {"job": str(job)} if job else {}, [])
+        for key, (version, job) in _places(since).items()
     }
