@@ -247,7 +247,59 @@ def test_a_figure_is_the_usual_concept_as_the_latest_report_tells_it() -> None:
     fact(figures.REVENUE[0], 8, "0000000007-27-000001")
     fact(figures.REVENUE[0], 9, "0000000007-99-000001")  # of 1999
     fact(figures.REVENUE[0], 2, "0000000007-27-000001", start=date(2025, 10, 1))  # a quarter
-    assert figures.by_period(company, figures.REVENUE)[end].value == 8
+    assert figures.by_period(company, figures.REVENUE, "USD")[end].value == 8
+
+
+@pytest.mark.parametrize("first", ["CNY", "USD"])
+def test_all_figures_are_of_one_currency_and_not_its_translation(first: str) -> None:
+    """Foreign filers tell the newest year in dollars as well, under the same concept."""
+    company = Company.objects.create(cik=7, name="ABC")
+    ends = [date(2024, 12, 31), date(2025, 12, 31)]
+
+    def told(concept: str, value: int, end: date, unit: str) -> None:
+        start = None if "Assets" in concept else end.replace(month=1, day=1)
+        Fact.objects.create(
+            company=company,
+            concept=concept,
+            value=value,
+            unit=unit,
+            start=start,
+            end=end,
+            accession="0000000007-26-000001",
+        )
+
+    for unit in sorted(("CNY", "USD"), key=lambda one: one != first):
+        for end in ends if unit == "CNY" else ends[1:]:
+            told("ifrs-full:Revenue", 700 if unit == "CNY" else 100, end, unit)
+            told("ifrs-full:ProfitLoss", 70 if unit == "CNY" else 10, end, unit)
+            told("ifrs-full:DilutedEarningsLossPerShare", 7 if unit == "CNY" else 1, end, f"{unit}/shares")
+    told("ifrs-full:Assets", 100, ends[1], "USD")
+    drawn = figures.years(company, [(end.year, end) for end in ends])
+    assert [(one.revenue, one.net_income, one.unit) for one in drawn] == [
+        (Decimal(700), Decimal(70), "CNY")
+    ] * 2
+    assert figures.latest(company, ends[1]) == [
+        ("Revenue", "700 CNY"),
+        ("Net income", "70 CNY"),
+        ("Diluted EPS", "7.00 CNY"),
+    ]
+
+
+def test_of_two_currencies_told_alike_it_is_not_the_dollar() -> None:
+    company = Company.objects.create(cik=7, name="ABC")
+    seen = [figures.currency(company)]
+    for unit in ("USD", "CNY"):
+        Fact.objects.create(
+            company=company,
+            concept="us-gaap:Revenues",
+            value=1,
+            unit=unit,
+            end=date(2025, 12, 31),
+            start=date(2025, 1, 1),
+            accession="0000000007-26-000001",
+        )
+        seen.append(figures.currency(company))
+    assert seen == ["", "USD", "CNY"]
 
 
 @pytest.mark.parametrize(
