@@ -55,6 +55,12 @@ def test_what_is_hidden_stays_hidden_and_no_open_tag_hides_the_rest() -> None:
     assert documents.text_of(html.encode(), "10-K").split() == ["seen", "one", "two"]
 
 
+@pytest.mark.parametrize("begins", ["<body>", "", "</head>", "</head><body>", "<script>x</script><BODY>"])
+def test_a_head_ends_where_the_text_begins(begins: str) -> None:
+    html = f"<html><head><title>t</title><meta charset=utf-8>{begins}<p>seen</p><b>all</b></body></html>"
+    assert documents.text_of(html.encode(), "10-K").split() == ["seen", "all"]
+
+
 def test_what_is_no_utf_8_is_what_writers_used_before() -> None:
     assert documents.text_of(b"<p>\x93caf\xe9\x94</p>", "10-K") == '"caf\u00e9"'
 

@@ -112,6 +112,19 @@ def test_one_failing_filing_stops_no_other_and_is_retried_alone(sec: Standin, al
     assert Filing.objects.filter(status="complete").count() == 5
 
 
+def test_a_report_without_text_failed_and_is_not_complete(sec: Standin, alice: User) -> None:
+    sec.tickers(("ABC", 7))
+    accessions = sec.company(7, "ABC", *YEARS[:2])
+    sec.put(
+        document_path(7, accessions[1]), b"<html><body><img src=scan.gif></body></html>", type="text/html"
+    )
+    job = run_inline("companies", alice, ticker="ABC", years=2)
+    assert job.state == "partial"
+    failed = job.items.get(state="failed")
+    assert (failed.error_code, failed.error) == ("no_text", "This 10-K has no text that can be read.")
+    assert Filing.objects.get(accession=accessions[1]).status == "partial"
+
+
 @pytest.mark.seed("S1.39", "S1.41")
 def test_what_fails_is_logged_by_its_name(sec: Standin, alice: User) -> None:
     sec.tickers(("ABC", 7))

@@ -5,6 +5,7 @@ from html.parser import HTMLParser
 
 # Hidden parts of inline XBRL, and what is not text.
 _SKIPPED = {"script", "style", "head", "title", "ix:header", "ix:hidden", "noscript"}
+_IN_HEAD = {"base", "link", "meta", "title", "style", "script", "noscript", "template"}
 _VOID = {"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "wbr"}
 _BLOCKS = {
     "address", "article", "blockquote", "center", "dd", "div", "dl", "dt", "h1", "h2", "h3", "h4", "h5", "h6",
@@ -69,7 +70,7 @@ def _tidy(text: str) -> str:
 
 
 class _Text(HTMLParser):
-    """Collects what a reader sees. A tag that is never closed hides nothing for longer than its parent."""
+    """Collects what a reader sees. A tag left open within a hidden one hides nothing behind that."""
 
     def __init__(self) -> None:
         super().__init__(convert_charrefs=True)
@@ -78,6 +79,8 @@ class _Text(HTMLParser):
         self._open: list[str] = []  # since the outermost hidden tag
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag == "body" or (self._open == ["head"] and tag not in _IN_HEAD):
+            self._open.clear()  # the end tag of `head` may be left out, as writers by hand did
         if self._open:
             if tag not in _VOID:
                 self._open.append(tag)

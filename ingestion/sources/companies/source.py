@@ -230,6 +230,8 @@ def read_texts(sec: Sec, cik: int, unread: Mapping[int, list[Filing]], value: Fi
         except Missing as error:
             what = f"The SEC lists this {filing.form}, and does not have its document."
             raise SourceError("sec_missing", what) from error
+        if not text and filing.amends_id is None:  # an amendment's failure would cost us its report
+            raise SourceError("no_text", f"This {filing.form} has no text that can be read.")
         texts.append(Text(filing.pk, url, sections.split(text, filing.form)))
     return texts
 
