@@ -9,6 +9,7 @@ from ingestion.models import Job
 from ingestion.sources.companies.models import Company
 from ingestion.sources.companies.sample import standin as bundled
 from ingestion.testing import kill_at, lose_worker, resume_inline, run_inline
+from notifications import inbox
 from notifications.models import Follow, Notification
 from tests.companies.standin import Standin, document_path
 
@@ -52,6 +53,22 @@ def test_who_follows_a_company_hears_of_new_filings_once(
     assert told.title == "New filings of ABC Corp"
     web.post(f"{url}follow/")
     assert not Follow.objects.filter(about=company.stream).exists()
+
+
+def test_a_retry_tells_only_what_it_brought(sec: Standin, alice: User, bob: User) -> None:
+    sec.tickers(("ABC", 7))
+    accessions = sec.company(
+        7, "ABC", ("10-K", "2026-02-20", "2025-12-31"), ("10-K", "2025-02-20", "2024-12-31")
+    )
+    page = sec.pages.pop(document_path(7, accessions[1]))
+    job = lifecycle.create("companies", {"ticker": "ABC", "years": 2}, owner=bob).job
+    company = Company.objects.create(cik=7, name="ABC Corp")
+    inbox.follow(alice, company.stream)
+    assert resume_inline(job).state == "partial"
+    sec.pages[document_path(7, accessions[1])] = page
+    assert resume_inline(lifecycle.retry(job, bob).job).state == "completed"
+    told = Notification.objects.filter(type=NEW, recipient=alice).order_by("pk")
+    assert [one.text for one in told] == ["2025 10-K", "2024 10-K"]
 
 
 def test_words_are_found_in_filings_and_shown_as_text(web: Client, alice: User) -> None:

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 import structlog
 from django.db import transaction
+from django.db.models import F
 from pydantic import Field, field_validator
 from pydantic_core import PydanticCustomError
 
@@ -204,8 +205,9 @@ def take(job: Run, company: Company) -> str | None:
 
 def tell_followers(job: Run, company: Company) -> None:
     """Tell who follows a company which filings are new. Its owner hears of the job itself."""
-    done = Job.objects.get(pk=job.id).items.filter(step="filings", state=ItemState.DONE).order_by("ordinal")
-    new = [item.label for item in done if (item.result or {}).get("characters")]
+    done = Job.objects.get(pk=job.id).items.filter(step="filings", state=ItemState.DONE)
+    own = done.filter(finished_at__gte=F("job__created_at"))  # not what a retry has of the job before
+    new = [item.label for item in own.order_by("ordinal") if (item.result or {}).get("characters")]
     users = inbox.followers(company.stream) - {job.owner.pk if job.owner else None}
     if new and users:
         inbox.notify(
