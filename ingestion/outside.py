@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 from django.conf import settings
+from django.db import transaction
 from django.db.models import Q
 from django.db.models.functions import Now
 from redis import Redis, RedisError
@@ -53,11 +54,12 @@ class OutsideHost:
                 return
 
     def pause(self, seconds: float, reason: str) -> None:
-        """Stop every worker's requests to this host: it asked us to."""
-        Pause.objects.update_or_create(
-            scope=f"host:{self.host}",
-            defaults={"until": read_clock() + timedelta(seconds=seconds), "reason": reason[:300]},
-        )
+        """Stop every worker's requests to this host: it asked us to. A pause that ends later stays."""
+        until, scope = read_clock() + timedelta(seconds=seconds), f"host:{self.host}"
+        values = {"until": until, "reason": reason[:300]}
+        with transaction.atomic():
+            Pause.objects.get_or_create(scope=scope, defaults=values)
+            Pause.objects.filter(scope=scope, until__lt=until).update(**values, by=None)
         log.warning("host_paused", host=self.host, seconds=seconds)
 
     def _wait_out_pause(self, job: "Run") -> None:

@@ -4,12 +4,15 @@ import gzip
 import threading
 import time
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import User
 from django.db import connection
 
 from ingestion import outside, outside_bodies
+from ingestion.clock import read_clock
 from ingestion.models import Pause
 from ingestion.source import SourceError
 from ingestion.sources.companies import client
@@ -145,6 +148,19 @@ def test_a_block_that_does_not_end_is_given_up(
         ask(job)
     assert Pause.objects.get().scope == "host:sec.gov"
     assert len(sec.asked) == client.TRIES and job.naps == [0] * (client.TRIES - 1)
+
+
+@pytest.mark.parametrize("seconds", [None, 86400, 5, -5])
+def test_a_block_ends_no_pause_of_an_operator_early(alice: User, seconds: int | None) -> None:
+    until = None if seconds is None else read_clock() + timedelta(seconds=seconds)
+    Pause.objects.create(scope="host:sec.gov", until=until, reason="Maintenance", by=alice)
+    outside.OutsideHost("sec.gov", 8).pause(600, "sec.gov asked us to stop")
+    pause = Pause.objects.get()
+    if seconds in (None, 86400):
+        assert (pause.until, pause.reason, pause.by) == (until, "Maintenance", alice)
+    else:
+        assert pause.until is not None and until is not None and pause.until > until + timedelta(minutes=9)
+        assert (pause.reason, pause.by) == ("sec.gov asked us to stop", None)
 
 
 def test_bytes_are_counted_unpacked_and_nothing_more_is_read(sec: Standin, job: Job) -> None:
