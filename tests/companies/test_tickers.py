@@ -94,9 +94,9 @@ def test_a_list_that_cannot_be_read_again_does_not_stop_what_is_known(sec: Stand
     sec.tickers(("ABC", 9))
     find("ABC")
     grow_old()
-    sec.mood = lambda path: Page(b"", 503)
-    assert find("ABC") == 9
-    sec.mood = lambda path: Page(b"{}")
+    for page in (Page(b"", 503), Page(b"", 404), Page(b"<html>busy</html>"), Page(b"{}")):
+        sec.mood = lambda path, page=page: page  # type: ignore[misc]
+        assert find("ABC") == 9
     with pytest.raises(SourceError) as caught:
         find("DEF")
     assert caught.value.code == "sec_bad_answer"

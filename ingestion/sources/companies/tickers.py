@@ -6,16 +6,19 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
+import structlog
 from django.db import transaction
 from django.db.models.functions import Now
 
 from config.statements import execute
 from ingestion.clock import ClockTimestamp
 from ingestion.source import SourceError
-from ingestion.sources.companies.client import MOST_LIST, Sec, Unavailable
+from ingestion.sources.companies.client import MOST_LIST, Sec
 from ingestion.sources.companies.models import LARGEST_CIK, Company, Listing, Ticker
 from ingestion.sources.companies.sample import standin
 from ingestion.sources.companies.submissions import broken, load, normal
+
+log = structlog.get_logger(__name__)
 
 FRESH = timedelta(days=1)  # how long the list is taken as it is
 ASKED_JUST_NOW = timedelta(minutes=10)  # for a ticker that is not in it
@@ -53,9 +56,10 @@ def find_cik(sec: Sec, ticker: str) -> int:
     if known is not None or not _is_read(sec, ASKED_JUST_NOW):
         try:
             read_list(sec)
-        except Unavailable:
+        except SourceError as error:
             if known is None:
                 raise
+            log.warning("ticker_list_unread", error=error.code)  # whose it is is known; the list can wait
     found = known_cik(ticker)
     if found is None:
         raise unknown(ticker)
