@@ -150,6 +150,33 @@ def test_a_block_that_does_not_end_is_given_up(
     assert len(sec.asked) == client.TRIES and job.naps == [0] * (client.TRIES - 1)
 
 
+def cut(body: bytes, status: int) -> Page:
+    """Return a page that breaks off."""
+    more = {"Content-Length": str(len(body) + 99), "Connection": "close"}
+    return Page(body, status, "text/html", headers=more, packed=False)
+
+
+@pytest.mark.parametrize("body", [BLOCKED, b""])
+def test_a_block_whose_page_breaks_off_is_one(
+    sec: Standin, job: Job, monkeypatch: pytest.MonkeyPatch, body: bytes
+) -> None:
+    monkeypatch.setattr(outside.OutsideHost, "_wait_out_pause", lambda self, job: None)
+    sec.put("/x.json", b"[1]")
+    sec.mood = answers(cut(body, 429), Page(b"[1]"))
+    assert ask(job).content == b"[1]"
+    assert Pause.objects.get().scope == "host:sec.gov"
+    assert len(sec.asked) == 2 and job.naps == [0]
+
+
+def test_a_refusal_that_breaks_off_before_it_says_why_is_asked_again(sec: Standin, job: Job) -> None:
+    sec.mood = answers(cut(b"", 403), Page(b"[1]"))
+    assert ask(job).content == b"[1]"
+    sec.mood = answers(cut(b"", 404))
+    with pytest.raises(Missing):
+        ask(job)
+    assert len(sec.asked) == 3 and not Pause.objects.exists()
+
+
 @pytest.mark.parametrize("seconds", [None, 86400, 5, -5])
 def test_a_block_ends_no_pause_of_an_operator_early(alice: User, seconds: int | None) -> None:
     until = None if seconds is None else read_clock() + timedelta(seconds=seconds)

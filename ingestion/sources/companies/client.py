@@ -181,8 +181,11 @@ class Sec:
         status = response.status_code
         if status in (404, 410):
             return Missing()
-        text = b"".join(_head(response)).decode("latin-1").lower()
-        if status == 429 or "request rate threshold exceeded" in text:
+        if status == 429:  # whatever its page says, and even if that breaks off
+            return self._blocked()
+        page = _head(response)
+        text = (page or b"").decode("latin-1").lower()
+        if "request rate threshold exceeded" in text:
             return self._blocked()
         if status == 403 and "undeclared automated tool" in text:
             return SourceError(
@@ -191,6 +194,8 @@ class Sec:
             )
         if status == 403 and "<code>accessdenied</code>" in text:
             return Missing()  # the archive's way to say that there is no such file
+        if status == 403 and page is None:
+            return Unavailable("sec_bad_answer", "The SEC's answer ended too early.")
         if status in (408, 425) or status >= 500:
             return Unavailable("sec_status", f"The SEC answered {status}.", _seconds(response))
         return SourceError("sec_status", f"The SEC answered {status}.")
@@ -228,12 +233,17 @@ def _decoded(response: httpx.Response, most: int) -> Iterator[bytes]:
         raise _bad_answer(str(error)) from error
 
 
-def _head(response: httpx.Response) -> Iterator[bytes]:
-    """Yield the beginning of a page that says no; what cannot be read of it does not matter."""
+def _head(response: httpx.Response) -> bytes | None:
+    """Return what can be read of a page that says no; None when it broke off."""
+    pieces = []
     try:
-        yield from _decoded(response, MOST_REFUSAL)
-    except SourceError:
-        return
+        for piece in _decoded(response, MOST_REFUSAL):
+            pieces.append(piece)
+    except (Unavailable, httpx.TransportError):
+        return None
+    except (SourceError, httpx.HTTPError):
+        pass  # too long, or packed as we did not ask
+    return b"".join(pieces)
 
 
 def _bad_answer(what: str) -> SourceError:
