@@ -11,12 +11,12 @@ from django.test import Client
 
 from ingestion import lifecycle
 from ingestion.models import Job, Schedule
-from ingestion.sources.companies import charts, figures, search
+from ingestion.sources.companies import charts, company_page, figures, search
 from ingestion.sources.companies.figures import Year
 from ingestion.sources.companies.models import Company, Fact, Filing, FormerName, Ticker
 from ingestion.sources.companies.sample import standin as bundled
 from ingestion.testing import resume_inline, run_inline
-from tests.companies.standin import Standin, document_path
+from tests.companies.standin import Page, Standin, document_path
 
 pytestmark = pytest.mark.django_db
 XSS = "<img src=x onerror=alert(1)>"
@@ -161,6 +161,40 @@ def test_who_may_retries_what_failed_from_the_page(sec: Standin, web: Client, al
     assert "Retry 1 failed" in read(web, url)
     web.post(f"{url}retry/")
     assert Job.objects.get(retry_of=job).owner == alice
+
+
+def test_gaps_and_failures_stay_while_a_job_waits_and_after_one_that_failed(
+    sec: Standin, web: Client, alice: User
+) -> None:
+    """UX 36."""
+    sec.tickers(("ABC", 7))
+    years = [("10-K", f"{year + 1}-02-20", f"{year}-12-31") for year in (2025, 2023, 2022)]
+    accessions = sec.company(7, "ABC", *years)
+    sec.pages.pop(document_path(7, accessions[2]))
+    first = run_inline("companies", alice, ticker="ABC", years=5)
+    assert first.state == "partial"
+    company = Company.objects.get()
+    url = company.get_absolute_url()
+    assert missing(company, alice) == [2024, 2021]
+
+    job = lifecycle.create("companies", {"ticker": "ABC"}, owner=alice).job
+    assert missing(company, alice) == [2024, 2021]
+    text = read(web, url)
+    assert "2022 10-K failed." in text and "Retry 1 failed" not in text  # while another is on its way
+    sec.mood = lambda path: Page(b"", 400)
+    assert resume_inline(job).state == "failed"
+    assert missing(company, alice) == [2024, 2021]
+    text = read(web, url)
+    assert "2022 10-K failed." in text and "The SEC answered 400." in text and "Retry 1 failed" in text
+    web.post(f"{url}retry/")
+    assert Job.objects.get(retry_of=first).owner == alice
+
+    Job.objects.all().delete()  # what ended long ago is forgotten
+    assert missing(company, alice) == [2024]
+
+
+def missing(company: Company, user: User) -> list[int]:
+    return list(company_page.context(company, user)["missing"])
 
 
 def test_a_user_keeps_a_company_up_to_date(sec: Standin, web: Client, alice: User, bob: User) -> None:

@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from django.db.models import Exists, OuterRef
+
 from ingestion import words
 from ingestion.access import can_act, visible_jobs
 from ingestion.models import FINAL, OPEN, Job, JobItem, Schedule, State
@@ -34,8 +36,9 @@ def context(company: Company, user: Any) -> dict[str, Any]:
     jobs = Job.objects.filter(object=company.stream, source="companies")
     last = jobs.order_by("-pk").first()
     job = jobs.filter(state__in=OPEN).order_by("-pk").first()
-    filings = _filings(company, last)
-    missing = _missing(last)
+    looked = last_look(company)
+    filings = _filings(company, looked, job)
+    missing = _missing(filings, looked)
     complete = sum(one.status == "complete" for one in _each(filings))
     status, told = search.state_of(company, job, complete, sum(1 for _ in _each(filings)))
     periods = [(one.filing.fiscal_year, one.filing.report_date) for one in filings]
@@ -59,7 +62,7 @@ def context(company: Company, user: Any) -> dict[str, Any]:
         "filings": filings,
         "missing": missing,
         "failed": failed,
-        "may_retry": bool(failed) and job is None and last is not None and can_act(user, last),
+        "may_retry": bool(failed) and job is None and looked is not None and can_act(user, looked),
         "last": last,
         "chart": chart,
         "latest": figures.latest(company, newest),
@@ -87,6 +90,12 @@ def ingestion(job: Job, user: Any) -> dict[str, Any]:
     }
 
 
+def last_look(company: Company) -> Job | None:
+    """Return the newest job that came as far as the reports: what waits, or failed before, says nothing."""
+    jobs = Job.objects.filter(object=company.stream, source="companies").order_by("-pk")
+    return jobs.filter(Exists(JobItem.objects.filter(job=OuterRef("pk"), step="filings"))).first()
+
+
 def schedules_of(company: Company, user: Any) -> Any:
     """Return the schedules by which a user keeps a company up to date."""
     symbols = list(Ticker.objects.filter(cik=company.cik).values_list("symbol", flat=True))
@@ -94,25 +103,25 @@ def schedules_of(company: Company, user: Any) -> Any:
     return Schedule.objects.filter(owner=user, source="companies", params__ticker__in=names, paused=False)
 
 
-def _filings(company: Company, last: Job | None) -> list[Shown]:
-    items = {item.key: item for item in last.items.filter(step="filings")} if last else {}
+def _filings(company: Company, looked: Job | None, job: Job | None) -> list[Shown]:
+    items = {item.key: item for item in looked.items.filter(step="filings")} if looked else {}
     rows = company.filings.select_related("amends").order_by("-filing_date", "-accession")[:MAX_FILINGS]
     known = list(rows)
-    shown = {filing.pk: _shown(filing, items, last) for filing in known}
+    shown = {filing.pk: _shown(filing, items, job) for filing in known}
     for filing in reversed(known):
         if filing.amends_id in shown:
             shown[filing.amends_id].amendments.append(shown[filing.pk])
     return [shown[filing.pk] for filing in known if filing.amends_id not in shown]
 
 
-def _shown(filing: Filing, items: Mapping[str, JobItem], last: Job | None) -> Shown:
+def _shown(filing: Filing, items: Mapping[str, JobItem], job: Job | None) -> Shown:
     key = filing.accession if filing.amends_id is None else _accession(filing)
     item = items.get(key)
     if filing.status == Filing.Status.COMPLETE:
         return Shown(filing, *words.CHIP["done"])
     if item is not None and item.state in ("failed", "quarantined"):
         return Shown(filing, *words.CHIP["failed"], error=item.error)
-    if last is not None and last.state in OPEN:
+    if job is not None:
         return Shown(filing, *words.CHIP["pending"])
     return Shown(filing, "partial", "half", "not read yet")
 
@@ -121,14 +130,12 @@ def _accession(filing: Filing) -> str:
     return filing.amends.accession if filing.amends else ""
 
 
-def _missing(last: Job | None) -> list[int]:
-    """Return the years of which the last look found no report."""
-    keys = (
-        last.items.filter(step="filings", key__startswith="year:").values_list("key", flat=True)
-        if last
-        else []
-    )
-    return sorted((int(key.partition(":")[2]) for key in keys), reverse=True)
+def _missing(filings: Sequence[Shown], looked: Job | None) -> list[int]:
+    """Return the years without a report: those between others, and of which the last look found none."""
+    known = {one.filing.fiscal_year for one in filings}
+    items = looked.items.filter(step="filings", key__startswith="year:") if looked else JobItem.objects.none()
+    found = {int(key.partition(":")[2]) for key in items.values_list("key", flat=True)}
+    return sorted({*reports.missing_years(known, 1), *found} - known, reverse=True)
 
 
 def _why(filings: Sequence[Shown], missing: Sequence[int]) -> dict[int, str]:

@@ -82,7 +82,7 @@ def start(request: HttpRequest) -> HttpResponseBase:
 def retry(request: HttpRequest, pk: int) -> HttpResponseBase:
     """Do again what failed, and only that."""
     found = _company(pk)
-    last = Job.objects.filter(object=found.stream, source=Companies.kind).order_by("-pk").first()
+    last = company_page.last_look(found)
     if last is None or not can_act(request.user, last):
         raise Http404("There is nothing here that you may retry.")
     try:
