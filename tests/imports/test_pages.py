@@ -332,6 +332,26 @@ def test_nobody_approves_their_own_where_others_must(
     assert Job.objects.get(pk=imported.job_id).state == "pending"
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"answer": "no"},
+        {"answer": "rejected", "data": {"reason": "Wrong year"}},
+        {"answer": "approved", "data": {"revision": 0}},
+        {"answer": "match", "data": {"columns": {}}},
+        {"answer": "reject"},
+        {"answer": "reject", "data": {"reason": " "}},
+    ],
+)
+def test_only_a_word_that_answers_is_taken(body: dict[str, Any], run: Run, signed_in: Client) -> None:
+    imported = run(BAD)
+    url = f"/api/jobs/{imported.job_id}/answer"
+    refused = signed_in.post(url, body, "application/json")
+    assert (refused.status_code, refused.json()["code"]) == (400, "validation_failed")
+    assert Job.objects.get(pk=imported.job_id).state == "waiting"
+    assert signed_in.post(url, {"answer": "approve"}, "application/json").status_code == 200
+
+
 def test_columns_are_matched_on_the_page(run: Run, signed_in: Client) -> None:
     imported = run("Reg. no,Business title,Staff\nA-1,Aspen Bakery,12\n")
     url = imported.get_absolute_url()

@@ -36,6 +36,8 @@ LABELS = {
     "month_first": "Read as month/day/year",
 }
 MAX_VALUE = 500  # characters
+# What may be said to each question; `approve` of columns takes them as they are proposed.
+ANSWERS = {"upload": ("upload",), "match": ("match", "approve"), "review": ("approve",)}
 
 Texts = dict[str, str | None] | str | None  # what cells will say: one text for each, one for all, or nothing
 Taken = tuple[Mapping[str, Any], str, Texts]  # a cause, the choice about it, and what its cells will say
@@ -121,6 +123,15 @@ def _with_it(imported: Import, cause: Mapping[str, Any], choice: str) -> list[Ta
     return [
         (one, choices(imported, one)[0], None) for one in others if chosen(imported, one) == "month_first"
     ]
+
+
+def check_word(kind: str, answer: str, data: Mapping[str, Any]) -> None:
+    """Refuse words that do not answer the question, and rejections without a reason. Raises SourceError."""
+    if answer == "reject":
+        if not str(data.get("reason") or "").strip():
+            raise SourceError("validation_failed", "Say why, so that it can be put right.")
+    elif answer not in ANSWERS[kind]:
+        raise SourceError("validation_failed", f"Answer {' or '.join([*ANSWERS[kind], 'reject'])}.")
 
 
 def check_revision(imported: Import, revision: int | None) -> None:

@@ -176,13 +176,14 @@ class Imports(Source):
         self, job: Any, kind: str, answer: str, data: Mapping[str, Any], by: Any
     ) -> Mapping[str, Any]:
         """Take an approval only of what its giver saw, and columns only when none is missing."""
+        decisions.check_word(kind, answer, data)
         imported = Import.objects.select_for_update(of=("self",)).select_related("made_from").get(job=job)
         if kind == "upload" and answer != "reject":
             p = self.stored_params(job.params)
             arrivals.take(imported, job, data.get("file"), by, p, saved(imported.made_from))
         if kind == "match" and answer != "reject":
             return {**data, "columns": _take_columns(imported, data.get("columns", {}))}
-        if kind == "review" and answer == "approve" and data.get("revision") is not None:
+        if kind == "review" and answer != "reject" and data.get("revision") is not None:
             decisions.check_revision(imported, decisions.read_revision(data["revision"]))
         return data
 
