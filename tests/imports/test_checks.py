@@ -64,6 +64,27 @@ def test_other_texts_are_no_numbers(text: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "read"),
+    [
+        ("20.0", "20"),
+        ("20,00", "20"),
+        ("20.0000", "20"),
+        ("0.000", "0"),
+        ("1 000", "1000"),
+        ("2024.000", "2024"),
+    ],
+)
+def test_whole_numbers_may_end_in_zeros(text: str, read: str) -> None:
+    assert values.read_integer(text) == read
+
+
+@pytest.mark.parametrize("text", ["1,000", "20.000", "-1.000", "+100,000", "1,500", "1,000,000"])
+def test_thousands_are_never_read_as_ones(text: str) -> None:
+    with pytest.raises(values.Unreadable):
+        values.read_integer(text)
+
+
+@pytest.mark.parametrize(
     ("text", "code"),
     [
         ("javascript:alert(1)", "url_scheme"),

@@ -20,7 +20,8 @@ DAY_OR_MONTH = "day_or_month"  # what is wrong with a date that may be, or is, o
 _ISO = re.compile(r"(\d{4})-(\d{1,2})-(\d{1,2})(?:[T ]00:00(?::00(?:\.0+)?)?Z?)?")
 _DAY_FIRST = re.compile(r"(\d{1,2})([./-])(\d{1,2})\2(\d{4})")
 _SLASHED = re.compile(r"(\d{1,2})/(\d{1,2})/(\d{4})")  # as some write it with the month first
-_INTEGER = re.compile(r"[+-]?\d{1,18}(?:[.,]0+)?")
+# `20.0` is 20, but `1,000` is more likely a thousand than one.
+_INTEGER = re.compile(r"[+-]?(?![1-9]\d{0,2}[.,]000\Z)\d{1,18}(?:[.,]0+)?")
 _DECIMAL = re.compile(r"[+-]?(?:\d+(?:[.,]\d*)?|[.,]\d+)(?:[eE][+-]?\d{1,2})?")
 _GROUPED = re.compile(r"[+-]?\d{1,3}(?:[ \u00a0\u202f']\d{3})+(?:[.,]\d+)?")
 _MAYBE_GROUPED = re.compile(r"[+-]?[1-9]\d{0,2}(?:,\d{3})")
