@@ -14,7 +14,7 @@ from ingestion.sources.imports import review
 from ingestion.sources.imports.columns import ADDED
 from ingestion.sources.imports.models import Import, Unit
 from ingestion.testing import resume_inline
-from tests.imports.conftest import Run, definition
+from tests.imports.conftest import Run, definition, store
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -321,8 +321,11 @@ def test_nobody_approves_their_own_where_others_must(
         (f"/jobs/{imported.job_id}/answer/", {"answer": "reject", "reason": "no"}),
     ):
         assert client.post(path, data).status_code == 403
-    body = {"answer": "approve"}
+    body: dict[str, Any] = {"answer": "approve"}
     assert client.post(f"{api}/answer", body, content_type="application/json").status_code == 403
+    body = {"source": "imports", "params": {"file": store(alice, BAD), "review": "never"}}
+    unasked = client.post("/api/jobs", body, content_type="application/json")
+    assert (unasked.status_code, unasked.json()["code"]) == (403, "permission_denied")
     assert Job.objects.get(pk=imported.job_id).state == "waiting"
 
     bob.user_permissions.add(Permission.objects.get(codename="review", content_type__app_label="imports"))

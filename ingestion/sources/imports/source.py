@@ -139,8 +139,10 @@ class Imports(Source):
         chain.import_ended(imported)
 
     def can_start(self, user: Any, p: Params) -> None:
-        """Refuse what the definition and the first 64 KB of the file show to be wrong."""
+        """Refuse to go by the reviewers, and what definition and the file's first 64 KB show to be wrong."""
         definition = definition_of(p)
+        if settings.REVIEW_BY_OTHERS and p.review == "never":
+            raise SourceError("permission_denied", "Others review imports here: choose auto or always.")
         if p.file is None:
             arrivals.check_room(user)
             return
