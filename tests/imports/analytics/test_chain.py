@@ -8,6 +8,7 @@ from django.contrib.auth.models import User
 from django.db import connection, connections, transaction
 
 from ingestion import details, lifecycle, stability
+from ingestion.admission import Refused
 from ingestion.models import FINAL, Job, PendingReason, State
 from ingestion.sources.imports.analytics import chain
 from ingestion.sources.imports.analytics.models import (
@@ -285,14 +286,17 @@ def test_a_deleted_unit_leaves_the_figures_with_the_next_chain(run: Run) -> None
     assert not StatisticalUnit.objects.filter(tax_ident="1").exists()
 
 
-def test_everything_can_be_derived_anew(run: Run, alice: User) -> None:
+def test_operators_can_derive_everything_anew(run: Run, alice: User, staff: User) -> None:
     run(TWO)
     work()
     before = sorted(Cell.objects.values_list())
     Cell.objects.filter(dimension="region").delete()
     Cell.objects.filter(dimension="all").update(units=99)
     StatisticalUnit.objects.filter(tax_ident="2").delete()
-    lifecycle.create(chain.COLLECT, {"everything": True}, owner=alice)
+    for kind in KINDS:
+        with pytest.raises(Refused, match="Only operators"):
+            lifecycle.create(kind, {"everything": True}, owner=alice)
+    lifecycle.create(chain.COLLECT, {"everything": True}, owner=staff)
     work()
     assert sorted(Cell.objects.values_list()) == before
     assert nothing_is_left()

@@ -7,9 +7,10 @@ from pydantic import Field
 
 from config.statements import execute
 from ingestion import lifecycle
+from ingestion.access import can_operate
 from ingestion.models import Job, State
 from ingestion.run import Run
-from ingestion.source import Outcome, Source, SourceParams, Step, register
+from ingestion.source import Outcome, Source, SourceError, SourceParams, Step, register
 from ingestion.sources.imports.analytics import cells, chain, units
 from ingestion.sources.imports.analytics.models import Change, ChangedImport
 
@@ -27,6 +28,11 @@ class _Analytics(Source):
     offered = False
     shared, unique, limit = True, "{everything}", 1
     queue = "analytics"
+
+    def can_start(self, user: Any, p: Params) -> None:
+        """Leave it to the system and to operators. Raises SourceError."""
+        if user is not None and not can_operate(user):
+            raise SourceError("permission_denied", "Only operators start this.")
 
     def ended(self, job: Job) -> None:
         """See whether there is more to do. After a failure it waits for the next import, or a person."""
