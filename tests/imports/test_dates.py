@@ -98,9 +98,37 @@ def test_dates_with_the_month_first_are_mended_together(first: str, run: Run, al
 def test_one_day_that_is_no_month_settles_the_column(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(records, "SMALLEST", 60)
     doubtful = "".join(f"{n},a,03/04/2024\n" for n in range(30))
-    imported = run(HEAD + "z,z,04/28/2024\n" + doubtful + "x,x,28/04/2024\n", review="always")
+    imported = run(HEAD + doubtful + "x,x,28/04/2024\n", review="always")
     assert len(imported.spans) > 5  # what settles it is in the last
-    assert imported.rows_doubtful == 0
-    assert errors_of(imported) == {2: {"birth_date": "not_a_date"}}
-    assert imported.problems[0]["text"] == "is not a day of the calendar; expected day before month"
-    assert decisions.choices(imported, imported.problems[0]) == ["leave_out", "empty", "value"]
+    assert (imported.rows_bad, imported.rows_doubtful) == (0, 0)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_column_of_both_kinds_stays_in_doubt(
+    run: Run, alice: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not one cell decides over all others: they are read as a person says, also beside a day above 12."""
+    monkeypatch.setattr(records, "SMALLEST", 60)
+    surely = "y,y,28/04/2024\nb,b,05/05/2024\nc,c,03/4/2024\n"
+    doubtful = "".join(f"{n},a,03/04/2024\n" for n in range(10))
+    imported = run(HEAD + surely + doubtful + "z,z,04/28/2024\nd,d,99/99/2024\n", review="always")
+    assert len(imported.spans) > 2
+    assert imported.rows_doubtful == 11
+    assert set(errors_of(imported)) == {15, 16}
+    imported.problems = [one for one in imported.problems if one["code"] == "day_or_month"]
+    imported = decide(imported, "warning", "month_first", alice)
+    assert errors_of(imported) == {16: {"birth_date": "not_a_date"}}
+    days = loaded(imported, alice)
+    assert [days[name] for name in "ybcz0"] == [
+        "2024-04-28",
+        "2024-05-05",
+        "2024-03-04",
+        "2024-04-28",
+        "2024-03-04",
+    ]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_row_that_is_too_short_says_nothing_of_the_column(run: Run) -> None:
+    imported = run("tax_ident,birth_date,name\n1,03/04/2024,a\n2,28/04/2024\n")
+    assert (imported.rows_bad, imported.rows_doubtful) == (1, 1)

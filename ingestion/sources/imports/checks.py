@@ -110,7 +110,10 @@ def _check_column(
 
 
 def without_doubt(found: dict[str, Verdict]) -> dict[str, Verdict]:
-    """Return verdicts about texts of one column, none in doubt where one of them is surely day first."""
+    """Return verdicts about texts of one column, none in doubt where one of them is surely day first.
+
+    A later span may show that the column mixes both: `dates.settle` has the last word.
+    """
     odd = {text for text, one in found.items() if (one.warning or {}).get("code") == DAY_OR_MONTH}
     if not odd or not any(map(is_day_first, found)):
         return found

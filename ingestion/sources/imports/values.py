@@ -16,6 +16,7 @@ BLANKS = " \t\n\r\v\f\u00a0\ufeff"
 OPEN_END = "infinity"
 
 DAY_OR_MONTH = "day_or_month"  # what is wrong with a date that may be, or is, one with the month first
+MAY_BE_ANOTHER = "may be another day: read as day/month/year"
 
 _ISO = re.compile(r"(\d{4})-(\d{1,2})-(\d{1,2})(?:[T ]00:00(?::00(?:\.0+)?)?Z?)?")
 _DAY_FIRST = re.compile(r"(\d{1,2})([./-])(\d{1,2})\2(\d{4})")
@@ -100,7 +101,7 @@ def doubt_date(text: str) -> tuple[str, str] | None:
     found = _SLASHED.fullmatch(text)
     if found is None or int(found[1]) > 12 or int(found[1]) == int(found[2]):
         return None
-    return DAY_OR_MONTH, "may be another day: read as day/month/year"
+    return DAY_OR_MONTH, MAY_BE_ANOTHER
 
 
 def read_end_date(text: str) -> str:
