@@ -4,7 +4,9 @@ import threading
 from datetime import date
 
 import pytest
+from django.contrib.auth.models import User
 from django.db import connection, transaction
+from django.test import Client
 
 from config.statements import execute
 from ingestion import lifecycle
@@ -58,13 +60,17 @@ def test_replace_writes_a_unit_whole(run: Run) -> None:
     assert Unit.objects.get(tax_ident="2").extra == {"colour": "blue"}
 
 
-def test_the_register_may_change_between_check_and_load(run: Run) -> None:
+def test_the_register_may_change_between_check_and_load(run: Run, client: Client, alice: User) -> None:
     definition(mode="insert")
     waiting = run("tax_ident,name\n1,a\n2,b\n", definition="mine", review="always")
     run("tax_ident,name\n1,other\n")
     waiting.job = resume_inline(approved(waiting))
     assert waiting.job.message.startswith("1 rows loaded: 1 new, 0 updated, 1 left out")
     assert [row[:2] for row in units()] == [("1", "other"), ("2", "b")]
+    client.force_login(alice)
+    page = client.get(waiting.get_absolute_url()).content.decode()
+    assert "<dt>Left out</dt><dd>1</dd>" in page
+    assert page.count("<td>Loaded, or left out") == 2 and "<td>Loaded</td>" not in page
 
 
 def approved(imported: Import) -> Job:

@@ -126,6 +126,18 @@ class Import(models.Model):
         return (self.rows_total or 0) - (self.rows_bad or 0)
 
     @property
+    def rows_left_out(self) -> int:
+        """Return how many rows are not loaded: bad ones, and, once it was loaded, whatever else was not."""
+        if self.created is None:
+            return self.rows_bad or 0
+        return (self.rows_total or 0) - self.created - (self.updated or 0)
+
+    @property
+    def is_loaded_whole(self) -> bool:
+        """Return whether every good row was loaded."""
+        return self.created is not None and self.rows_left_out == (self.rows_bad or 0)
+
+    @property
     def rows_known(self) -> int:
         """Return how many good rows are of units that the register has."""
         return self.rows_good - (self.rows_new or 0)
