@@ -1,7 +1,8 @@
 """An import is followed by one chain of jobs: none of its changes is lost or counted twice."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
@@ -10,7 +11,7 @@ from django.db import connection, connections, transaction
 from ingestion import details, lifecycle, stability
 from ingestion.admission import Refused
 from ingestion.models import FINAL, Job, PendingReason, State
-from ingestion.sources.imports.analytics import chain
+from ingestion.sources.imports.analytics import chain, units
 from ingestion.sources.imports.analytics.models import (
     Cell,
     CellChange,
@@ -259,7 +260,6 @@ def test_an_import_that_failed_halfway_is_counted_as_far_as_it_came(
 
 def test_a_chain_that_fails_leaves_its_work_to_the_next(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     from ingestion.source import SourceError
-    from ingestion.sources.imports.analytics import units
 
     def fail(*_: int) -> int:
         raise SourceError("tested", "No.")
@@ -273,6 +273,39 @@ def test_a_chain_that_fails_leaves_its_work_to_the_next(run: Run, monkeypatch: p
     run("tax_ident,name,employees\n3,c,1\n")
     work()
     assert total() == (3, 4)
+    assert nothing_is_left()
+
+
+def test_a_load_that_commits_while_units_are_derived_is_derived_after_its_own_end(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(TWO)
+    work()
+    run("tax_ident,name\n1,renamed\n")
+    whole, seen = units.execute, []
+
+    def load() -> None:
+        Unit.objects.filter(tax_ident="1").update(employees=50)
+        connections.close_all()
+
+    def execute(query: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        rows = whole(query, values)
+        if query == units._GONE and not seen:
+            seen.append(query)
+            other = threading.Thread(target=load)
+            other.start()
+            other.join(30)
+            assert not other.is_alive()
+        return rows
+
+    monkeypatch.setattr(units, "execute", execute)
+    work()
+    assert seen
+    assert {job.state for job in chain_jobs()} == {State.COMPLETED}
+    assert total() == (2, 3)
+    run("tax_ident,name,employees\n1,renamed,50\n")
+    work()
+    assert total() == (2, 50)
     assert nothing_is_left()
 
 

@@ -114,12 +114,14 @@ _GONE = f"""
         RETURNING one.*
     ) INSERT INTO analytics_cellchange {_COLUMNS} {cells_of("gone", "-")}
 """  # nosec B608
+# In conflict is what a load changed since `_GONE` looked: that import's end has it derived again.
 _NEW = f"""
     {_FRESH}, new AS (
         INSERT INTO analytics_statisticalunit
             (tax_ident, first_year, last_year, region, activity, size, employees, turnover)
         SELECT * FROM fresh AS one
         WHERE NOT EXISTS (SELECT FROM analytics_statisticalunit AS other WHERE {_SAME})
+        ON CONFLICT DO NOTHING
         RETURNING *
     ) INSERT INTO analytics_cellchange {_COLUMNS} {cells_of("new", "")}
 """  # nosec B608
