@@ -45,17 +45,18 @@ def read(user: Any) -> JsonObject:
     seen = visible_jobs(user).filter(ACTIVE)
     found: JsonObject = {"system_stable": stability.is_stable()}
     named: list[Any] = []
-    for name, listed in _lists.items():
+    for name, of in _lists.items():
         jobs = list(
-            seen.filter(source=listed.source)
+            seen.filter(source=of.source)
             .exclude(queue=ANALYTICS)
             .select_related("owner")
             .order_by("priority", "created_at", "pk")[:MOST]
         )
-        found[name] = listed.rows(jobs)
+        found[name] = of.rows(jobs)
         named += jobs
     found["analytics_tasks"] = _tasks(list(_named_tasks(seen)))
-    found["others"] = Job.objects.filter(ACTIVE).count() - len(named) - len(found["analytics_tasks"])
+    listed = [job.pk for job in named] + [task["id"] for task in found["analytics_tasks"]]
+    found["others"] = Job.objects.filter(ACTIVE).exclude(pk__in=listed).count()
     return found
 
 

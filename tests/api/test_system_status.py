@@ -54,6 +54,21 @@ def test_own_jobs_are_named_by_priority(alice: Any, as_alice: ApiClient) -> None
     assert told["others"] == 0
 
 
+def test_a_job_that_goes_meanwhile_is_not_taken_from_the_others(
+    alice: Any, as_alice: ApiClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = imported(alice, "ends.csv")
+    whole = details._tasks
+
+    def end(ids: list[Any]) -> list[dict[str, Any]]:
+        Job.objects.filter(pk=job.pk).delete()
+        return whole(ids)
+
+    monkeypatch.setattr(details, "_tasks", end)
+    told = as_alice.read(PATH).json()
+    assert (len(told["import_jobs"]), told["others"]) == (1, 0)
+
+
 @pytest.mark.seed("S4.28")
 def test_the_jobs_of_others_are_counted_and_not_named(
     alice: Any, as_bob: ApiClient, as_staff: ApiClient, anon: ApiClient
