@@ -44,20 +44,24 @@ class Over(Exception):
         self.code = code
 
 
+async def accepted(hub: hubs.Hub, scope: Scope, receive: Receive, send: Send) -> Standing | None:
+    """Accept a socket first and judge it then, so that a browser learns why; None when it was closed."""
+    await receive()  # websocket.connect
+    await send({"type": "websocket.accept"})
+    try:
+        return await admit_socket(hub, scope)
+    except NotAdmitted as refused:
+        await send(closing(refused.code, refused.retry_after_ms))
+        return None
+
+
 class LiveConsumer:
-    """An ASGI application for one path. It accepts first and judges then, so that a browser learns why."""
+    """An ASGI application for one path."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await receive()  # websocket.connect
-        await send({"type": "websocket.accept"})
         hub = hubs.current()
-        try:
-            standing = await admit_socket(hub, scope)
-        except NotAdmitted as refused:
-            await send(closing(refused.code, refused.retry_after_ms))
-            return
-        connection = Connection(hub, scope, receive, send, standing)
-        await connection.run()
+        if standing := await accepted(hub, scope, receive, send):
+            await Connection(hub, scope, receive, send, standing).run()
 
 
 class Connection:

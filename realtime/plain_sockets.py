@@ -16,8 +16,7 @@ from django.db import Error as DatabaseAway
 
 from realtime import hub as hubs
 from realtime import limits
-from realtime.admission import NotAdmitted, admit_socket
-from realtime.consumers import Receive, Send, closing
+from realtime.consumers import Receive, Send, accepted, closing
 from realtime.credentials import Standing
 from realtime.frames import Ready, encode
 from realtime.limits import Close
@@ -57,16 +56,10 @@ class PlainSocket:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         found = self._pattern.fullmatch(scope["path"])
         assert found is not None
-        await receive()  # websocket.connect
-        await send({"type": "websocket.accept"})
         hub = hubs.current()
-        try:
-            standing = await admit_socket(hub, scope)
-        except NotAdmitted as refused:
-            await send(closing(refused.code, refused.retry_after_ms))
-            return
-        feed = self._feed(standing.user, found.groupdict())
-        await _Connection(hub, standing, feed, receive, send).run()
+        if standing := await accepted(hub, scope, receive, send):
+            feed = self._feed(standing.user, found.groupdict())
+            await _Connection(hub, standing, feed, receive, send).run()
 
 
 class _Listener(Sleeper):

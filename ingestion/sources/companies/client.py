@@ -17,7 +17,7 @@ from tenacity.wait import wait_base, wait_exponential_jitter
 
 from ingestion.clock import read_clock
 from ingestion.outside import OutsideHost
-from ingestion.outside_bodies import BadBody, CutShort, TooLarge, TooSlow, tls, unpacked
+from ingestion.outside_bodies import BadBody, CutShort, TooLarge, TooSlow, client, unpacked
 from ingestion.run import Run
 from ingestion.source import SourceError
 from ingestion.sources.companies.sample import standin
@@ -80,14 +80,10 @@ class Sec:
                 "sec_no_contact",
                 "The SEC wants to know who asks. Set HEADWAY_SEC_CONTACT to a name and an e-mail address.",
             )
-        self._http = httpx.Client(
-            # The environment's proxies and certificates are not asked (SEC28), and nothing leads elsewhere.
-            trust_env=False,
-            follow_redirects=False,
-            timeout=TIME_OUT,
-            verify=tls(),
-            transport=httpx.WSGITransport(app=standin.application) if bundled else None,
-            headers={"User-Agent": f"Headway {settings.SEC_CONTACT}", "Accept-Encoding": "gzip, deflate"},
+        self._http = client(
+            TIME_OUT,
+            {"User-Agent": f"Headway {settings.SEC_CONTACT}"},
+            standin.application if bundled else None,
         )
         self._again = Retrying(
             retry=retry_if_exception_type(Unavailable),

@@ -19,7 +19,7 @@ from tenacity.wait import wait_base, wait_exponential_jitter
 
 from ingestion.clock import read_clock
 from ingestion.outside import OutsideHost
-from ingestion.outside_bodies import BadBody, CutShort, TooSlow, tls, unpacked
+from ingestion.outside_bodies import BadBody, CutShort, TooSlow, client, unpacked
 from ingestion.run import Run
 from ingestion.source import SourceError
 from ingestion.sources.lifelogs import services
@@ -70,15 +70,7 @@ class Limitless:
         self._rate = OutsideHost(f"{NAME}/{fingerprint}", settings.LIMITLESS_PER_MINUTE / 60)
         self.refusal: KeyRefused | None = None
         app = None if born is None else standin.application(self.clock)
-        self._http = httpx.Client(
-            # The environment's proxies and certificates are not asked (SEC28), and nothing leads elsewhere.
-            trust_env=False,
-            follow_redirects=False,
-            timeout=TIME_OUT,
-            verify=tls(),
-            transport=httpx.WSGITransport(app=app) if app else None,
-            headers={"X-API-Key": key or "sample", "Accept-Encoding": "gzip, deflate"},
-        )
+        self._http = client(TIME_OUT, {"X-API-Key": key or "sample"}, app)
         self._again = Retrying(
             retry=retry_if_exception_type(Unavailable),
             stop=stop_after_attempt(TRIES),
