@@ -23,6 +23,7 @@ from ingestion import status_api, tokens, uploads_api
 from ingestion.admission import Refused
 from ingestion.schemas import ProblemOut, start_adapter
 from ingestion.sources.companies import api as companies_api
+from ingestion.sources.documents import api as documents_api
 from ingestion.sources.imports import api as imports_api
 from ingestion.sources.imports.analytics import api as charts_api
 from ingestion.sources.lifelogs import api as lifelogs_api
@@ -164,6 +165,7 @@ api.add_router("", jobs_api.router)
 api.add_router("", uploads_api.router)
 api.add_router("", status_api.router)
 api.add_router("", companies_api.router)
+api.add_router("", documents_api.router)
 api.add_router("", imports_api.router)
 api.add_router("", charts_api.router)
 api.add_router("", lifelogs_api.router)

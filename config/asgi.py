@@ -5,20 +5,22 @@ from typing import Any
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
-from django.core.asgi import get_asgi_application
+import django
 
-django_app = get_asgi_application()  # sets Django up: what follows needs its models
+django.setup(set_prefix=False)  # what follows needs its models
 
 from channels.db import database_sync_to_async
 from django.conf import settings
 
 from config import errors
 from config.bodies import BodyLimit, Scope
+from config.handler import Handler
 from config.headers import SecurityHeaders
 from config.proxies import Proxies
 from config.staticfiles import StaticFiles
 from ingestion import stability, tokens
 from ingestion.sources.companies import subscribers
+from ingestion.sources.documents import sockets as documents
 from ingestion.sources.lifelogs import sockets as lifelogs
 from realtime.credentials import identify
 from realtime.http import PATH, LiveHttp
@@ -40,14 +42,14 @@ def _signed_in(scope: Scope) -> str | None:
 # Not the thread that all synchronous views share.
 signed_in = database_sync_to_async(_signed_in, thread_sensitive=False)
 http = BodyLimit(
-    StaticFiles(django_app),
+    StaticFiles(Handler()),
     small=settings.MAX_BODY_KB * 1024,
     large=settings.MAX_UPLOAD_MB * 1024**2,
     seconds=settings.BODY_SECONDS,
     signed_in=signed_in,
     page=errors.page,
 )
-websocket = websockets(patterns=[subscribers.SOCKET, lifelogs.SOCKET])
+websocket = websockets(patterns=[subscribers.SOCKET, lifelogs.SOCKET, documents.SOCKET])
 live = {PATH: LiveHttp(), stability.PATH: PlainEvents(stability.STREAM, stability.message)}
 
 

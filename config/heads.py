@@ -1,5 +1,10 @@
 """The HTTP protocol of the web process: uvicorn's, which would keep a head of any size in memory."""
 
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from weakref import WeakKeyDictionary
+
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 MAX_URL = 8_192  # bytes; RFC 9110 4.1 asks for 8,000 at least
@@ -7,11 +12,41 @@ MAX_HEADERS = 100  # a browser behind two proxies sends some forty
 MAX_HEAD = 64 * 1024  # bytes of the address and all headers together
 LINGER_SECONDS = 1.0  # for which a refused client may go on sending, so that it can read why
 
+UPGRADES = 4  # WebSockets that are made on one turn of the event loop
+
 _TEXTS = {414: "The address is too long.", 431: "The headers are too large."}
 
 
 class _TooLarge(Exception):
     """The head is refused; the parser gives it back as an error of its own."""
+
+
+class Upgrades:
+    """Makes WebSockets a few at a time.
+
+    After a restart hundreds come at once. Made in one turn of the event loop, and then walking on in step,
+    they would hold each turn of a request up for as long as all of them take.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._waiting: deque[Callable[[], None]] = deque()
+
+    def add(self, make: Callable[[], None]) -> None:
+        """Make a WebSocket when its turn comes."""
+        self._waiting.append(make)
+        if len(self._waiting) == 1:
+            self._loop.call_soon(self._turn)
+
+    def _turn(self) -> None:
+        some = [self._waiting.popleft() for _ in range(min(UPGRADES, len(self._waiting)))]
+        if self._waiting:
+            self._loop.call_soon(self._turn)
+        for make in some:
+            self._loop.call_soon(make)  # of its own: one that fails keeps no other out
+
+
+_upgrades: WeakKeyDictionary[asyncio.AbstractEventLoop, Upgrades] = WeakKeyDictionary()
 
 
 class BoundedHead(HttpToolsProtocol):
@@ -59,6 +94,23 @@ class BoundedHead(HttpToolsProtocol):
         """Start the request."""
         self._in_head = False
         super().on_headers_complete()
+
+    def handle_websocket_upgrade(self) -> None:
+        """Make a WebSocket of the connection, in its turn. Nothing is read of it until then."""
+        if self.loop not in _upgrades:
+            _upgrades[self.loop] = Upgrades(self.loop)
+        self.transport.pause_reading()
+        _upgrades[self.loop].add(self._upgrade)
+
+    def _upgrade(self) -> None:
+        if not self.transport.is_closing():  # by the client, or because the process stops
+            try:
+                super().handle_websocket_upgrade()
+            except BaseException:
+                self.transport.abort()  # nobody else would: it is not read from
+                raise
+            if not self.transport.is_closing():
+                self.transport.resume_reading()
 
     def send_400_response(self, msg: str) -> None:
         """Answer a request that is none, or one whose head was refused, and read no further."""

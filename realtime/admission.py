@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from realtime.hub import Hub
 
 
-AT_ONCE = 200
+AT_ONCE = 20  # more would walk on in step, and hold up a request's turn of the event loop each time
 
 
 class NotAdmitted(Exception):

@@ -8,8 +8,9 @@ import asyncio
 import hashlib
 import logging
 import time
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Hashable, Iterable, Mapping, Sequence
+from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import uuid4
 from weakref import WeakKeyDictionary
@@ -21,6 +22,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from realtime import limits
+from realtime.credentials import Credential
 from realtime.publish import look_at
 from realtime.sockets import Viewer
 from realtime.tasks import Tasks
@@ -33,20 +35,25 @@ logger = logging.getLogger(__name__)
 TIMEOUT = 0.3  # seconds until a Redis that does not answer is left alone ...
 PAUSE = 2.0  # ... for so long
 CONNECTIONS = 4  # to Redis; after a restart hundreds arrive at once
-TOGETHER = 50  # users who are asked about with one round trip
+TOGETHER = 50  # users, or sockets that come or go, of one round trip
 
-# KEYS: connects of this session. ARGV: most, window in ms, id. Returns the ms to wait, 0 for none.
+# KEYS: connects of this session. ARGV: most, window in ms, ids. Returns the ms each must wait, 0 for none.
 _CONNECT = """
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now - ARGV[2])
-if redis.call('ZCARD', KEYS[1]) >= tonumber(ARGV[1]) then
-  local oldest = redis.call('ZRANGE', KEYS[1], 0, 0, 'WITHSCORES')
-  return math.max(1, tonumber(oldest[2]) + ARGV[2] - now)
+local waits = {}
+for i = 3, #ARGV do
+  if redis.call('ZCARD', KEYS[1]) >= tonumber(ARGV[1]) then
+    local oldest = redis.call('ZRANGE', KEYS[1], 0, 0, 'WITHSCORES')
+    waits[#waits + 1] = math.max(1, tonumber(oldest[2]) + ARGV[2] - now)
+  else
+    redis.call('ZADD', KEYS[1], now, ARGV[i])
+    waits[#waits + 1] = 0
+  end
 end
-redis.call('ZADD', KEYS[1], now, ARGV[3])
 redis.call('PEXPIRE', KEYS[1], ARGV[2])
-return 0
+return waits
 """
 
 # KEYS: when the user's sockets opened, when they were last said to be open. ARGV: most, ms after which one is
@@ -116,22 +123,26 @@ class Arrivals:
         self._tasks = tasks
         self.window = Window()
         self._ids: WeakKeyDictionary[Viewer, str] = WeakKeyDictionary()
+        self._entering: list[tuple[Viewer, str]] = []  # opened, and not said yet
         self._leaving: dict[str, int] = {}  # closed, and not said yet: the user of each
+        self._telling = False
         self._skip_until = 0.0
         self._redis: Redis | None = None
         self._turns = asyncio.Semaphore(CONNECTIONS)
 
     def opened(self, socket: Viewer) -> None:
         """Tell the other processes of a new socket, and hear whether it is one too many."""
-        self._ids[socket] = uuid4().hex
-        self._tasks.spawn(self._enter(socket))
+        name = self._ids[socket] = uuid4().hex
+        if socket.standing.credential is not None:
+            self._entering.append((socket, name))
+            self._say()
 
     def closed(self, socket: Viewer) -> None:
         """Tell them that it is gone."""
         name = self._ids.pop(socket, None)
         if name is not None:
             self._leaving[name] = socket.user.pk
-            self._tasks.spawn(self._leave(socket.user.pk, [name]))
+            self._say()
 
     async def look(self, users: Iterable[int]) -> None:
         """Tell of these users' sockets, and close those of ours that are too many: the oldest of all."""
@@ -164,32 +175,39 @@ class Arrivals:
     async def stop(self) -> None:
         """Take all of ours away, and those of which that was not said yet."""
         gone = self._leaving | {name: socket.user.pk for socket, name in self._ids.items()}
-        ours: dict[int, list[str]] = {}
-        for name, user in gone.items():
-            ours.setdefault(user, []).append(name)
         self._ids.clear()
-        for user, names in ours.items():
-            await self._leave(user, names)
+        if gone:
+            await self._ask(_farewells(gone))
         if self._redis is not None:
             await self._redis.aclose()
 
-    async def _enter(self, socket: Viewer) -> None:
-        credential, name = socket.standing.credential, self._ids.get(socket)
-        if credential is None or name is None:
-            return
-        who = hashlib.sha256(f"{credential.kind}:{credential.key}".encode()).hexdigest()[:32]
-        window = round(limits.CONNECTS_SECONDS * 1000)
-        values: list[str | int] = [settings.WS_CONNECTS_PER_SESSION, window, name]
-        (wait,) = await self._ask([Question(_CONNECT, [f"live:connects:{who}"], values)])
-        if wait:
-            self._hub.turn_away(socket, int(wait))
-        else:
-            await self.look([socket.user.pk])
+    def _say(self) -> None:
+        if not self._telling:
+            self._telling = True
+            self._tasks.spawn(self._tell())
 
-    async def _leave(self, user: int, names: list[str]) -> None:
-        await self._ask([Question(_REMOVE, [key], names) for key in _keys(user)])
-        for name in names:
-            self._leaving.pop(name, None)
+    async def _tell(self) -> None:
+        """Tell of all who came and went, with one round trip; of those who do so meanwhile with the next."""
+        try:
+            while self._entering or self._leaving:
+                entering, self._entering = self._entering[:TOGETHER], self._entering[TOGETHER:]
+                gone = dict(islice(self._leaving.items(), TOGETHER))
+                sessions: dict[Credential, list[tuple[Viewer, str]]] = defaultdict(list)
+                for socket, name in entering:
+                    assert socket.standing.credential is not None
+                    sessions[socket.standing.credential].append((socket, name))
+                farewells = _farewells(gone)
+                connects = [_how_often(who, [name for _, name in own]) for who, own in sessions.items()]
+                answers = await self._ask([*farewells, *connects])
+                for name in gone:
+                    self._leaving.pop(name, None)
+                for own, waits in zip(sessions.values(), answers[len(farewells) :], strict=True):
+                    for (socket, _), wait in zip(own, waits or [], strict=False):
+                        if wait and not socket.closed:
+                            self._hub.turn_away(socket, int(wait))
+                await self.look({socket.user.pk for socket, _ in entering if not socket.closed})
+        finally:
+            self._telling = False
 
     async def _ask(self, questions: Sequence[Question]) -> Sequence[Any]:
         """Run scripts with one round trip; None for each while Redis is away."""
@@ -221,6 +239,19 @@ def _who_is_too_many(user: int, ours: Mapping[str, Viewer]) -> Question:
     for name, socket in ours.items():
         values += [name, round((time.monotonic() - socket.opened_at) * 1000)]
     return Question(_SOCKETS, _keys(user), values)
+
+
+def _how_often(who: Credential, names: Sequence[str]) -> Question:
+    digest = hashlib.sha256(f"{who.kind}:{who.key}".encode()).hexdigest()[:32]
+    window = round(limits.CONNECTS_SECONDS * 1000)
+    return Question(_CONNECT, [f"live:connects:{digest}"], [settings.WS_CONNECTS_PER_SESSION, window, *names])
+
+
+def _farewells(gone: Mapping[str, int]) -> list[Question]:
+    names: dict[int, list[str]] = defaultdict(list)
+    for name, user in gone.items():
+        names[user].append(name)
+    return [Question(_REMOVE, [key], own) for user, own in names.items() for key in _keys(user)]
 
 
 def _keys(user: int) -> list[str]:

@@ -47,15 +47,18 @@ class Site:
         """Return the address of that process itself."""
         return "{}:{}".format(*self.front.target)
 
-    def web(self, host: str = "127.0.0.1", **env: str) -> int:
-        """Start a web process and return its port when it serves."""
+    def web(self, host: str = "127.0.0.1", *, through: str = "", **env: str) -> int:
+        """Start a web process and return its port when it serves.
+
+        through: the address of another proxy before its database.
+        """
         database = urlsplit(environment()["DATABASE_URL"])
         number = parse_qs(urlsplit(os.environ["REDIS_URL"]).query).get("db", ["0"])[0]
         start, option = (self.engine.daphne, "-b") if self.server == "daphne" else (self.engine.web, "--host")
         process, port = start(
             option,
             host,
-            DATABASE_URL=f"postgres://{database.username}@{self.database.address}{database.path}",
+            DATABASE_URL=f"postgres://{database.username}@{through or self.database.address}{database.path}",
             REDIS_URL=f"redis://{self.redis.address}/{number}",
             HEADWAY_WS_HEARTBEAT_SECONDS=str(BEAT_SECONDS),
             HEADWAY_SESSION_SWEEP_SECONDS=str(SWEEP_SECONDS),

@@ -12,11 +12,11 @@ from urllib.request import urlopen
 
 import pytest
 from django.conf import settings
-from django.contrib.sessions.models import Session
 from django.middleware.csrf import _get_new_csrf_string
 from django.test import Client
 
 from ingestion.models import Upload
+from realtime.models import Session
 from tests.engine import Engine
 from tests.waiting import until
 

@@ -1,17 +1,21 @@
 """What holds for every answer: headers, limits on bodies, error pages, proxies, health."""
 
 import asyncio
+import inspect
 import json
+import re
+from collections.abc import Iterator
 from typing import Any
+from uuid import UUID
 
 import pytest
 from django.core.exceptions import PermissionDenied
 from django.db import OperationalError
 from django.test import Client, RequestFactory
-from django.urls import path
+from django.urls import get_resolver, path
 
 from config import asgi, errors, health
-from config.bodies import BodyLimit
+from config.bodies import UPLOAD_PATHS, BodyLimit
 from config.proxies import Proxies
 from config.urls import urlpatterns as ours
 
@@ -170,6 +174,30 @@ async def test_an_upload_may_be_larger():
         body=[b"a" * KB] * 900,
     )
     assert (status, body) == (200, str(900 * KB).encode())
+
+
+def views_of(patterns: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield every address of ours, with something for its parts, and its view."""
+    for pattern in patterns:
+        path = prefix + str(pattern.pattern)
+        if hasattr(pattern, "url_patterns"):
+            yield from views_of(pattern.url_patterns, path)
+        else:
+            path = re.sub(r"<(?:(\w+):)?\w+>", lambda part: PARTS[part[1] or "str"], path)
+            yield f"/{path}", inspect.unwrap(pattern.callback)
+
+
+PARTS = {"int": "7", "uuid": str(UUID(int=7)), "str": "imports", "slug": "imports", "path": "x"}
+
+
+def test_every_page_that_takes_a_file_takes_a_large_one():
+    takes_files = {
+        path
+        for path, view in views_of(get_resolver().url_patterns)
+        if view.__module__.startswith("ingestion.") and "request.FILES" in inspect.getsource(view)
+    }
+    assert {"/imports/new/", "/workspaces/7/upload/"} <= takes_files
+    assert [path for path in takes_files if not UPLOAD_PATHS.fullmatch(path)] == []
 
 
 async def test_an_upload_of_nobody_is_refused_unread():
