@@ -1,8 +1,10 @@
-"""One row: the epoch of the deployment."""
+"""The epoch of the deployment, and the sessions that sockets stand on."""
 
 import secrets
-from typing import ClassVar
+from typing import Any, ClassVar
 
+from django.conf import settings
+from django.contrib.sessions.base_session import AbstractBaseSession
 from django.db import models
 
 
@@ -22,3 +24,18 @@ class Epoch(models.Model):
 
     def __str__(self) -> str:
         return self.value
+
+
+class Session(AbstractBaseSession):
+    """A session of Django's, with whom it signs in, so that a person's sessions can be listed and ended."""
+
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, null=True, related_name="sessions"
+    )
+
+    @classmethod
+    def get_session_store_class(cls) -> Any:
+        """Return what reads and writes these rows."""
+        from realtime.sessions import SessionStore  # it needs this model
+
+        return SessionStore

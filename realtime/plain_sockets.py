@@ -24,6 +24,7 @@ from realtime.origin import Scope
 from realtime.seats import Sleeper
 
 JsonObject = dict[str, Any]
+LISTENS = {"type": "beat"}  # said once when it is known where all of it stands: then all is told
 
 
 class Feed:
@@ -37,6 +38,66 @@ class Feed:
     async def tell(self, hub: "hubs.Hub", frame: Ready) -> JsonObject | list[JsonObject] | None:
         """Return what to say of a frame, an object or several; None for nothing."""
         raise NotImplementedError
+
+
+class OwnFeed(Feed):
+    """What a user's own streams say of what moved since the socket listens; an app's subclass says which.
+
+    The stream `user:` moves with whatever the user does; then new streams are looked for.
+    """
+
+    def __init__(self, user: Any, groups: dict[str, str]) -> None:
+        self.user = user
+        self._own = f"user:{user.pk}"
+        self._stands: dict[str, dict[str, Any]] = {}  # by stream: what stands where
+        self._greeted = self._listens = False
+        self.streams = {self._own}
+
+    def find(self) -> set[str]:
+        """Return the names of the user's streams. Called in a thread; may ask the database."""
+        raise NotImplementedError
+
+    def stands(self, data: JsonObject) -> dict[str, Any]:
+        """Return where each thing of a stream stands, by its key."""
+        raise NotImplementedError
+
+    async def news(
+        self, hub: "hubs.Hub", stream: str, data: JsonObject, moved: list[str]
+    ) -> list[JsonObject]:
+        """Return what to say of the things of a stream that stand elsewhere than before."""
+        raise NotImplementedError
+
+    async def tell(self, hub: "hubs.Hub", frame: Ready) -> list[JsonObject] | None:
+        """Say what moved. The first state of a stream is where it stands, not news."""
+        if frame.stream == self._own:
+            found = await hub.in_database(self.find)
+            if self._greeted:
+                for name in found - set(self.streams):
+                    self._stands[name] = {}  # it is new: all that is in it is news
+            self._greeted = True
+            self._stands = {name: one for name, one in self._stands.items() if name in found}
+            self.streams = {self._own, *found}
+            return self._begun()
+        if frame.stream is None or frame.data is None:
+            return None
+        before, now = self._stands.get(frame.stream), self.stands(frame.data)
+        self._stands[frame.stream] = now
+        if before is None:
+            return self._begun()
+        moved = [key for key, one in now.items() if before.get(key) != one]
+        return await self.news(hub, frame.stream, frame.data, moved) if moved else None
+
+    def forget(self, stream: str, keys: Collection[str]) -> None:
+        """Have the next state of a stream be news of these, wherever they stand then."""
+        for key in keys:
+            self._stands[stream].pop(key, None)
+
+    def _begun(self) -> list[JsonObject] | None:
+        """Say that all is told from now on, once, when the first state of every stream is here."""
+        if self._listens or not set(self.streams) - {self._own} <= set(self._stands):
+            return None
+        self._listens = True
+        return [LISTENS]
 
 
 class PlainSocket:

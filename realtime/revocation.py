@@ -5,11 +5,12 @@ users and says nothing: each hub asks the database. A change that no signal tell
 update) is found by the hubs' sweep.
 """
 
+from importlib import import_module
 from typing import Any
 
-from django.contrib.auth import SESSION_KEY, get_user_model
+from django.conf import settings
+from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group
-from django.contrib.sessions.models import Session
 from django.db.models.signals import m2m_changed, post_delete, post_save
 
 from realtime.publish import recheck
@@ -20,7 +21,8 @@ def listen() -> None:
     user = get_user_model()
     post_save.connect(_user_saved, sender=user, dispatch_uid="realtime.user_saved")
     post_delete.connect(_user_gone, sender=user, dispatch_uid="realtime.user_gone")
-    post_delete.connect(_session_gone, sender=Session, dispatch_uid="realtime.session_gone")
+    session = import_module(settings.SESSION_ENGINE).SessionStore.get_model_class()
+    post_delete.connect(_session_gone, sender=session, dispatch_uid="realtime.session_gone")
     for members in (user.groups.through, user.user_permissions.through):
         m2m_changed.connect(_user_may, sender=members, dispatch_uid=f"realtime.{members.__name__}")
     post_delete.connect(_group_changed, sender=Group, dispatch_uid="realtime.group_gone")
@@ -37,10 +39,9 @@ def _user_gone(instance: Any, **rest: Any) -> None:
     recheck([instance.pk])
 
 
-def _session_gone(instance: Session, **rest: Any) -> None:
-    user = instance.get_decoded().get(SESSION_KEY)
-    if isinstance(user, str) and user.isdecimal():
-        recheck([int(user)])
+def _session_gone(instance: Any, **rest: Any) -> None:
+    if instance.user_id is not None:
+        recheck([instance.user_id])
 
 
 def _user_may(instance: Any, action: str, reverse: bool, pk_set: set[int] | None, **rest: Any) -> None:

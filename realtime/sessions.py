@@ -1,10 +1,13 @@
-"""Django's sessions in the database, but a session that gets a new key says where it went."""
+"""Sessions in the database that know their user, and say where they went when they get a new key."""
 
 from datetime import timedelta
+from typing import Any, cast
 
 from django.contrib.auth import SESSION_KEY
 from django.contrib.sessions.backends import db
 from django.utils import timezone
+
+from realtime.models import Session
 
 MOVED_TO = "_moved_to"  # in the row that is left behind, which signs nobody in
 MOVED_SECONDS = 60  # longer than the longest time between two sweeps
@@ -20,6 +23,19 @@ class SessionStore(db.SessionStore):
 
     _moving = False
 
+    @classmethod
+    def get_model_class(cls) -> type[Session]:
+        """Return the rows' class."""
+        return Session
+
+    def create_model_instance(self, data: dict[str, Any]) -> Session:
+        """Return the row to be written, with whom the session signs in."""
+        return _named(cast(Session, super().create_model_instance(data)), data)
+
+    async def acreate_model_instance(self, data: dict[str, Any]) -> Session:
+        """As `create_model_instance`, for who saves a session without a thread."""
+        return _named(cast(Session, await super().acreate_model_instance(data)), data)
+
     def cycle_key(self) -> None:
         """Give the session a new key."""
         self._moving = SESSION_KEY in self
@@ -33,7 +49,14 @@ class SessionStore(db.SessionStore):
         if not (self._moving and session_key):
             super().delete(session_key)
             return
-        self.model.objects.filter(session_key=session_key).update(
+        Session.objects.filter(session_key=session_key).update(
+            user=None,
             session_data=self.encode({MOVED_TO: self.session_key}),
             expire_date=timezone.now() + timedelta(seconds=MOVED_SECONDS),
         )
+
+
+def _named(row: Session, data: dict[str, Any]) -> Session:
+    user = str(data.get(SESSION_KEY, ""))
+    row.user_id = int(user) if user.isdecimal() else None
+    return row

@@ -200,6 +200,31 @@ async def test_users_are_spoken_for_together(alice, bob, clean, monkeypatch):
             await known(clean, user, 1)
 
 
+async def test_those_who_come_and_go_together_are_told_of_together(alice, bob, clean, monkeypatch):
+    standings = [await in_database(standing_of, user) for user in (alice, bob)]
+    async with process() as hub:
+        leaving = [Opened(hub, standing) for standing in standings]
+        for user in (alice, bob):
+            await known(clean, user, 1)
+        asked = []
+        ask = hub.arrivals._ask
+
+        async def counting(questions):
+            asked.append(len(questions))
+            return await ask(questions)
+
+        monkeypatch.setattr(hub.arrivals, "_ask", counting)
+        for opened in leaving:
+            hub.remove(opened.socket)
+        for standing in standings:
+            for _ in range(5):
+                Opened(hub, standing)
+        for user in (alice, bob):
+            await known(clean, user, 5)
+    # Two farewells and a question how often they connect of each, then one how many they are.
+    assert asked[:2] == [6, 2]
+
+
 async def test_a_hub_that_stops_takes_its_sockets_away(alice, clean):
     standing = await in_database(standing_of, alice)
     async with process() as hub:

@@ -7,7 +7,6 @@ import pytest
 from django.conf import settings as configured
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group, Permission
-from django.contrib.sessions.models import Session
 from django.db import connection
 from django.test import Client
 from django.utils import timezone
@@ -18,6 +17,7 @@ from notifications import inbox
 from realtime import limits
 from realtime import publish as door
 from realtime.limits import Close
+from realtime.models import Session
 from tests.realtime.client import connect, fresh_hub, heard, in_database, standing_of, wire_of
 from tests.realtime.rows import make_job
 from tests.waiting import until_async
@@ -117,7 +117,7 @@ async def test_a_session_deleted_behind_our_back_is_found_by_the_sweep(alice, sw
     browser = await in_database(Browser, alice)
     async with fresh_hub():
         wire = await browser.open()
-        await in_database(run_sql, "DELETE FROM django_session")
+        await in_database(run_sql, "DELETE FROM realtime_session")
         assert await wire.closed() == Close.SIGNED_OUT
         await leave(wire)
 

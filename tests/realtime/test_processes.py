@@ -181,7 +181,9 @@ def test_the_database_is_away_and_pages_stay_and_are_told(alice, open_page):
     assert told["beat"]["stale"] is False
 
 
+@pytest.mark.seed("S0.8", "S0.11")
 def test_a_server_that_stops_says_so_first(web, open_page):
+    """The hub is there once the server is, and is ended with it."""
     _, process = web
     page = open_page()
     os.kill(process.pid, signal.SIGTERM)

@@ -192,7 +192,7 @@ def test_neither_subprotocol_nor_compression_is_taken(web, alice):
     "cookie",
     [
         "sessionid=" + "x" * 10_000,
-        "sessionid=" + quote("' OR 1=1; DROP TABLE django_session --"),
+        "sessionid=" + quote("' OR 1=1; DROP TABLE realtime_session --"),
         "sessionid={key}; sessionid=" + "a" * 32,
         "sessionid=" + "a" * 32 + "; sessionid={key}",
         "sessionid={key}; sessionid={key}",

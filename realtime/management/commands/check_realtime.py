@@ -12,12 +12,12 @@ from typing import Any
 from django.conf import settings
 from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
 from django.contrib.auth.models import User
-from django.contrib.sessions.backends.db import SessionStore
 from django.core.management.base import CommandError
 
 from config.plain import PlainCommand, printable
 from realtime.checkup import check
 from realtime.deployment import Credentials, Deployment
+from realtime.sessions import SessionStore
 
 WRONGLY = 2  # exit code: called wrongly
 SESSION_SECONDS = 300
