@@ -268,6 +268,7 @@ INSTALLED_APPS = [
     "realtime",
     "notifications",
     "ingestion",
+    "account",
     "ingestion.sources.imports",
     "ingestion.sources.imports.analytics",
     "ingestion.sources.companies",

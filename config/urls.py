@@ -23,6 +23,7 @@ urlpatterns = [
     path("days/", include("ingestion.sources.lifelogs.urls")),
     path("workspaces/", include("ingestion.sources.documents.urls")),
     path("charts/", include("ingestion.sources.imports.analytics.urls")),
+    path("account/", include("account.urls")),
     path("inbox/", include("notifications.urls")),
     path("", include("ingestion.urls")),
 ]

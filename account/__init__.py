@@ -1,0 +1,1 @@
+"""ROOM: what a person sets for themselves: name, address, password, sessions, tokens."""

@@ -1,0 +1,75 @@
+"""The forms of the account page."""
+
+from typing import Any, ClassVar
+
+from django import forms
+from django.contrib.auth.models import User
+from django.contrib.auth.password_validation import validate_password
+
+from ingestion import tokens
+
+WRONG_PASSWORD = "That is not your password."
+EXPIRES = {"30": "30 days", "90": "90 days", "365": "A year", "": "Never"}
+
+
+class ProfileForm(forms.ModelForm):  # type: ignore[type-arg]
+    """Name and e-mail. Another e-mail needs the password: mail about what one follows goes there."""
+
+    current = forms.CharField(required=False, strip=False, max_length=1_000)
+
+    class Meta:
+        model = User
+        fields: ClassVar = ["first_name", "email"]
+
+    def clean_first_name(self) -> str:
+        """Return the name with single spaces."""
+        return " ".join(str(self.cleaned_data["first_name"]).split())
+
+    def clean(self) -> dict[str, Any]:
+        """Ask for the password when the address changes."""
+        found: dict[str, Any] = super().clean() or {}
+        changed = "email" in found and found["email"] != self.initial.get("email")
+        # Who signs in by link alone has no password to ask for.
+        asked = changed and self.instance.has_usable_password()
+        if asked and not self.instance.check_password(found.get("current", "")):
+            self.add_error("current", WRONG_PASSWORD)
+        return found
+
+    def save(self, commit: bool = True) -> Any:
+        """Write the name as one: many names do not fall into two."""
+        self.instance.last_name = ""
+        if commit:
+            self.instance.save(update_fields=["first_name", "last_name", "email"])
+        return self.instance
+
+
+class PasswordForm(forms.Form):
+    """A new password; the one of today is asked for, where there is one."""
+
+    old = forms.CharField(required=False, strip=False, max_length=1_000)
+    new = forms.CharField(strip=False, max_length=1_000)
+
+    def __init__(self, user: User, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.user = user
+
+    def clean_old(self) -> str:
+        """Check the password of today."""
+        old = str(self.cleaned_data["old"])
+        if self.user.has_usable_password() and not self.user.check_password(old):
+            raise forms.ValidationError(WRONG_PASSWORD)
+        return old
+
+    def clean_new(self) -> str:
+        """Check the new one against the rules of the site."""
+        new = str(self.cleaned_data["new"])
+        validate_password(new, self.user)
+        return new
+
+
+class TokenForm(forms.Form):
+    """What a token is for, what it may do and how long."""
+
+    name = forms.CharField(max_length=100)
+    scopes = forms.MultipleChoiceField(choices=[(scope, scope) for scope in tokens.SCOPES])
+    days = forms.ChoiceField(choices=list(EXPIRES.items()), required=False)
