@@ -99,6 +99,7 @@ class Line:
     open: bool = False
     retry: bool = False
     review: bool = False
+    owned: bool = False
     everybody: bool = False
     version: int = 0
     rows: list["Line"] = field(default_factory=list)
@@ -120,7 +121,7 @@ def line(entry: Entry, user: Any) -> Line:
     kind, _, name = (entry.about or "").partition(":")
     job = name if kind == "job" else ""
     since = entry.data.get("snoozed_since")
-    acts = bool(job) and entry.data.get("owner") == user.pk  # others would be refused
+    owned = bool(job) and entry.data.get("owner") == user.pk  # others would be refused
     return Line(
         key=str(entry.id),
         at=entry.updated_at,
@@ -135,8 +136,10 @@ def line(entry: Entry, user: Any) -> Line:
         since=parse_datetime(since) if since else None,
         job=job,
         open=bool(entry.data.get("open")),
-        retry=acts and bool(entry.data.get("retry")),
-        review=acts and bool(entry.data.get("review")),
+        retry=owned and bool(entry.data.get("retry")),
+        # Of a row without an owner it is for whoever has it, on the page that the row leads to.
+        review=(owned or "owner" not in entry.data) and bool(entry.data.get("review")),
+        owned=owned,
         everybody=entry.is_broadcast,
         version=entry.version,
     )

@@ -85,9 +85,13 @@ _TELL = f"""
             %(opt_in)s::bool[]
         ) WITH ORDINALITY AS note(type, level, title, text, url, about, group_key, version, data,
                                   followed, by, quiet, update_only, opt_in, n)
-    ), addressed AS MATERIALIZED (
-        SELECT n, user_id FROM unnest(%(ns)s::int[], %(users)s::int[]) AS pair(n, user_id)
-        UNION SELECT n, user_id FROM note JOIN {Follow._meta.db_table} USING (about) WHERE followed
+    ), addressed AS MATERIALIZED (  -- a person once a key, by the first note
+        SELECT DISTINCT ON (user_id, group_key, CASE WHEN group_key IS NULL THEN n END) n, user_id
+        FROM (
+            SELECT n, user_id FROM unnest(%(ns)s::int[], %(users)s::int[]) AS pair(n, user_id)
+            UNION SELECT n, user_id FROM note JOIN {Follow._meta.db_table} USING (about) WHERE followed
+        ) anybody JOIN note USING (n)
+        ORDER BY user_id, group_key, CASE WHEN group_key IS NULL THEN n END, n
     ), moving AS MATERIALIZED (
         SELECT user_id FROM unnest(%(moving)s::int[]) AS moving(user_id)
         UNION SELECT user_id FROM {Follow._meta.db_table} WHERE about = ANY(%(moving_abouts)s::text[])
@@ -171,7 +175,8 @@ def tell(news: Sequence[News], moving: Iterable[int] = (), moving_abouts: Iterab
     """Tell users, and move the streams of those told in the current transaction; return the rows written.
 
     moving, moving_abouts: users, and those whose followers' streams move too, told or not. Users that are
-    gone are left out. Call it last in a transaction: it locks inboxes. Raises UnknownType, ValueError.
+    gone are left out; who is told two news of one group key has the first. Call it last in a transaction: it
+    locks inboxes. Raises UnknownType, ValueError.
     """
     parameters = _columns(news)
     parameters |= {"moving": sorted(set(moving)), "moving_abouts": sorted(set(moving_abouts))}

@@ -160,6 +160,30 @@ def test_followers_are_told_when_the_news_says_so(alice, bob, counted):
     ]
 
 
+def test_of_two_news_of_a_key_a_user_has_the_first_and_of_others_all(alice, bob, counted):
+    def news(title, users, key=None):
+        return inbox.News(type="system", title=title, users=[user.pk for user in users], group_key=key)
+
+    inbox.tell(
+        [
+            news("one", [alice]),
+            news("two", [alice], "a"),
+            news("three", [alice, bob], "a"),
+            news("four", [alice]),
+            news("five", [alice], "b"),
+        ]
+    )
+
+    told = Notification.objects.values_list("recipient__username", "title").order_by("pk")
+    assert sorted(told) == [
+        ("alice", "five"),
+        ("alice", "four"),
+        ("alice", "one"),
+        ("alice", "two"),
+        ("bob", "three"),
+    ]
+
+
 def test_quiet_news_is_read_already_and_stays_where_it_is(alice, counted):
     tell([alice], 1)
     before = Notification.objects.get()
