@@ -2,8 +2,10 @@
 
 import gzip
 import io
+import tempfile
 import tracemalloc
 import zipfile
+from collections.abc import Callable, Iterable, Mapping
 
 import openpyxl
 import pytest
@@ -12,7 +14,8 @@ from config.problems import Problem
 from ingestion import encodings, lifecycle
 from ingestion.admission import Refused
 from ingestion.source import SourceError
-from ingestion.sources.imports import dialect, files, records
+from ingestion.sources.imports import dialect, files, records, workbooks
+from ingestion.sources.imports.columns import ADDED
 from ingestion.sources.imports.default import DEFAULT
 from ingestion.sources.imports.models import Unit
 from ingestion.testing import resume_inline
@@ -60,7 +63,7 @@ REFUSED = {
     "UP25 too many columns": (
         ",".join(f"c{n}" for n in range(9074)).encode() + b"\n",
         "csv_columns",
-        "At most 500 columns. Found: 9,074.",
+        "At most 200 columns. Found: 9,074.",
     ),
     "UP31 HTML": (b"<!DOCTYPE html><html>", "file_type", "This is not a CSV file."),
     "UP31 ELF": (b"\x7fELF\x02\x01\x01" + b"\0" * 60, "file_type", "This is not a CSV file."),
@@ -96,6 +99,97 @@ def test_a_workbook_under_another_name_and_another_zip_are_refused() -> None:
         with pytest.raises(SourceError, match=r"Save the sheet as CSV\.") as caught:
             judge(data)
         assert caught.value.code == "file_type"
+
+
+Part = bytes | Callable[[bytes], Iterable[bytes]]  # instead of what was there, or made of it
+
+
+def test_columns_that_we_added_do_not_count() -> None:
+    header = ",".join(["tax_ident", "name", *(f"c{n}" for n in range(198)), *ADDED]) + "\n"
+    found = judge(header + "1,a\n")
+    assert found is not None and len(found.header) == 203
+    with pytest.raises(SourceError, match=r"At most 200 columns\. Found: 204\."):
+        judge("more," + header + "1,a\n")
+
+
+def workbook(parts: Mapping[str, Part]) -> io.BytesIO:
+    """Return a workbook of one row with some parts of ours."""
+    plain, crafted = io.BytesIO(), io.BytesIO()
+    book = openpyxl.Workbook()
+    book.active.append(["tax_ident", "name"])
+    book.save(plain)
+    with zipfile.ZipFile(plain) as old, zipfile.ZipFile(crafted, "w", zipfile.ZIP_DEFLATED) as new:
+        for name in sorted({*old.namelist(), *parts}):
+            was = old.read(name) if name in old.namelist() else b""
+            part = parts.get(name, was)
+            with new.open(name, "w") as target:
+                target.writelines([part] if isinstance(part, bytes) else part(was))
+    return crafted
+
+
+def repeated(begin: bytes, piece: bytes, megabytes: int, end: bytes) -> Callable[[bytes], Iterable[bytes]]:
+    """Return what makes a part of so many megabytes."""
+    block = piece * ((1 << 20) // len(piece))
+    return lambda _: [begin, *(block for _ in range(megabytes)), end]
+
+
+def with_strings_in_a_sheet(types: bytes) -> list[bytes]:
+    kind = b"application/vnd.openxmlformats-officedocument.spreadsheetml.sharedStrings+xml"
+    said = b'<Override PartName="/xl/worksheets/s.xml" ContentType="' + kind + b'"/></Types>'
+    assert kind not in types and types.endswith(b"</Types>")
+    return [types.replace(b"</Types>", said)]
+
+
+SHEET = b'<worksheet xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"><sheetData>'
+SHEET_END = b"</sheetData></worksheet>"
+FAR_ROW = b'<row r="1999999999"><c r="A1999999999"><v>1</v></c></row>'
+WIDE_ROW = b'<row><c r="XFD1"><v>1</v></c></row>'
+MB = 1 << 20
+# Parts that are small when they are packed, and what is said of them.
+BOMBS: dict[str, tuple[dict[str, Part], str]] = {
+    "large styles": (
+        {"xl/styles.xml": repeated(b"<styleSheet>", b"<a/>", 65, b"</styleSheet>")},
+        "needs too much memory or time",
+    ),
+    "strings that are called a sheet": (
+        {
+            "xl/worksheets/s.xml": repeated(b"<sst>", b"<si/>", 40, b"</sst>"),
+            "[Content_Types].xml": with_strings_in_a_sheet,
+        },
+        "needs too much memory or time",
+    ),
+    "a row far below": ({"xl/worksheets/sheet1.xml": SHEET + FAR_ROW + SHEET_END}, "larger than the 80 MB"),
+    "a cell far to the right": (
+        {"xl/worksheets/sheet1.xml": repeated(SHEET, WIDE_ROW, 1, SHEET_END)},
+        r"At most 200 columns\.",
+    ),
+    "too much in all": (
+        {"xl/worksheets/sheet1.xml": repeated(SHEET, b" ", 81, SHEET_END)},
+        "larger than the 80 MB limit",
+    ),
+    "broken XML": ({"xl/workbook.xml": b"<workbook"}, "is damaged"),
+}
+
+
+@pytest.mark.parametrize("name", BOMBS)
+def test_a_crafted_workbook_ends_its_own_process_alone(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    parts, told = BOMBS[name]
+    stored = workbook(parts)
+    assert len(stored.getvalue()) < MB
+    monkeypatch.setattr(workbooks, "MEMORY_BYTES", 200 * MB)
+    with tempfile.TemporaryFile() as text, pytest.raises(SourceError, match=told):
+        workbooks.write_csv(stored, text, 80 * MB, lambda: None)
+
+
+def test_reading_a_workbook_ends_with_its_job() -> None:
+    class Cancelled(Exception):
+        pass
+
+    def cancel() -> None:
+        raise Cancelled
+
+    with tempfile.TemporaryFile() as text, pytest.raises(Cancelled):
+        workbooks.write_csv(workbook({}), text, 1 << 20, cancel)
 
 
 @pytest.mark.django_db(transaction=True)

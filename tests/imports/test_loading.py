@@ -1,10 +1,13 @@
 """Good rows become units: new ones, updated ones, in periods; once, whatever kills the worker."""
 
+import multiprocessing
 import threading
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from django.contrib.auth.models import User
-from django.db import connection, transaction
+from django.db import connection, connections, transaction
 
 from config.statements import execute
 from ingestion import lifecycle
@@ -201,8 +204,7 @@ def test_a_retry_goes_on_with_the_same_import(alice: User, monkeypatch: pytest.M
 
 
 def test_300_000_rows_take_little_memory(alice: User) -> None:
-    import resource
-
+    """In a process of its own: the highest that this one ever had says nothing of the import."""
     data = "tax_ident,name,birth_date,physical_postcode,employees,turnover\n" + "".join(
         f'{n:08d},"Unit, number {n}",01.02.{1990 + n % 30},{n % 9999:04d},{n % 500},{n * 3}.5\n'
         for n in range(300_000)
@@ -210,8 +212,48 @@ def test_300_000_rows_take_little_memory(alice: User) -> None:
     upload = store(alice, data)
     size = len(data)
     del data
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    job = run_inline("imports", alice, file=upload)
-    grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) >> 10
-    assert (job.state, Unit.objects.count()) == ("completed", 300_000)
+    assert growth_of(lambda: bytearray(b"x" * (300 << 20))) > 290  # what is measured here can be seen
+    grown = growth_of(lambda: run_inline("imports", alice, file=upload))
+    assert (Job.objects.get(source="imports").state, Unit.objects.count()) == ("completed", 300_000)
     assert grown < 200, f"{grown} MB for a file of {size >> 20} MB"
+
+
+@pytest.mark.parametrize("place", [1, 2, 3])
+def test_a_known_unit_is_met_wherever_it_stands_in_a_batch(run: Run, place: int) -> None:
+    """A row without a period is about the newest one of its unit, also first or last of new ones."""
+    run(f"tax_ident,name,valid_from\n{place},old,2020-01-01\n0,before,2020-01-01\n4,after,2020-01-01\n")
+    imported = run("tax_ident,name\n3,c\n1,a\n2,b\n")
+    assert (imported.created, imported.updated) == (2, 1)
+    names = {"1": "a", "2": "b", "3": "c", "0": "before", "4": "after"}
+    assert dict(Unit.objects.values_list("tax_ident", "name")) == names and Unit.objects.count() == 5
+
+
+def test_new_units_among_known_ones_are_made(run: Run) -> None:
+    run("tax_ident,name\n2,a\n4,b\n")
+    imported = run("tax_ident,name\n1,x\n3,y\n5,z\n")
+    assert (imported.created, imported.updated, Unit.objects.count()) == (3, 0, 5)
+
+
+def growth_of(call: Callable[[], object]) -> int:
+    """Return by how many MB a call makes the peak of a process grow, whatever this one has had."""
+    connections.close_all()
+    given, taken = multiprocessing.Pipe(duplex=False)
+
+    def measure() -> None:
+        before = memory("VmRSS")
+        call()
+        taken.send(memory("VmHWM") - before)
+        connections.close_all()
+
+    # Forked: its peak begins at what it has then (fork(2): resource usage is not inherited).
+    process = multiprocessing.get_context("fork").Process(target=measure)
+    process.start()
+    process.join()
+    assert process.exitcode == 0
+    return int(given.recv()) >> 10
+
+
+def memory(name: str) -> int:
+    """Return a figure of /proc/self/status in kB."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(f"{name}:"))

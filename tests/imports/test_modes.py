@@ -11,9 +11,9 @@ from django.test import Client
 from config.statements import execute
 from ingestion import lifecycle
 from ingestion.models import Job
-from ingestion.sources.imports import loading
+from ingestion.sources.imports import decisions, loading
 from ingestion.sources.imports.models import Import, Unit
-from ingestion.testing import resume_inline
+from ingestion.testing import kill_at, lose_worker, resume_inline
 from tests.imports.conftest import Run, definition, errors_of
 from tests.waiting import until
 
@@ -60,12 +60,89 @@ def test_replace_writes_a_unit_whole(run: Run) -> None:
     assert Unit.objects.get(tax_ident="2").extra == {"colour": "blue"}
 
 
-def test_the_register_may_change_between_check_and_load(run: Run, client: Client, alice: User) -> None:
+def test_an_approval_of_what_no_longer_holds_is_asked_for_again(
+    run: Run, client: Client, alice: User
+) -> None:
     definition(mode="insert")
     waiting = run("tax_ident,name\n1,a\n2,b\n", definition="mine", review="always")
     run("tax_ident,name\n1,other\n")
     waiting.job = resume_inline(approved(waiting))
-    assert waiting.job.message.startswith("1 rows loaded: 1 new, 0 updated, 1 left out")
+    told = (
+        "The register has changed since this was approved. 2 rows checked, 1 has an error. Load the other 1?"
+    )
+    assert (waiting.job.state, waiting.job.waiting_for["text"]) == ("waiting", told)
+    assert errors_of(waiting) == {2: {"tax_ident": "known_unit"}}
+    client.force_login(alice)
+    page = client.get(waiting.get_absolute_url()).content.decode()
+    assert told in page and "Approve 1 row<" in page and "Approved by" not in page
+    waiting.job = resume_inline(approved(waiting))
+    assert waiting.job.message == "1 rows loaded: 1 new, 0 updated, 1 with errors left out"
+    assert [row[:2] for row in units()] == [("1", "other"), ("2", "b")]
+
+
+def test_an_approval_that_still_holds_is_asked_for_once(run: Run) -> None:
+    waiting = run("tax_ident,name\n1,a\n2,b\n", review="always")
+    run("tax_ident,name\n3,other\n")
+    assert resume_inline(approved(waiting)).message == "2 rows loaded: 2 new, 0 updated"
+
+
+def test_what_is_only_an_update_now_is_asked_for_again(run: Run) -> None:
+    waiting = run("tax_ident,name\n1,a\n2,a\n2,b\n", review="always")
+    waiting = decisions.decide(waiting, waiting.problems[0]["key"], "last", None, 0, waiting.owner)
+    assert waiting.rows_new == 2
+    run("tax_ident,name\n2,other\n")
+    waiting.job = resume_inline(approved(waiting))
+    assert waiting.job.state == "waiting"
+    waiting.refresh_from_db()
+    assert (waiting.rows_new, waiting.rows_known, waiting.rows_bad, waiting.revision) == (1, 1, 1, 2)
+    assert errors_of(waiting) == {3: {"tax_ident": "appears_twice"}}  # what was decided still holds
+    assert resume_inline(approved(waiting)).result["updated"] == 1
+    assert [row[:2] for row in units()] == [("1", "a"), ("2", "b")]
+
+
+def load_late(waiting: Import, data: str, run: Run, **params: str) -> loading.Loaded:
+    """Load a file beside one that waits, then that one, as when the approval came in between."""
+    run(data, **params)
+    with transaction.atomic():
+        return loading.load(waiting, 1, 100)
+
+
+def test_no_load_cuts_off_what_another_import_said_meanwhile(run: Run) -> None:
+    header = "tax_ident,name,valid_from,valid_to\n"
+    waiting = run(header + "1,a,2024-01-01,2024-12-31\n2,b,2024-01-01,\n", review="always")
+    loaded = load_late(waiting, header + "1,b,2023-01-01,2026-12-31\n2,z,2023-01-01,\n", run)
+    assert loaded == loading.Loaded(created=1, updated=0, skipped=1)
+    assert [(row[0], *row[3:]) for row in units()] == [
+        ("1", "2023-01-01", "2026-12-31"),
+        ("2", "2023-01-01", "2023-12-31"),
+        ("2", "2024-01-01", None),
+    ]
+
+
+@pytest.mark.parametrize("mode", ["insert", "replace", "insert_or_update"])
+def test_no_load_takes_a_unique_value_of_another_import(mode: str, run: Run) -> None:
+    definition({"name": "stat_ident", "unique": True, "longest": 200}, mode=mode)
+    header = "tax_ident,name,stat_ident\n"
+    waiting = run(header + "1,a,S1\n3,c,\n4,d,\n5,e,S5\n", definition="mine", review="always")
+    loaded = load_late(waiting, header + "2,b,S1\n6,f,\n", run, definition="mine")
+    assert loaded == loading.Loaded(created=3, updated=0, skipped=1)
+    assert dict(Unit.objects.exclude(stat_ident="").values_list("stat_ident", "tax_ident")) == {
+        "S1": "2",
+        "S5": "5",
+    }
+
+
+def test_what_was_skipped_is_shown_as_left_out(run: Run, client: Client, alice: User) -> None:
+    definition(mode="insert")
+    waiting = run("tax_ident,name\n1,a\n2,b\n", definition="mine", review="always")
+    job = approved(waiting)
+    with kill_at("item.before_body"):  # the approval was looked at, nothing is loaded yet
+        resume_inline(job)
+    run("tax_ident,name\n1,other\n")
+    job = lose_worker(job)
+    Job.objects.filter(pk=job.pk).update(run_after=None)
+    job = resume_inline(job)
+    assert job.message.startswith("1 rows loaded: 1 new, 0 updated, 1 left out")
     assert [row[:2] for row in units()] == [("1", "other"), ("2", "b")]
     client.force_login(alice)
     page = client.get(waiting.get_absolute_url()).content.decode()

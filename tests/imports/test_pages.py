@@ -5,12 +5,14 @@ import io
 from typing import Any
 
 import pytest
+from asgiref.sync import async_to_sync
 from django.contrib.auth.models import Permission, User
 from django.test import Client
 
 from ingestion import lifecycle
 from ingestion.models import Job
-from ingestion.sources.imports import review
+from ingestion.sources.imports import exports, staged
+from ingestion.sources.imports.analytics.source import run_chain
 from ingestion.sources.imports.columns import ADDED
 from ingestion.sources.imports.models import Import, Unit
 from ingestion.testing import resume_inline
@@ -124,21 +126,57 @@ def test_rows_with_errors_are_given_as_a_file_that_no_spreadsheet_runs(run: Run,
     response = signed_in.get(f"{imported.get_absolute_url()}errors.csv")
     assert response["Content-Type"] == "text/csv; charset=utf-8"
     assert response["Content-Disposition"] == 'attachment; filename="register-errors.csv"'
-    rows = list(csv.reader(io.StringIO(response.getvalue().decode("utf-8-sig"), newline="")))
+    rows = list(csv.reader(io.StringIO(content_of(response).decode("utf-8-sig"), newline="")))
     assert rows == [
         ["tax_ident", "name", "turnover", "note", *ADDED],
         ["3", "", "-5.5", 'a, "b"', "4", "name is empty", ""],
         ["3", "'-7", "'=1", "x", "5", "turnover is not a number", ""],
     ]
-    everything = csv.reader(io.StringIO("".join(_all_lines(imported)).removeprefix("\ufeff"), newline=""))
+    everything = csv.reader(
+        io.StringIO("".join(exports.parts(imported, "all")).removeprefix("\ufeff"), newline="")
+    )
     names = [row[1:4] for row in everything][1:3]
     assert names == [["'=cmd|' /C calc'!A0", "-5", "'@x"], ["' +1", "-5,5", "'-x"]]
 
 
-def _all_lines(imported: object) -> list[str]:
-    from ingestion.sources.imports import exports
+def content_of(response: Any) -> bytes:
+    """Return all of a streamed answer."""
 
-    return list(exports.lines(imported, "all"))  # type: ignore[arg-type]
+    async def read() -> bytes:
+        return b"".join([part async for part in response])
+
+    return async_to_sync(read)()
+
+
+def test_a_download_reads_some_rows_at_a_time(
+    run: Run, signed_in: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that any number of rows takes the memory of a few: those of one part, by number and by bytes."""
+    long = "x" * 1000
+    imported = run("tax_ident,name\n" + "".join(f"{n},\n" for n in range(4)) + f",{long}\n,{long}\n,y\n")
+    monkeypatch.setattr(staged, "CHUNK", 3)
+    monkeypatch.setattr(staged, "MOST_BYTES", 1500)
+    taken: list[int] = []
+    whole = staged._first
+
+    def watch(*args: Any) -> tuple[list[int], bool]:
+        numbers, more = whole(*args)
+        taken.append(len(numbers))
+        return numbers, more
+
+    monkeypatch.setattr(staged, "_first", watch)
+    response = signed_in.get(f"{imported.get_absolute_url()}errors.csv")
+    assert response.is_async and taken == []
+
+    async def first() -> bytes:
+        parts = aiter(response)
+        return await anext(parts) + await anext(parts)
+
+    assert b"\r\n2,,4,name is empty" in async_to_sync(first)() and taken == [3]
+    taken.clear()
+    rows = list(csv.reader(io.StringIO("".join(exports.parts(imported)), newline="")))
+    assert [int(row[2]) for row in rows[1:]] == list(range(2, 9))
+    assert taken == [3, 2, 2] and [len(row[1]) for row in rows[-3:]] == [1000, 1000, 1]
 
 
 @pytest.mark.seed("UX41", "SEC52")
@@ -150,7 +188,7 @@ def test_the_rows_with_errors_come_back_mended(run: Run, signed_in: Client, alic
     )
     lifecycle.answer(imported.job, "approve", {}, alice)
     assert resume_inline(imported.job).state == "partial"
-    given = signed_in.get(f"{imported.get_absolute_url()}errors.csv").getvalue()
+    given = content_of(signed_in.get(f"{imported.get_absolute_url()}errors.csv"))
     rows = list(csv.reader(io.StringIO(given.decode("utf-8-sig"), newline="")))
     assert [row[5] for row in rows] == ["headway_row", "3", "4", "5"]
     assert rows[1][6:] == [
@@ -172,6 +210,7 @@ def test_the_rows_with_errors_come_back_mended(run: Run, signed_in: Client, alic
 
 def test_the_register_is_searched_by_identifier_and_by_words(run: Run, signed_in: Client) -> None:
     run("tax_ident,name\n001,Birch Bakery\n002,Oak Boats\n003,Birchwood Mills\n")
+    run_chain()
     for query, found in (("birch", {"001", "003"}), ("002", {"002"}), ("oak boat", {"002"}), ("none", set())):
         answer = signed_in.get("/api/units", {"q": query}).json()
         assert {unit["tax_ident"] for unit in answer["units"]} == found
@@ -198,12 +237,12 @@ def test_updates_are_found_however_far_apart_they_are(
 ) -> None:
     run("tax_ident,name\n7,a\n26,b\n28,c\n")
     imported = run("tax_ident,name\n" + "".join(f"{n},x\n" for n in range(30)), review="always")
-    monkeypatch.setattr(review, "WINDOW", 4)
+    monkeypatch.setattr(staged, "WINDOW", 4)
     url = imported.get_absolute_url()
     page = signed_in.get(f"{url}?f=updates").content.decode()
     assert [f">{n}</td>" in page for n in (9, 28, 30)] == [True] * 3 and 'rel="next"' not in page
 
-    monkeypatch.setattr(review, "PATIENCE", -1.0)  # one look a page
+    monkeypatch.setattr(staged, "PATIENCE", -1.0)  # one look a page
     page = signed_in.get(f"{url}?f=updates").content.decode()
     assert "0 shown, of the rows up to 4" in page and f'href="{url}?f=updates&amp;after=4#rows-h"' in page
     assert ">9</td>" in signed_in.get(f"{url}?f=updates&after=8").content.decode()
@@ -213,10 +252,10 @@ def test_updates_are_found_however_far_apart_they_are(
         seen += [row["number"] for row in answer["rows"]]
         query["cursor"] = answer["next"]
     assert seen == [9, 28, 30]
-    assert review.page(imported, "updates", 8, 1)[1] == 12
-    monkeypatch.setattr(review, "WINDOW", 40)
-    assert [row.number for row in review.page(imported, "updates", 0, 2)[0]] == [9, 28]
-    assert review.page(imported, "updates", 28, 2)[1] is None
+    assert staged.page(imported, "updates", 8, 1)[1] == 12
+    monkeypatch.setattr(staged, "WINDOW", 40)
+    assert [row.number for row in staged.page(imported, "updates", 0, 2)[0]] == [9, 28]
+    assert staged.page(imported, "updates", 28, 2)[1] is None
 
 
 def test_the_pages_cost_few_queries_whatever_the_rows(

@@ -11,27 +11,21 @@ from ninja import Router, Schema
 from pydantic import Field
 
 from config import paging
-from config.http import DEFAULT_PAGE, JsonBody, Limit, StrictModel, StrictQuery, answer
+from config.http import JsonBody, StrictModel, StrictQuery, answer
 from config.problems import Problem
 from ingestion import access, idempotency, lifecycle, source, uploads, uploads_api
 from ingestion.admission import Refused
 from ingestion.models import Priority, State
+from ingestion.schemas import AnswerIn, PageFilter
 from ingestion.source import SourceError
-from ingestion.sources.imports import decisions, review, status
+from ingestion.sources.imports import decisions, review, staged, status
 from ingestion.sources.imports.decisions import MAX_VALUE
 from ingestion.sources.imports.default import DEFAULT
 from ingestion.sources.imports.models import Import, Unit
-from ingestion.sources.imports.views import LARGEST_ID, MAX_QUERY, search
+from ingestion.sources.imports.views import MAX_QUERY, search
 
 READ = ["GET", "HEAD"]
 router = Router(tags=["imports"])
-
-
-class PageFilter(Schema):
-    """Which page of a list."""
-
-    limit: Limit = DEFAULT_PAGE
-    cursor: str | None = None
 
 
 class RowFilter(PageFilter):
@@ -67,7 +61,7 @@ class FileName(Schema):
 class ImportOut(Schema):
     """An import. Row counts are null until its rows were checked, the last two until they were loaded.
 
-    state: one of S4's words. error: why it failed or was rejected.
+    state: one of S4's words. error: why it failed or was rejected. forgotten_at: when its rows were deleted.
     """
 
     id: int
@@ -94,6 +88,7 @@ class ImportOut(Schema):
     proposals: list[dict[str, Any]]
     created: int | None
     updated: int | None
+    forgotten_at: datetime | None
 
 
 class ImportsOut(Schema):
@@ -193,10 +188,11 @@ def send_file(
     request: HttpRequest, import_id: int, filters: Annotated[FileName, StrictQuery(...)]
 ) -> HttpResponse:
     """Give an import the file it waits for: the multipart field `file`, or the raw body with `?name=`."""
-    job = _visible(request, import_id).job
+    imported = _visible(request, import_id)
+    job = imported.job
     if job is None:
         raise Problem("not_waiting")
-    if not access.can_act(request.user, job):
+    if not access.can_act(request.user, job) or not _may_touch(request, imported):
         raise Problem("permission_denied")
     if job.state != State.WAITING or (job.waiting_for or {}).get("kind") != "upload":
         raise Problem("not_waiting")
@@ -222,9 +218,7 @@ def get_import(request: HttpRequest, import_id: int) -> HttpResponse:
 @router.post("/imports/{int:import_id}/decisions", response=ImportOut, operation_id="decide_import")
 def decide(request: HttpRequest, import_id: int, body: Annotated[DecisionIn, JsonBody(...)]) -> HttpResponse:
     """Decide what becomes of the rows of a cause (`problems[].choices` says what can be)."""
-    imported = _visible(request, import_id)
-    if not decisions.may_decide(request.user, imported):
-        raise Problem("permission_denied")
+    imported = _to_decide(request, import_id)
     try:
         imported = decisions.decide(
             imported, body.cause, body.choice, body.value, body.revision, request.user
@@ -232,6 +226,19 @@ def decide(request: HttpRequest, import_id: int, body: Annotated[DecisionIn, Jso
     except SourceError as error:
         raise Refused(error.code, error.message) from error
     return answer(_import(imported))
+
+
+@router.post("/imports/{int:import_id}/answer", response=ImportOut, operation_id="answer_import")
+def answer_import(
+    request: HttpRequest, import_id: int, body: Annotated[AnswerIn, JsonBody(...)]
+) -> HttpResponse:
+    """Approve or reject an import, or say which column is which; reviewers need not see its job."""
+    job = _to_decide(request, import_id).job
+    assert job is not None  # nothing is to decide without one
+    if (job.waiting_for or {}).get("kind") == "upload" and not access.can_act(request.user, job):
+        raise Problem("permission_denied")  # the file is the matter of whose import it is
+    lifecycle.answer(job, body.answer, body.data, request.user)
+    return answer(_import(_visible(request, import_id)))
 
 
 @router.api_operation(
@@ -242,14 +249,15 @@ def list_rows(
 ) -> HttpResponse:
     """List an import's rows with errors (or `filter=warnings`, `updates`, `all`) in the file's order.
 
-    A page of updates may have fewer rows than asked for before the last one: only `next` tells the end.
+    A page may have fewer rows than asked for before the last one, when rows are very long or updates are far
+    apart: only `next` tells the end.
     """
-    if filters.filter not in review.FILTERS:
-        raise Problem("bad_parameter", name="filter", reason=f"one of {', '.join(review.FILTERS)}")
+    if filters.filter not in staged.FILTERS:
+        raise Problem("bad_parameter", name="filter", reason=f"one of {', '.join(staged.FILTERS)}")
     imported = _visible(request, import_id)
     scope = paging.Scope(f"rows:{imported.pk}", request.user.pk or 0, {"filter": filters.filter})
     after = paging.read_cursor(scope, filters.cursor) or 0
-    shown, following = review.page(imported, filters.filter, after, filters.limit)
+    shown, following = staged.page(imported, filters.filter, after, filters.limit)
     data = [
         {"number": row.number, "cells": row.cells, "errors": row.errors or {}, "warnings": row.warnings or {}}
         for row in shown
@@ -272,9 +280,23 @@ def list_units(request: HttpRequest, filters: Annotated[UnitFilter, StrictQuery(
     return answer({"units": [_unit(one) for one in shown], "next": following})
 
 
+def _to_decide(request: HttpRequest, pk: int) -> Import:
+    """Return an import about which this user, with this token, may decide. Raises Problem."""
+    imported = _visible(request, pk)
+    if not decisions.may_decide(request.user, imported) or not _may_touch(request, imported):
+        raise Problem("permission_denied")
+    return imported
+
+
+def _may_touch(request: HttpRequest, imported: Import) -> bool:
+    """Say whether a request's token is for other people's imports too, where this one is not its user's."""
+    token = getattr(request, "token", None)
+    return imported.owner_id == request.user.pk or token is None or "operate" in token.scopes
+
+
 def _visible(request: HttpRequest, pk: int) -> Import:
     found = None
-    if pk <= LARGEST_ID:
+    if pk < 2**63:
         found = Import.objects.visible_to(request.user).select_related("job").filter(pk=pk).first()
     if found is None:
         raise Problem("not_found")
@@ -297,6 +319,7 @@ def _import(imported: Import) -> dict[str, Any]:
         "proposals",
         "created",
         "updated",
+        "forgotten_at",
     )
     job = imported.job
     return {

@@ -7,9 +7,10 @@ class ImportsConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """List active imports in the details of the system's status; let reviewers watch an import."""
-        from ingestion import details
-        from ingestion.sources.imports import status, streams  # models are there when apps are ready
+        """List active imports in the details of the status, let reviewers watch one, forget old rows."""
+        from ingestion import details, retention
+        from ingestion.sources.imports import keeping, status, streams  # models are there when apps are ready
 
         streams.register()
         details.contribute("import_jobs", "imports", status.rows)
+        retention.contribute("import_rows", keeping.forget)

@@ -49,6 +49,10 @@ class Columns:
         """Say whether a column of the file is this target column."""
         return any(match.target == target for match in self.matches)
 
+    def unique(self) -> list[Column]:
+        """Return the target columns whose values no two units may share."""
+        return [column for column in self.definition.columns if column.unique and self.has(column.name)]
+
     def header_of(self, target: str) -> str:
         """Return how the file calls a target column, its own name when the file has none."""
         return next((match.header for match in self.matches if match.target == target), target)

@@ -185,11 +185,22 @@ def _apply(imported: Import, taken: Sequence[Taken]) -> None:
         if cause["code"] not in together.CODES:
             _change(imported, cause, choice, texts)
     _execute(_AFTER, **marked)
-    together.check_together(imported, among="decided")
+    _compare(imported, columns, "decided")
+
+
+def compare_again(imported: Import) -> None:
+    """Compare all rows with each other and the register anew, with what was decided about them."""
+    _execute(_FORGET_TOGETHER, pk=sql.Literal(imported.pk), codes=sql.Literal(list(together.CODES)))
+    _compare(imported, Columns.of(imported), "")
+
+
+def _compare(imported: Import, columns: Columns, among: str) -> None:
+    together.check_together(imported, among)
     for key, decided in imported.decisions.items():
         if decided["choice"] == "last":
-            _execute(_KEEP_LAST, pk=marked["pk"], key=sql.Literal(key), ident=columns.value("tax_ident"))
-            together.check_together(imported, among="decided")  # what was kept must fit the register too
+            parts = {"pk": sql.Literal(imported.pk), "key": sql.Literal(key)}
+            _execute(_KEEP_LAST, **parts, ident=columns.value("tax_ident"))
+            together.check_together(imported, among)  # what was kept must fit the register too
 
 
 def _change(imported: Import, cause: Mapping[str, Any], choice: str, texts: Texts) -> None:

@@ -9,12 +9,13 @@ from itertools import islice
 from ingestion import encodings
 from ingestion.source import SourceError
 from ingestion.sources.imports import files
+from ingestion.sources.imports.columns import ADDED
 from ingestion.sources.imports.definition import Definition
 from ingestion.sources.imports.matching import listed, plain
 from ingestion.sources.imports.records import Bad, Layout, Unclosed, records
+from ingestion.sources.imports.sheets import MAX_COLUMNS
 from ingestion.sources.imports.values import BLANKS
 
-MAX_COLUMNS = 500
 MAX_HEADER = 1000  # characters of one column's name
 SEPARATORS = (",", ";", "\t", "|")
 NAMES = {",": "comma", ";": "semicolon", "\t": "tab", "|": "pipe"}
@@ -170,7 +171,7 @@ def _checked_header(row: list[str] | Bad, number: int) -> list[str]:
     if isinstance(row, Bad):
         raise SourceError(row.code, f"Row {number}: {row.problem}.")
     header = [cell.strip(BLANKS) for cell in row]
-    if len(header) > MAX_COLUMNS:
+    if len([cell for cell in header if cell not in ADDED]) > MAX_COLUMNS:
         raise SourceError("csv_columns", f"At most {MAX_COLUMNS} columns. Found: {len(header):,}.")
     for place, cell in enumerate(header, 1):
         if not cell:

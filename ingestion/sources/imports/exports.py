@@ -5,18 +5,19 @@ cells so that no spreadsheet runs them is taken away.
 """
 
 import csv
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Any
 
+from asgiref.sync import sync_to_async
+from django.db import close_old_connections
 from django.http import StreamingHttpResponse
 from django.utils.http import content_disposition_header
 
 from ingestion.downloads import safe_cell
 from ingestion.sources.imports.columns import ADDED
-from ingestion.sources.imports.models import Import
-from ingestion.sources.imports.review import rows
+from ingestion.sources.imports.models import Import, ImportRow
+from ingestion.sources.imports.staged import chunks
 
-CHUNK = 2000
 NUMBERS = ("integer", "decimal")
 
 
@@ -28,8 +29,8 @@ class _Line:
         return text
 
 
-def lines(imported: Import, which: str = "errors") -> Iterator[str]:
-    """Yield the file's own columns, then the row's number and what is wrong, line by line."""
+def parts(imported: Import, which: str = "errors") -> Iterator[str]:
+    """Yield the file's own columns, then the row's number and what is wrong, some lines at a time."""
     writer = csv.writer(_Line())
     rules = imported.rules
     numeric = {
@@ -39,13 +40,17 @@ def lines(imported: Import, which: str = "errors") -> Iterator[str]:
     }
     header = list(imported.header)
     places = [place for place, name in enumerate(header) if name not in ADDED]
-    yield "\ufeff"  # spreadsheets take a file without it for an old encoding
-    yield writer.writerow([*(safe_cell(header[place]) for place in places), *ADDED])
-    for row in rows(imported, which).iterator(chunk_size=CHUNK):
+
+    def line(row: ImportRow) -> str:
         cells = row.cells + [""] * len(header)
         safe = [_cell(cells[place], place in numeric) for place in places]
         said = [safe_cell(_in_words(problems or {})) for problems in (row.errors, row.warnings)]
-        yield writer.writerow([*safe, row.number, *said])
+        return str(writer.writerow([*safe, row.number, *said]))
+
+    # Spreadsheets take a file without the first sign for an old encoding.
+    yield "\ufeff" + writer.writerow([*(safe_cell(header[place]) for place in places), *ADDED])
+    for some in chunks(imported, which):
+        yield "".join(map(line, some))
 
 
 def comes_back(header: Sequence[str]) -> bool:
@@ -62,13 +67,32 @@ def response(imported: Import, which: str) -> StreamingHttpResponse:
     """Return the rows as a download."""
     stem = imported.file_name.rsplit(".", 1)[0]
     return StreamingHttpResponse(
-        lines(imported, which),
+        _aside(parts(imported, which)),
         content_type="text/csv; charset=utf-8",
         headers={
             "Content-Disposition": content_disposition_header(True, f"{stem}-{which}.csv"),
             "X-Content-Type-Options": "nosniff",
         },
     )
+
+
+async def _aside(given: Iterator[str]) -> AsyncIterator[str]:
+    """Yield what an iterator gives, asked in a thread for one at a time.
+
+    Django would read one that is not asynchronous to its end before it sends anything.
+    """
+    ask = sync_to_async(_next, thread_sensitive=False)
+    while (part := await ask(given)) is not None:
+        yield part
+
+
+def _next(given: Iterator[str]) -> str | None:
+    """Return what comes next, on a connection that is neither too old nor broken, and not kept afterwards."""
+    close_old_connections()
+    try:
+        return next(given, None)
+    finally:
+        close_old_connections()
 
 
 def _cell(text: str, numeric: bool) -> str:

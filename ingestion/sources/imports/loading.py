@@ -1,5 +1,6 @@
 """Write staged rows into the register, a range of rows at a time, with one statement each."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,7 +36,9 @@ def load(imported: Import, first: int, last: int) -> Loaded:
         sql.Literal(imported.pk), sql.Literal(first), sql.Literal(last)
     )
     # Of two imports that make periods of one unit at once, neither would see what the other has to end.
-    execute(_ALONE if any(map(columns.has, PERIOD)) else _TOGETHER, [LOCK])
+    # So of unique values: neither would see the other's.
+    alone = any(map(columns.has, PERIOD)) or bool(columns.unique())
+    execute(_ALONE if alone else _TOGETHER, [LOCK])
     total, created, updated = _make(columns, imported.pk, rows) or _run(_written(columns, imported.pk, rows))
     if columns.has("valid_from"):
         writer = sql.Literal(imported.pk)
@@ -45,24 +48,32 @@ def load(imported: Import, first: int, last: int) -> Loaded:
 
 def _make(columns: Columns, import_id: int, rows: sql.Composable) -> tuple[int, int, int] | None:
     """Write rows of units that are all new, at half the work; return None where some are known."""
-    if columns.definition.mode == Mode.UPDATE:
+    if columns.definition.mode == Mode.UPDATE or columns.unique():
         return None
-    # A look-up in the select list is one for each row. As a join it would be a pass over the register.
     (any_known,) = _run(_ANY_KNOWN.format(tax_ident=columns.value("tax_ident"), rows=rows))
     if any_known:
         return None
-    try:
-        with transaction.atomic():
-            made: tuple[int, int, int] = _run(_written(columns, import_id, rows, all_new=True))
-    except IntegrityError:  # another import has just made one of them
-        return None
-    return made
+    with connection.cursor() as cursor:
+        try:
+            with transaction.atomic():
+                cursor.execute(_inserted(columns, import_id, rows).as_string(cursor.connection))
+        except IntegrityError:  # another import has just made one of them
+            return None
+        return cursor.rowcount, cursor.rowcount, 0
 
 
+# Files in the order of their identifiers need one look for all. Others need one for each row: in the select
+# list, as a join would be a pass over the register.
 _ANY_KNOWN = sql.SQL(
     """
-    SELECT coalesce(bool_or((SELECT true FROM imports_unit WHERE tax_ident = {tax_ident} LIMIT 1)), false)
-    FROM imports_importrow WHERE {rows}
+    WITH said AS MATERIALIZED (SELECT {tax_ident} AS ident FROM imports_importrow WHERE {rows})
+    SELECT CASE WHEN EXISTS (
+        SELECT FROM imports_unit WHERE tax_ident BETWEEN (SELECT min(ident) FROM said)
+            AND (SELECT max(ident) FROM said)
+    ) THEN (
+        SELECT coalesce(bool_or((SELECT true FROM imports_unit WHERE tax_ident = ident LIMIT 1)), false)
+        FROM said
+    ) ELSE false END
     """
 )
 _ALONE = "SELECT pg_advisory_xact_lock(%s, 0)"
@@ -95,23 +106,19 @@ def undated(columns: Columns) -> sql.Composable:
     return sql.SQL("({})").format(sql.SQL(" AND ").join(ends)) if ends else sql.SQL("true")
 
 
-def _written(
-    columns: Columns, import_id: int, rows: sql.Composable, *, all_new: bool = False
-) -> sql.Composable:
-    targets = {match.target: columns.typed(match.target) for match in columns.matches}
-    targets |= {name: columns.typed(name) for name in columns.given}
-    starts = targets.get("valid_from", sql.SQL("NULL::date"))
-    targets["valid_from"] = (
-        starts if all_new else sql.SQL("coalesce({}, {})").format(starts, _newest(columns))
-    )
-    targets["extra"] = _extra(columns)
-    targets["loaded_by_id"] = sql.Literal(import_id)
-    # Of a new unit only: the file does not say it.
-    others = {one.name: columns.typed(one.name) for one in columns.definition.columns if one.default}
-    others = {name: sql.Literal("") for name in _TEXTS} | others
-    others = {name: value for name, value in others.items() if name not in targets}
+def _inserted(columns: Columns, import_id: int, rows: sql.Composable) -> sql.Composable:
+    """Return SQL that writes rows all of whose units are new."""
+    starts = columns.typed("valid_from") if columns.has("valid_from") else sql.SQL("NULL::date")
+    values = _values(columns, import_id, starts)
+    inserted = values | _others(columns, values)
+    return _insert(inserted, rows, sql.SQL("true"), sql.SQL(""))
+
+
+def _written(columns: Columns, import_id: int, rows: sql.Composable) -> sql.Composable:
+    """Return SQL that writes rows into the register, and tells how many there are, made and updated."""
+    starts = columns.typed("valid_from") if columns.has("valid_from") else sql.SQL("NULL::date")
+    targets = _values(columns, import_id, sql.SQL("coalesce({}, {})").format(starts, _newest(columns)))
     whole = columns.definition.mode == Mode.REPLACE
-    inserted = targets | others
     updated = _ALL if whole else [name for name in targets if name not in (*_KEY, "extra")]
     sets: list[sql.Composable] = [
         sql.SQL("{0} = EXCLUDED.{0}").format(sql.Identifier(name)) for name in updated
@@ -121,25 +128,55 @@ def _written(
     what: sql.Composable = sql.SQL("NOTHING")
     if columns.definition.mode != Mode.INSERT:
         what = sql.SQL("UPDATE SET {}, loaded_at = statement_timestamp()").format(sql.SQL(", ").join(sets))
+    inserted = targets | _others(columns, targets)
+    conflict = sql.SQL(_CONFLICT).format(what)
+    return sql.SQL(_TOLD).format(rows=rows, insert=_insert(inserted, rows, _fitting(columns), conflict))
+
+
+def _values(columns: Columns, import_id: int, starts: sql.Composable) -> dict[str, sql.Composable]:
+    """Return what the file, or the job, says of each row, by the register's columns."""
+    found = {match.target: columns.typed(match.target) for match in columns.matches}
+    found |= {name: columns.typed(name) for name in columns.given}
+    return found | {
+        "valid_from": starts,
+        "extra": _extra(columns),
+        "loaded_by_id": sql.Literal(import_id),
+    }
+
+
+def _others(columns: Columns, said: Mapping[str, Any]) -> dict[str, sql.Composable]:
+    """Return what the file does not say, and a new unit has."""
+    defaults = {one.name: columns.typed(one.name) for one in columns.definition.columns if one.default}
+    found: dict[str, sql.Composable] = {name: sql.Literal("") for name in _TEXTS} | defaults
+    return {name: value for name, value in found.items() if name not in said}
+
+
+def _insert(
+    inserted: Mapping[str, sql.Composable],
+    rows: sql.Composable,
+    fitting: sql.Composable,
+    conflict: sql.Composable,
+) -> sql.Composable:
     return sql.SQL(_WRITE).format(
         names=sql.SQL(", ").join(map(sql.Identifier, inserted)),
         values=sql.SQL(", ").join(inserted.values()),
         rows=rows,
-        fitting=sql.SQL("true") if all_new else _fitting(columns),
-        tax_ident=targets["tax_ident"],
-        conflict=sql.SQL("") if all_new else sql.SQL(_CONFLICT).format(what),
+        fitting=fitting,
+        tax_ident=inserted["tax_ident"],
+        conflict=conflict,
     )
 
 
 # Ordered, so that two imports meet the same units in the same order.
 _WRITE = """
-    WITH written AS (
-        INSERT INTO imports_unit ({names})
-        SELECT {values} FROM imports_importrow AS staged WHERE {rows} AND {fitting}
-        ORDER BY {tax_ident}, number
-        {conflict}
-        RETURNING xmax = 0 AS is_new
-    ) SELECT (SELECT count(*) FROM imports_importrow WHERE {rows}),
+    INSERT INTO imports_unit ({names})
+    SELECT {values} FROM imports_importrow AS staged WHERE {rows} AND {fitting}
+    ORDER BY {tax_ident}, number
+    {conflict}
+"""
+_TOLD = """
+    WITH written AS ({insert} RETURNING xmax = 0 AS is_new)
+    SELECT (SELECT count(*) FROM imports_importrow WHERE {rows}),
         count(*) FILTER (WHERE is_new), count(*) FILTER (WHERE NOT is_new) FROM written
 """
 _CONFLICT = "ON CONFLICT (tax_ident, valid_from) DO {}"
@@ -155,14 +192,48 @@ _TEXTS = [
 
 
 def _fitting(columns: Columns) -> sql.Composable:
-    """Return SQL for which rows the mode takes: the register may have changed since the check."""
+    """Return SQL for which rows still fit the register: it may have changed since the check."""
+    conditions: list[sql.Composable] = []
     match columns.definition.mode:
         case Mode.INSERT:
-            return sql.SQL("NOT {}").format(known(columns))
+            conditions.append(sql.SQL("NOT {}").format(known(columns)))
         case Mode.UPDATE:
-            return known(columns)
-        case _:
-            return sql.SQL("true")
+            conditions.append(known(columns))
+    if any(map(columns.has, PERIOD)):
+        starts, ends = period(columns)
+        loses = sql.SQL(LOSES).format(starts=starts, ends=ends)
+        is_lost = sql.SQL(
+            "EXISTS (SELECT FROM imports_unit AS unit WHERE unit.tax_ident = {} AND {})"
+        ).format(columns.value("tax_ident"), loses)
+        conditions.append(sql.SQL("({} OR NOT {})").format(undated(columns), is_lost))
+    for column in columns.unique():
+        taken = sql.SQL(TAKEN).format(
+            column=sql.Identifier(column.name),
+            value=columns.typed(column.name),
+            tax_ident=columns.value("tax_ident"),
+        )
+        conditions.append(sql.SQL("NOT EXISTS (SELECT FROM imports_unit AS unit WHERE {})").format(taken))
+    return sql.SQL(" AND ").join(conditions) if conditions else sql.SQL("true")
+
+
+def period(columns: Columns) -> tuple[sql.Composable, sql.Composable]:
+    """Return SQL for a staged row's first and last day; what is open is infinite."""
+    return (
+        sql.SQL("coalesce({}, '-infinity')").format(columns.typed("valid_from")),
+        sql.SQL("coalesce({}, 'infinity')").format(columns.typed("valid_to")),
+    )
+
+
+# What a staged row must not meet among the units, when it is checked and again when it is loaded.
+#
+# The earlier of two periods is ended where the later begins, unless that would lose what was said of a time
+# after it: of the register's, when it goes on after the row; of the row's, when it says its end.
+LOSES = """(
+    coalesce(unit.valid_from, '-infinity') < {starts} AND unit.valid_to >= {starts} AND unit.valid_to > {ends}
+    OR coalesce(unit.valid_from, '-infinity') > {starts} AND unit.valid_from <= {ends} AND {ends} < 'infinity'
+)"""
+# Another unit's unique value. What is empty is nobody's.
+TAKEN = """unit.{column} = {value} AND unit.{column}::text <> '' AND unit.tax_ident <> {tax_ident}"""
 
 
 def _newest(columns: Columns) -> sql.Composable:

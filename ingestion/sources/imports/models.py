@@ -3,8 +3,6 @@
 from typing import Any, ClassVar
 
 from django.conf import settings
-from django.contrib.postgres.indexes import GinIndex
-from django.contrib.postgres.search import SearchVector
 from django.db import models
 from django.db.models.functions import Now
 from django.urls import reverse
@@ -81,6 +79,8 @@ class Import(models.Model):
     created = models.PositiveIntegerField(null=True)
     updated = models.PositiveIntegerField(null=True)
 
+    forgotten_at = models.DateTimeField(null=True)  # since when its rows are deleted, see `keeping`
+
     # finished, failed or rejected; the job may be deleted later.
     ended_as = models.CharField(max_length=20, blank=True, default="")
 
@@ -89,8 +89,10 @@ class Import(models.Model):
     class Meta:
         permissions: ClassVar = [("review", "Can see and decide everybody's imports")]
         indexes: ClassVar = [
-            # the list of imports, newest first
-            models.Index(name="import_newest", fields=["-created_at"]),
+            # keeping.forget
+            models.Index(
+                name="import_forgotten", fields=["id"], condition=models.Q(forgotten_at__isnull=False)
+            ),
         ]
 
     def __str__(self) -> str:
@@ -250,11 +252,8 @@ class Unit(models.Model):
             ),
         ]
         indexes: ClassVar = [
-            # Search by words of the name. A load leaves its words in the list of what is to be sorted in,
-            # which `analytics` has emptied afterwards: searches read that list, loads do not wait for it.
-            GinIndex(
-                SearchVector("name", config="simple"), name="unit_by_name", gin_pending_list_limit=64 << 10
-            ),
+            # the search; by words of the name it goes through `analytics.Words`
+            models.Index(name="unit_stat_ident", fields=["stat_ident"], condition=~models.Q(stat_ident="")),
         ]
 
     def __str__(self) -> str:

@@ -9,7 +9,7 @@ from pydantic_core import PydanticCustomError
 
 from ingestion.admission import invalid
 from ingestion.source import SourceParams
-from ingestion.sources.imports import dialect, targets
+from ingestion.sources.imports import sheets, targets
 from ingestion.sources.imports.default import DEFAULT
 from ingestion.sources.imports.definition import Definition, Validity
 from ingestion.sources.imports.models import ImportDefinition
@@ -46,7 +46,7 @@ class Params(SourceParams):
     )
     columns: list[str] = Field(
         default=[],
-        max_length=dialect.MAX_COLUMNS,
+        max_length=sheets.MAX_COLUMNS,
         description="Only where a header is not recognised: file column = target column, one a line",
     )
 

@@ -116,5 +116,5 @@ _CAUSES = f"""
         WHERE import_id = %(pk)s AND settled IS NOT NULL AND value ? 'problem'
     ) AS found
     GROUP BY level, name, code
-    ORDER BY level, times DESC, name LIMIT %(most)s
+    ORDER BY level, times DESC, name, code LIMIT %(most)s
 """  # nosec B608  # our own words

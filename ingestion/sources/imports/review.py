@@ -1,24 +1,23 @@
 """What the page of an import shows: the file, the columns, the problems, the rows."""
 
-import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from django.contrib.auth.models import User
-from django.db.models import QuerySet
 
 from ingestion.access import visible_jobs
 from ingestion.models import State
 from ingestion.serializers import display
 from ingestion.source import get
-from ingestion.sources.imports import preview
+from ingestion.sources.imports import keeping
 from ingestion.sources.imports.columns import ADDED
 from ingestion.sources.imports.decisions import LABELS, choices, chosen, column_of, may_decide
 from ingestion.sources.imports.dialect import NAMES
 from ingestion.sources.imports.matching import GUESSES, Why, missing
 from ingestion.sources.imports.models import Import, ImportRow
+from ingestion.sources.imports.staged import FILTERS, page
 
 ROWS = 25
 MAX_COLUMNS = 10  # of the table of rows
@@ -33,9 +32,6 @@ SURE: dict[str, str] = {
     Why.SIMILAR: "the names are alike",
     Why.CONTENT: "its cells look like it",
 }
-FILTERS = {"errors": "Errors", "warnings": "Warnings", "updates": "Updates", "all": "All"}
-WINDOW = 20_000  # rows among which updates are looked for with one query: each is looked up in the register
-PATIENCE = 1.0  # seconds after which a page of updates shows what it has; the next one goes on from there
 MOST_CODES = 500  # of a code list, offered for a value
 
 
@@ -69,38 +65,6 @@ class Line:
     cells: list[Cell] = field(default_factory=list)
 
 
-def rows(imported: Import, which: str) -> QuerySet[ImportRow]:
-    """Return the staged rows of a filter, in the file's order."""
-    found = imported.rows.order_by("number")
-    if which == "errors":
-        return found.filter(errors__isnull=False)
-    if which == "updates":
-        return preview.with_known(imported, found.filter(errors__isnull=True), only=True)
-    return found.filter(warnings__isnull=False) if which == "warnings" else found
-
-
-def page(imported: Import, which: str, after: int, limit: int) -> tuple[list[ImportRow], int | None]:
-    """Return the next rows of a filter after a row, and the row to go on after; None at the end.
-
-    Of updates there may be fewer than `limit` before the end: few among a million take more than one look.
-    """
-    found = preview.with_known(imported, rows(imported, which))
-    if which != "updates":
-        some = list(found.filter(number__gt=after)[: limit + 1])
-        return some[:limit], some[limit - 1].number if len(some) > limit else None
-    last = max((span[2] + span[4] - 1 for span in imported.spans), default=0)
-    some, until = [], time.monotonic() + PATIENCE
-    while after < last:
-        upto = min(after + WINDOW, last)
-        some += found.filter(number__gt=after, number__lte=upto)[: limit + 1 - len(some)]
-        if len(some) > limit:
-            return some[:limit], some[limit - 1].number
-        after = upto
-        if time.monotonic() > until and after < last:
-            return some, after
-    return some, None
-
-
 def context(
     imported: Import, user: Any, which: str, after: int, typed: Typed | None = None
 ) -> dict[str, Any]:
@@ -132,6 +96,8 @@ def context(
         "uploading": asked == "upload" and mine,
         "asked": asked,
         "answered": answered(imported),
+        "kept_until": keeping.keeps_until(imported),
+        "asked_again": asked == "review" and job is not None and (job.answer or {}).get("kind") == "review",
         "happening": _happening(imported),
         "phases": phases(imported),
         "refresh": job is not None and job.finished_at is None,
@@ -150,7 +116,7 @@ def kind_asked(imported: Import) -> str:
 def answered(imported: Import) -> dict[str, Any] | None:
     """Return who said what at the end of a review: {word, by, at}."""
     given = imported.job.answer if imported.job is not None else None
-    if not given or given["kind"] != "review":
+    if not given or given["kind"] != "review" or kind_asked(imported) == "review":
         return None
     user = User.objects.filter(username=given["by"]).first()
     word = {"approve": "Approved", "reject": "Rejected"}.get(given["answer"], "Answered")

@@ -2,39 +2,42 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict
-from itertools import islice
+from itertools import count
 from typing import Any, ClassVar
 
 from django.conf import settings
+from django.contrib.auth.models import User
+from django.db.models import QuerySet
 from django.urls import reverse
 
-from ingestion.models import ItemState, Job, JobItem, Upload
+from ingestion.access import who_hold
+from ingestion.admission import Refused
+from ingestion.models import OPEN, ItemState, Job, JobItem, Upload
 from ingestion.run import Run
 from ingestion.source import Outcome, Source, SourceError, Step, register
 from ingestion.sources.imports import (
+    approval,
     arrivals,
     dates,
     decisions,
-    dialect,
     files,
     loading,
     matching,
     preview,
-    records,
+    recognition,
     staging,
     status,
     together,
 )
 from ingestion.sources.imports.analytics import chain
 from ingestion.sources.imports.columns import Columns
-from ingestion.sources.imports.models import HeaderMatch, Import, ImportDefinition
+from ingestion.sources.imports.models import Import, ImportDefinition
 from ingestion.sources.imports.params import Params, definition_of, row_of, saved
 from ingestion.sources.imports.records import Layout, Span
 from ingestion.steps import StepHandle
 from ingestion.uploads import CSV, GZIP, TEXT, XLSX, open_upload
 
 MAX_OFFERED = 200  # definitions in the start form
-LOOKED_AT = 100  # rows, to tell columns by their content
 
 
 @register
@@ -67,7 +70,7 @@ class Imports(Source):
                 with job.step(name):
                     pass
         if p.review == "always" or (p.review == "auto" and imported.rows_bad):
-            job.wait_for("review", _question(imported))
+            self.ask_for_approval(job, imported)
         with job.step("load", f"Loading {imported.rows_good:,} rows") as step:
             self.load(step, imported)
         return _outcome(job, imported)
@@ -83,11 +86,11 @@ class Imports(Source):
             files.opened(stored, upload.name, known, job.checkpoint) as (text, found),
         ):
             with job.step("read", f"Reading {upload.name}"):
-                job.once("plan", lambda: _plan(imported, text, found, job))
+                job.once("plan", lambda: recognition.plan(imported, text, found, job))
             with job.step("match"):
-                job.once("proposed", lambda: _propose(imported, text, p))
+                job.once("proposed", lambda: recognition.propose(imported, text, p))
                 said = self.ask_for_columns(job, imported, p)
-                job.once("matches", lambda: _match(imported, said))
+                job.once("matches", lambda: recognition.match(imported, said))
             with job.step("check", "Checking rows") as step:
                 self.check(job, step, imported, text)
 
@@ -95,8 +98,21 @@ class Imports(Source):
         """Return header -> target as people said it; wait for one where the header is not clear."""
         doubtful = matching.is_doubtful(imported.rules, imported.proposed)
         if p.match == "always" or (p.match == "auto" and doubtful):
-            return dict(job.wait_for("match", _which(imported))["data"]["columns"])
+            return dict(job.wait_for("match", recognition.question(imported))["data"]["columns"])
         return matching.parse_choices(p.columns)
+
+    def ask_for_approval(self, job: Run, imported: Import) -> None:
+        """Wait for an approval, and for another one if the register is no longer what the first was about."""
+        text = approval.question(imported)
+        for time in count(1):
+            seen = job.wait_for("review", text)["data"].get("revision")
+            if seen is None:  # given before revisions were kept
+                return
+            stands = job.once(f"approval-{time}", lambda: approval.look_again(imported))
+            imported.refresh_from_db()
+            if stands == seen:
+                return
+            text = f"The register has changed since this was approved. {approval.question(imported)}"
 
     def check(self, job: Run, step: StepHandle, imported: Import, text: Any) -> None:
         """Check the spans of the file one by one, then all rows together."""
@@ -108,7 +124,7 @@ class Imports(Source):
         def fetch(span: Span) -> tuple[int, bytes]:
             return stager.encode(text, span)
 
-        for item in step.items(_spans(imported), key=_range, label=_rows, fetch=fetch):
+        for item in step.items(recognition.spans(imported), key=_range, label=_rows, fetch=fetch):
             with item:
                 rows, encoded = item.fetched
                 staging.write(encoded)
@@ -128,7 +144,7 @@ class Imports(Source):
         """Write the good rows, batch by batch."""
         if not imported.rows_good:
             raise SourceError("no_good_rows", "No row can be loaded: each has an error. Correct the file.")
-        for item in step.items(_spans(imported), key=_range, label=_rows):
+        for item in step.items(recognition.spans(imported), key=_range, label=_rows):
             with item:
                 item.result = asdict(loading.load(imported, item.value.row, _last(item.value)))
 
@@ -149,6 +165,15 @@ class Imports(Source):
         upload = Upload.objects.filter(pk=p.file, owner=user).first()
         if upload is not None:  # else the engine says so
             arrivals.judge(upload, definition, p, saved(row_of(p)))
+
+    def can_retry(self, job: Job) -> None:
+        """Refuse to go on with what a later job has taken over, and with rows that are no longer kept."""
+        imported = Import.objects.filter(job=job).first()
+        retries = Job.objects.filter(retry_of=job)
+        if imported is None and retries.exists() and not retries.filter(state__in=OPEN).exists():
+            raise SourceError("nothing_to_retry", "A later job goes on with this import. Retry that one.")
+        if imported is not None and imported.forgotten_at is not None:
+            raise SourceError("nothing_to_retry", "The rows are no longer kept. Upload the file again.")
 
     def asks_first(self, p: Params) -> tuple[str, str] | None:
         """Ask for the file where none was given."""
@@ -184,21 +209,31 @@ class Imports(Source):
             p = self.stored_params(job.params)
             arrivals.take(imported, job, data.get("file"), by, p, saved(imported.made_from))
         if kind == "match" and answer != "reject":
-            return {**data, "columns": _take_columns(imported, data.get("columns", {}))}
-        if kind == "review" and answer != "reject" and data.get("revision") is not None:
-            decisions.check_revision(imported, decisions.read_revision(data["revision"]))
+            return {**data, "columns": recognition.take_columns(imported, data.get("columns", {}))}
+        if kind == "review" and answer != "reject":
+            if data.get("revision") is not None:
+                decisions.check_revision(imported, decisions.read_revision(data["revision"]))
+            return {**data, "revision": imported.revision}
         return data
+
+    def reviewers(self) -> QuerySet[User]:
+        """Return who may review everybody's imports."""
+        return who_hold("imports.review")
 
     def review_url(self, job: Job) -> str:
         """Return the page that shows what there is to decide; a file is sent on the job's own."""
-        if (job.waiting_for or {}).get("kind") == "upload":
+        if (job.waiting_for or {}).get("kind") == "upload" or not job.object:
             return ""
-        return Import.objects.get(job=job).get_absolute_url()
+        return reverse("imports:import", args=[job.object.partition(":")[2]])
 
     def created(self, job: Job, p: Params) -> None:
         """Make the import that the job is about; a retry goes on with the one of its parent."""
-        taken = job.retry_of_id and Import.objects.filter(job=job.retry_of_id).update(job=job, ended_as="")
-        if not taken:
+        if job.retry_of_id:
+            # None: its rows went, or another retry took it, since `can_retry` was asked.
+            left = Import.objects.filter(job=job.retry_of_id, forgotten_at=None)
+            if not left.update(job=job, ended_as=""):
+                raise Refused("nothing_to_retry", "There is nothing to retry.")
+        else:
             _make(job, p)
         job.object = Import.objects.get(job=job).stream
         job.save(update_fields=["object"])
@@ -223,81 +258,6 @@ def _make(job: Job, p: Params) -> None:
     imported.save(update_fields=["slug"])
 
 
-def _plan(imported: Import, text: Any, found: files.Found, job: Run) -> bool:
-    """Find out how the file is written and where its rows are."""
-    size = text.seek(0, 2)
-    text.seek(found.skip)
-    head = text.read(files.HEAD)
-    whole = found.skip + len(head) >= size
-    read_as = dialect.recognise(head.decode(errors="strict" if whole else "ignore"), whole, imported.rules)
-    spans = records.plan(text, found.skip, size, read_as.layout, read_as.header_row, job.checkpoint)
-    if not spans:
-        raise SourceError("csv_no_rows", "The file has a header but no rows.")
-    imported.facts = {
-        "found": asdict(found),
-        "layout": asdict(read_as.layout),
-        "header_row": read_as.header_row,
-    }
-    imported.header = read_as.header
-    imported.spans = [list(asdict(span).values()) for span in spans]
-    imported.save(update_fields=["facts", "header", "spans"])
-    sign = read_as.layout.separator
-    separator = "tab" if sign == "\t" else f"{sign} ({dialect.NAMES[sign]})"
-    job.log(f"Read as {found.encoding.upper()}. Separator: {separator}. {len(read_as.header)} columns.")
-    if read_as.header_row > 1:
-        job.log(f"The header is row {read_as.header_row}; what is above it was left out.", "warning")
-    return True
-
-
-def _propose(imported: Import, text: Any, p: Params) -> bool:
-    """Write down what each column may be, from its header and its first cells."""
-    first = records.read(text, _spans(imported)[0], Layout(**imported.facts["layout"]))
-    rows = [record for _, record in islice(first, LOOKED_AT) if isinstance(record, list) and any(record)]
-    chosen = matching.parse_choices(p.columns)
-    found = matching.propose(imported.header, rows, imported.rules, chosen, saved(imported.made_from))
-    imported.proposals = [asdict(one) for one in found]
-    imported.save(update_fields=["proposals"])
-    return True
-
-
-def _match(imported: Import, said: Mapping[str, str]) -> bool:
-    """Recognise the file's columns."""
-    found = matching.match(imported.header, imported.rules, said, saved(imported.made_from))
-    imported.mapping = [asdict(one) for one in found]
-    imported.save(update_fields=["mapping"])
-    return True
-
-
-def _take_columns(imported: Import, said: Any) -> dict[str, str]:
-    """Return header -> target of the whole file, and remember what was not recognised. Raises SourceError."""
-    if not isinstance(said, Mapping) or not all(isinstance(one, str) for one in said.values()):
-        raise SourceError("validation_failed", "Send columns as {file column: target column}.")
-    wanted = matching.complete(imported.header, imported.rules, imported.proposed, said)
-    row = imported.made_from
-    known = {one.header: one.target for one in imported.proposed if one.why not in matching.GUESSES}
-    news = {
-        plain: target
-        for header, target in wanted.items()
-        if known.get(header, "") != target and (plain := matching.plain(header))
-    }
-    if row is not None:
-        HeaderMatch.objects.bulk_create(
-            [HeaderMatch(definition=row, header=header, target=target) for header, target in news.items()],
-            update_conflicts=True,
-            update_fields=["target"],
-            unique_fields=["definition", "header"],
-        )
-    return wanted
-
-
-def _which(imported: Import) -> str:
-    sure = {one.target for one in imported.proposed if one.why not in matching.GUESSES}
-    lacks = [column.label for column in matching.missing(imported.rules, sure)]
-    if not lacks:
-        return f"{imported.file_name} has {len(imported.header)} columns. Are they matched well?"
-    return f"Which column is {' and which is '.join(lacks)}?"
-
-
 def _outcome(job: Run, imported: Import) -> Outcome:
     results = JobItem.objects.filter(job=job.id, step="load", state=ItemState.DONE).values_list(
         "result", flat=True
@@ -320,17 +280,6 @@ def _outcome(job: Run, imported: Import) -> Outcome:
         },
         partial=bool(imported.rows_bad or skipped),
     )
-
-
-def _question(imported: Import) -> str:
-    if not imported.rows_bad:
-        return f"{imported.rows_total:,} rows checked, no problems. Load them?"
-    have = "1 has an error" if imported.rows_bad == 1 else f"{imported.rows_bad:,} have errors"
-    return f"{imported.rows_total:,} rows checked, {have}. Load the other {imported.rows_good:,}?"
-
-
-def _spans(imported: Import) -> list[Span]:
-    return [Span(*values) for values in imported.spans]
 
 
 def _last(span: Span) -> int:

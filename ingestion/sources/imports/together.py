@@ -17,6 +17,7 @@ from ingestion.sources.imports.models import Import
 # What is found here. Decisions take it away and look again, so every code of it belongs here.
 CODES = ("ends_before", "appears_twice", "period_overlaps", "not_unique", "known_unit", "unknown_unit")
 
+SORTED_MB = 64  # for the numbers of two million rows; more of them are sorted on disk
 FEW = 20  # an import of less than this part of the register looks units up by index
 
 
@@ -27,37 +28,43 @@ def check_together(imported: Import, among: str = "") -> None:
     since the last time; others are left alone, unless the definition compares more than identifiers.
     """
     columns = Columns.of(imported)
-    if any(column.unique and columns.has(column.name) for column in columns.definition.columns):
+    if columns.unique():
         among = ""
     _Check(imported, columns, "valid_to", "ends_before", among).flag(_ENDS_BEFORE)
     dated = any(map(columns.has, PERIOD)) and not columns.given
     code = "period_overlaps" if dated else "appears_twice"
     if among or _any_twice(imported, columns):
         _Check(imported, columns, IDENTIFIER, code, among).flag(_COMES_TWICE, dated=sql.Literal(dated))
-    for column in columns.definition.columns:
-        if column.unique and columns.has(column.name):
-            check = _Check(imported, columns, column.name, "not_unique")
-            value = columns.typed(column.name)
-            check.flag(_NOT_UNIQUE, value=value)
-            check.flag(_TAKEN, register=True, value=value, column=sql.Identifier(column.name))
+    for column in columns.unique():
+        check = _Check(imported, columns, column.name, "not_unique")
+        value = columns.typed(column.name)
+        check.flag(_NOT_UNIQUE, value=value)
+        taken = sql.SQL(loading.TAKEN).format(
+            column=sql.Identifier(column.name), value=sql.SQL("said.value"), tax_ident=sql.SQL("said.ident")
+        )
+        check.flag(_TAKEN, register=True, value=value, taken=taken)
     if any(map(columns.has, PERIOD)):
         # Told at a column of the file, whatever the period was said by.
         target = next(filter(columns.is_in_file, PERIOD), IDENTIFIER)
         check = _Check(imported, columns, target, "period_overlaps", among)
-        check.flag(_OVERLAPS, register=True, undated=loading.undated(columns))
+        loses = sql.SQL(loading.LOSES).format(starts=sql.SQL("said.starts"), ends=sql.SQL("said.ends"))
+        check.flag(_OVERLAPS, register=True, undated=loading.undated(columns), loses=loses)
     _check_mode(imported, columns, among)
 
 
 def _any_twice(imported: Import, columns: Columns) -> bool:
-    """Say whether an identifier comes twice in the file: mostly no, which spares sorting all rows."""
+    """Say whether an identifier comes twice in the file: mostly no, which spares sorting all rows.
+
+    Numbers made of them are compared; where two share one by chance, all rows are looked at in vain.
+    """
     query = sql.SQL(
-        "SELECT count(*) FROM (SELECT FROM imports_importrow WHERE import_id = {} AND errors IS NULL"
-        " GROUP BY {} HAVING count(*) > 1) AS twice"
-    ).format(sql.Literal(imported.pk), columns.value(IDENTIFIER))
-    with connection.cursor() as cursor:
+        "SELECT count(DISTINCT hashtextextended({}, 0)) < count(*)"
+        " FROM imports_importrow WHERE import_id = {} AND errors IS NULL"
+    ).format(columns.value(IDENTIFIER), sql.Literal(imported.pk))
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(f"SET LOCAL work_mem = '{SORTED_MB}MB'")
         cursor.execute(query.as_string(cursor.connection))
-        (times,) = cursor.fetchone()
-    return bool(times)
+        return bool(cursor.fetchone()[0])
 
 
 def _check_mode(imported: Import, columns: Columns, among: str) -> None:
@@ -82,10 +89,11 @@ class _Check:
     def flag(self, found: str, *, register: bool = False, **parts: sql.Composable) -> None:
         """Give the rows that `found` selects as (number, words) this error. register: it reads units."""
         pk = sql.Literal(self._imported.pk)
+        starts, ends = loading.period(self._columns)
         shared = {
             "tax_ident": self._columns.value(IDENTIFIER),
-            "starts": sql.SQL("coalesce({}, '-infinity')").format(self._columns.typed("valid_from")),
-            "ends": sql.SQL("coalesce({}, 'infinity')").format(self._columns.typed("valid_to")),
+            "starts": starts,
+            "ends": ends,
             "from_header": sql.Literal(self._columns.header_of("valid_from")),
             "staged": sql.SQL("imports_importrow WHERE import_id = {} AND errors IS NULL{}").format(
                 pk, self._restricted()
@@ -168,12 +176,9 @@ _NOT_UNIQUE = """
 _TAKEN = """
     SELECT DISTINCT ON (number) number, 'is not unique, unit ' || unit.tax_ident || ' has it' AS words
     FROM (SELECT number, {value} AS value, {tax_ident} AS ident FROM {staged}) AS said
-    JOIN imports_unit AS unit ON unit.{column} = said.value AND unit.tax_ident <> said.ident
-    WHERE said.value::text <> ''
+    JOIN imports_unit AS unit ON {taken}
     ORDER BY number, unit.tax_ident
 """
-# The earlier of two periods is ended where the later begins, unless that would lose what was said of a time
-# after it: of the register's, when it goes on after the row; of the row's, when it says its end.
 _OVERLAPS = """
     SELECT DISTINCT ON (number) number,
         'overlaps the period from ' || coalesce(unit.valid_from::text, 'ever') || ' in the register' AS words
@@ -181,12 +186,7 @@ _OVERLAPS = """
         SELECT number, {tax_ident} AS ident, {starts} AS starts, {ends} AS ends
         FROM {staged} AND NOT {undated}
     ) AS said
-    JOIN imports_unit AS unit ON unit.tax_ident = said.ident AND (
-        coalesce(unit.valid_from, '-infinity') < said.starts
-            AND unit.valid_to >= said.starts AND unit.valid_to > said.ends
-        OR coalesce(unit.valid_from, '-infinity') > said.starts
-            AND unit.valid_from <= said.ends AND said.ends < 'infinity'
-    )
+    JOIN imports_unit AS unit ON unit.tax_ident = said.ident AND {loses}
     ORDER BY number, unit.valid_from
 """
 _FITS_NOT = "SELECT number, {words}::text AS words FROM {staged} AND {wrong}"

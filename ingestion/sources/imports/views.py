@@ -7,7 +7,7 @@ from uuid import UUID
 
 from django.contrib.auth.decorators import login_required
 from django.contrib.postgres.search import SearchQuery, SearchVector
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -18,7 +18,8 @@ from ingestion import lifecycle, source, uploads
 from ingestion.admission import Refused
 from ingestion.forms import KEPT, source_form
 from ingestion.source import SourceError
-from ingestion.sources.imports import decisions, exports, review
+from ingestion.sources.imports import decisions, exports, review, staged
+from ingestion.sources.imports.analytics.models import Change, ChangedImport, Words
 from ingestion.sources.imports.models import Import, Unit
 
 PAGE = 50
@@ -188,7 +189,7 @@ def _done(request: HttpRequest, pk: int, act: Callable[[Import], None], place: s
         context = review.context(_visible(request, pk), request.user, which, 0, _typed(request))
         context["refused"] = refused.message
         return render(request, _template(request), context, status=status)
-    query = f"?f={which}" if which in review.FILTERS else ""
+    query = f"?f={which}" if which in staged.FILTERS else ""
     return redirect(f"{found.get_absolute_url()}{query}{'' if _is_fragment(request) else place}")
 
 
@@ -205,7 +206,10 @@ def _template(request: HttpRequest) -> str:
 def errors(request: HttpRequest, pk: int) -> HttpResponseBase:
     """Give the rows with errors, or those with warnings, as a CSV file."""
     which = "warnings" if request.GET.get("f") == "warnings" else "errors"
-    return exports.response(_visible(request, pk), which)
+    imported = _visible(request, pk)
+    if imported.forgotten_at is not None:
+        raise Http404("The rows of this file are no longer kept.")
+    return exports.response(imported, which)
 
 
 @login_required
@@ -221,6 +225,7 @@ def units(request: HttpRequest) -> HttpResponse:
     context = {
         "units": page[:PAGE],
         "query": query,
+        "names_follow": bool(query) and names_follow(),
         "following": page[PAGE - 1].pk if len(page) > PAGE else None,
         "first": not before,
     }
@@ -236,8 +241,17 @@ def search(query: str) -> QuerySet[Unit]:
     if not words:
         return found.filter(tax_ident=query)
     raw = SearchQuery(" & ".join(f"{word}:*" for word in words), config="simple", search_type="raw")
-    by_name = found.annotate(words=SearchVector("name", config="simple")).filter(words=raw).values("pk")
-    return found.filter(Q(tax_ident=query) | Q(stat_ident=query) | Q(pk__in=by_name))
+    named = found.filter(tax_ident__in=Words.objects.filter(words=raw).values("tax_ident"))
+    # A unit that was called so in another period is not meant.
+    by_name = named.annotate(said=SearchVector("name", config="simple")).filter(said=raw)
+    ways = (found.filter(tax_ident=query), found.filter(stat_ident=query), by_name)
+    numbers = [way.values("pk") for way in ways]
+    return found.filter(pk__in=numbers[0].union(*numbers[1:], all=True))
+
+
+def names_follow() -> bool:
+    """Say whether units are not found by their names yet: what imports wrote is still to be derived."""
+    return ChangedImport.objects.exists() or Change.objects.exists()
 
 
 def _visible(request: HttpRequest, pk: int) -> Import:

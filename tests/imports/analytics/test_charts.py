@@ -65,6 +65,21 @@ def test_figures_of_each_dimension_at_the_end_of_a_year(figures: None) -> None:
     ]
 
 
+def test_of_very_many_regions_the_smallest_are_one_line(
+    run: Run, page: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(charts, "MOST_CODES", 2)
+    regions = ["a", "a", "a", "b", "b", "c", "d"]
+    rows = "".join(f"{n},x,2020-01-01,{code},{n}\n" for n, code in enumerate(regions))
+    run("tax_ident,name,birth_date,region_code,employees\n" + rows)
+    run_chain()
+    found = [(row.label, row.units, row.employees) for row in charts.figures("region", 2020)]
+    assert found == [("a", 3, 3), ("b", 2, 7), ("2 others", 2, 11)]
+    assert table(page("/charts/region.csv?year=2020"))[3] == ["others", "2 others", "2", "11", "0"]
+    monkeypatch.setattr(charts, "MOST_CODES", 4)
+    assert len(charts.figures("region", 2020)) == 4
+
+
 def test_the_page_the_table_and_the_csv_say_the_same(figures: None, page: Any) -> None:
     shown = page("/charts/?year=2020&of=employees")
     rows = re.findall(r"<tr><th scope=\"row\">(.*?)</th>((?:<td class=\"num\">[^<]*</td>)+)</tr>", shown)

@@ -1,6 +1,6 @@
 """The charts of the register: the figures of each dimension at the end of a year, and how they are drawn."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import ROUND_CEILING, Decimal
 from typing import Any
@@ -16,6 +16,8 @@ TITLES = {"region": "By region", "activity": "By activity", "size": "By size", "
 
 MOST_BARS = 12  # the rest is one bar more
 MOST_ROWS = 1000  # of a table; the CSV has all
+MOST_CODES = 10_000  # of a dimension: a register may give an address for a region. The rest is one line more
+OTHERS = "others"
 YEARS = 20  # drawn over time
 OLDEST = 100  # years back that can be asked for
 
@@ -130,19 +132,25 @@ def label(dimension: str, code: str) -> str:
 
 def figures(dimension: str, year: int) -> list[Row]:
     """Return the figures of a dimension at the end of a year: sizes in their order, others largest first."""
-    found = _sums(Cell.objects.filter(dimension=dimension, year__lte=year).values("code"))
-    rows = [Row(one.pop("code"), "", **one) for one in found if one["units"]]
-    named = [Row(row.code, label(dimension, row.code), *_values(row)) for row in rows]
+    cells = Cell.objects.filter(dimension=dimension, year__lte=year)
+    ordered = _summed(cells.values("code")).exclude(units=0).order_by("-units", "code")
+    found = list(ordered[: MOST_CODES + 1])
+    rows = [_row(one["code"], label(dimension, one["code"]), one) for one in found[:MOST_CODES]]
     if dimension == "size":
-        return sorted(named, key=lambda row: int(row.code or -1))
-    return sorted(named, key=lambda row: (-row.units, row.code))
+        return sorted(rows, key=lambda row: int(row.code or -1))
+    if len(found) > MOST_CODES:
+        left = {name: sum(getattr(row, name) for row in rows) for name in MEASURES}
+        whole = cells.aggregate(**{name: Sum(name) for name in MEASURES})
+        rest = {name: whole[name] - left[name] for name in MEASURES}
+        rows.append(_row(OTHERS, f"{ordered.count() - MOST_CODES:,} others", rest))
+    return rows
 
 
 def over_time(last: int) -> list[Row]:
     """Return the figures of all units, year by year, the newest last."""
     units, employees, turnover = 0, 0, Decimal(0)
     found = []
-    sums = _sums(Cell.objects.filter(dimension="all", year__lte=last).values("year"))
+    sums = _summed(Cell.objects.filter(dimension="all", year__lte=last).values("year"))
     changes = {one["year"]: one for one in sums}
     first = min((year for year in changes if year > last - OLDEST), default=last)
     for year in sorted({*changes, *range(first, last + 1)}):
@@ -155,12 +163,12 @@ def over_time(last: int) -> list[Row]:
     return found
 
 
-def _values(row: Row) -> tuple[int, int, Decimal]:
-    return row.units, int(row.employees), row.turnover
+def _row(code: str, name: str, sums: Mapping[str, Any]) -> Row:
+    return Row(code, name, sums["units"], int(sums["employees"]), sums["turnover"])
 
 
-def _sums(cells: "QuerySet[Cell, Any]") -> list[dict[str, Any]]:
-    return list(cells.annotate(**{name: Sum(name) for name in MEASURES}))
+def _summed(cells: "QuerySet[Cell, Any]") -> "QuerySet[Cell, Any]":
+    return cells.annotate(**{name: Sum(name) for name in MEASURES})
 
 
 def rows_of(dimension: str, year: int) -> list[Row]:

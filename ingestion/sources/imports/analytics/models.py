@@ -6,6 +6,8 @@ A job of the chain moves rows from one table to the next, each move one transact
 
 from typing import ClassVar
 
+from django.contrib.postgres.indexes import GinIndex
+from django.contrib.postgres.search import SearchVectorField
 from django.db import models
 from django.db.models.functions import Now
 
@@ -33,6 +35,22 @@ class Change(models.Model):
     collected = models.BigIntegerField()
     part = models.PositiveIntegerField()
     tax_ident = models.CharField(max_length=200)
+
+    def __str__(self) -> str:
+        return self.tax_ident
+
+
+class Words(models.Model):
+    """The words of a unit's names, to search by. They follow the register as its statistics do.
+
+    In the register itself such an index takes a third of the time of a load (measured).
+    """
+
+    tax_ident = models.CharField(max_length=200, primary_key=True)
+    words = SearchVectorField()
+
+    class Meta:
+        indexes: ClassVar = [GinIndex(fields=["words"], name="words_of_names")]
 
     def __str__(self) -> str:
         return self.tax_ident

@@ -59,7 +59,6 @@ class CollectChanges(_Analytics):
     def run(self, job: Run, p: Params) -> Outcome:
         """Move what imports wrote into the log of changes, import by import."""
         found = 0
-        execute("SELECT gin_clean_pending_list('unit_by_name')")  # see `Unit`
         with job.step("collect") as step:
             waiting: list[Any] = list(ChangedImport.objects.order_by("pk").values_list("pk", "source_id"))
             if p.everything:

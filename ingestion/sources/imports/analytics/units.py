@@ -57,6 +57,8 @@ def derive(collected: int, part: int) -> int:
     changed = [ident for (ident,) in taken]
     execute(_GONE, [changed])
     execute(_NEW, [changed])
+    execute(_NAMELESS, [changed])
+    execute(_NAMED, [changed])
     return len(changed)
 
 
@@ -125,3 +127,16 @@ _NEW = f"""
         RETURNING *
     ) INSERT INTO analytics_cellchange {_COLUMNS} {cells_of("new", "")}
 """  # nosec B608
+_NAMELESS = """
+    DELETE FROM analytics_words AS one USING unnest(%s::text[]) AS given (tax_ident)
+    WHERE one.tax_ident = given.tax_ident
+        AND NOT EXISTS (SELECT FROM imports_unit AS unit WHERE unit.tax_ident = one.tax_ident)
+"""
+_LONGEST = 100_000  # characters of all names of a unit; PostgreSQL takes no million
+_NAMED = f"""
+    INSERT INTO analytics_words AS known (tax_ident, words)
+    SELECT tax_ident, to_tsvector('simple', left(string_agg(DISTINCT name, ' '), {_LONGEST}))
+    FROM unnest(%s::text[]) AS given (tax_ident) JOIN imports_unit USING (tax_ident)
+    GROUP BY tax_ident
+    ON CONFLICT (tax_ident) DO UPDATE SET words = EXCLUDED.words WHERE known.words <> EXCLUDED.words
+"""  # nosec B608  # our own number
