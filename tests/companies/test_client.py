@@ -7,9 +7,11 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
+import httpx
 import pytest
 from django.contrib.auth.models import User
 from django.db import connection
+from tenacity import wait_fixed
 
 from ingestion import outside, outside_bodies
 from ingestion.clock import read_clock
@@ -75,6 +77,8 @@ def test_what_has_not_changed_is_not_sent_again(sec: Standin, job: Job) -> None:
         (Page(UNDECLARED, 403), "sec_identity"),
         (Page(b"<html>no</html>", 403), "sec_status"),
         (Page(b"", 301, headers={"Location": "http://169.254.169.254/"}), "sec_status"),
+        (Page(b"", 302, headers={"Location": "/elsewhere"}), "sec_status"),
+        (Page(b"", 304), "sec_status"),  # nobody said that we have a copy
         (Page(b"", 400), "sec_status"),
     ],
 )
@@ -98,7 +102,33 @@ def test_it_gives_up_after_some_tries_and_says_that_later_may_help(sec: Standin,
     with pytest.raises(Unavailable, match="The SEC answered 503") as caught:
         ask(job)
     assert len(sec.asked) == client.TRIES and caught.value.retryable
-    assert all(3 <= nap <= client.LONGEST_WAIT for nap in job.naps)
+    assert job.naps == [3.0] * (client.TRIES - 1)
+
+
+def test_it_waits_no_longer_than_we_would_for_what_the_sec_asks(sec: Standin, job: Job) -> None:
+    sec.mood = answers(Page(b"busy", 503, headers={"Retry-After": "3600"}))
+    with pytest.raises(Unavailable):
+        ask(job)
+    assert job.naps == [client.LONGEST_WAIT] * (client.TRIES - 1)
+
+
+def test_an_answer_that_does_not_come_is_asked_for_again(
+    sec: Standin, job: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "TIME_OUT", httpx.Timeout(5, read=0.2))
+    go = threading.Event()
+    sec.before = lambda path: None if len(sec.asked) > 1 else _held(go)
+    sec.put("/x.json", b"[1]")
+    assert ask(job).content == b"[1]"
+    go.set()
+    monkeypatch.setattr(client, "WHOLE_TIME", -1.0)
+    with pytest.raises(Unavailable) as caught:
+        ask(job)
+    assert caught.value.code == "sec_timeout" and len(sec.asked) == 2 + client.TRIES
+
+
+def _held(go: threading.Event) -> None:
+    go.wait(20)
 
 
 def test_a_server_that_is_away_is_unavailable(sec: Standin, job: Job, settings: Any) -> None:
@@ -143,6 +173,7 @@ def test_a_block_that_does_not_end_is_given_up(
     sec: Standin, job: Job, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(outside.OutsideHost, "_wait_out_pause", lambda self, job: None)
+    monkeypatch.setattr(client, "_backoff", wait_fixed(7))  # a pause is waited out, and nothing on top
     sec.mood = answers(Page(BLOCKED, 429))
     with pytest.raises(Blocked):
         ask(job)

@@ -1,12 +1,17 @@
 """Who follows a company hears of its new filings; words are found in what it filed; progress in place."""
 
+import re
+
 import pytest
 from django.contrib.auth.models import User
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 
-from ingestion import lifecycle
-from ingestion.models import Job
-from ingestion.sources.companies.models import Company
+from ingestion import lifecycle, schedules
+from ingestion.models import Job, Schedule
+from ingestion.sources.companies import fulltext
+from ingestion.sources.companies.models import Company, Filing
 from ingestion.sources.companies.sample import standin as bundled
 from ingestion.testing import kill_at, lose_worker, resume_inline, run_inline
 from notifications import inbox
@@ -39,7 +44,7 @@ def test_who_follows_a_company_hears_of_new_filings_once(
     url = company.get_absolute_url()
     web.post(f"{url}follow/", {"follow": "1"})
     assert Follow.objects.get(about=company.stream).user == alice
-    assert "Unfollow" in read(web, url)
+    assert re.search(r'id="follow"[^>]* checked>', read(web, url))
     run_inline("companies", bob, ticker="ABC", years=1)  # nothing new
     assert not Notification.objects.filter(type=NEW).exists()
 
@@ -53,6 +58,24 @@ def test_who_follows_a_company_hears_of_new_filings_once(
     assert told.title == "New filings of ABC Corp"
     web.post(f"{url}follow/")
     assert not Follow.objects.filter(about=company.stream).exists()
+
+
+def test_a_daily_look_tells_its_owner_only_of_what_is_new(sec: Standin, web: Client, alice: User) -> None:
+    sec.tickers(("ABC", 7))
+    sec.company(7, "ABC", ("10-K", "2025-02-20", "2024-12-31"))
+    run_inline("companies", alice, ticker="ABC", years=1)
+    web.post(f"{Company.objects.get().get_absolute_url()}keep/", {"daily": "1"})
+    schedule = Schedule.objects.get()
+
+    def look() -> Notification:
+        job = schedules.start_once(schedule.pk).last_job
+        assert job is not None and resume_inline(job).state == "completed"
+        return Notification.objects.get(recipient=alice, group_key=job.stream)
+
+    assert look().read_at is not None
+    sec.company(7, "ABC", ("10-K", "2025-02-20", "2024-12-31"), ("10-K", "2026-02-20", "2025-12-31"))
+    assert look().read_at is None
+    assert look().read_at is not None
 
 
 def test_a_retry_tells_only_what_it_brought(sec: Standin, alice: User, bob: User) -> None:
@@ -86,9 +109,24 @@ def test_words_are_found_in_filings_and_shown_as_text(web: Client, alice: User) 
     assert 'name="company"' in read(web, company.get_absolute_url())
 
 
-@pytest.mark.seed(
-    "S1.64", "S1.66", "S1.67", "S1.72", "S1.75", "S1.76", "S1.77", "S1.78", "S1.79", "S1.80", "S1.82"
-)
+def test_words_are_looked_for_in_what_is_stored_and_texts_are_read_of_what_is_shown() -> None:
+    """A phrase in some hundred filings would need the words of each made anew, for seconds."""
+    filing = Filing.objects.create(
+        accession="0000000007-26-000001", form="10-K", filing_date="2026-02-20", fiscal_year=2025
+    )
+    for n, text in enumerate(("The net income rose", "Income, net of tax", "nothing")):
+        filing.passages.create(ordinal=n, text=text, digest="")
+    with CaptureQueriesContext(connection) as asked:
+        found = fulltext.around(fulltext.passages('"net income"'), '"net income"', 5)
+    assert [one.passage.ordinal for one in found] == [0]
+    statements = [one["sql"] for one in asked.captured_queries]
+    assert not any(re.search(r"(?<!websearch_)to_ts(vector|query)", sql) for sql in statements)
+    assert not any('"companies_passage"."words",' in sql for sql in statements)
+    filing.passages.filter(ordinal=2).update(text="net income")
+    assert {one.ordinal for one in fulltext.passages('"net income"')} == {0, 2}
+
+
+@pytest.mark.seed("S1.64", "S1.66", "S1.67", "S1.72", "S1.75", "S1.76", "S1.77", "S1.79", "S1.80", "S1.82")
 def test_a_company_that_is_not_here_comes_in_place(sec: Standin, web: Client, bob: User) -> None:
     sec.tickers(("ABC", 7))
     accessions = sec.company(
@@ -122,6 +160,22 @@ def test_a_company_that_is_not_here_comes_in_place(sec: Standin, web: Client, bo
     web.force_login(bob)
     assert 'id="ingestion"' not in read(web, url)  # whose job it is not
     assert 'id="ingestion"' not in read(web, "/companies/?q=ABC&job=x")
+
+
+def test_who_asked_by_another_ticker_is_led_to_the_job_that_does_it(
+    sec: Standin, web: Client, alice: User, bob: User
+) -> None:
+    sec.tickers(("GOOG", 7), ("GOOGL", 7))
+    sec.company(7, "GOOG", ("10-K", "2026-02-20", "2025-12-31"))
+    first = lifecycle.create("companies", {"ticker": "GOOG"}, owner=bob).job
+    url = web.post("/companies/start/", {"ticker": "GOOGL"})["Location"]
+    with kill_at("step.before_end"):
+        resume_inline(first)
+    resume_inline(Job.objects.get(owner=alice))
+    text = read(web, url)
+    assert "GOOG Corp is being ingested already" in text
+    assert f'href="{first.get_absolute_url()}">See how far it is</a>' in text
+    assert web.get(first.get_absolute_url()).status_code == 200
 
 
 def test_an_ingestion_that_fails_says_why_in_place(sec: Standin, web: Client) -> None:

@@ -11,8 +11,9 @@ from django.db import connections
 from structlog.testing import capture_logs
 
 from ingestion import lifecycle
+from ingestion.admission import Refused
 from ingestion.models import Job
-from ingestion.sources.companies import facts
+from ingestion.sources.companies import company_page, facts, source, storing, tasks
 from ingestion.sources.companies.models import Company, Filing, Passage
 from ingestion.sources.companies.sample import standin as bundled
 from ingestion.testing import Killed, kill_at, lose_worker, resume_inline, run_inline
@@ -56,6 +57,7 @@ def test_the_sample_company_is_there_without_internet_or_contact(alice: User, se
     assert job.object == company.stream
     assert outcomes(job) == {
         **{f"{year} 10-K": "done" for year in range(2025, 2020, -1)},
+        "10-K/A of 2023": "done",
         "Key figures": "done",
     }
 
@@ -150,7 +152,7 @@ def test_all_failing_is_failed(sec: Standin, alice: User) -> None:
     put_facts(sec, 7)
     job = run_inline("companies", alice, ticker="ABC")
     assert job.state == "failed" and job.error is not None and job.error["code"] == "filings_failed"
-    assert job.error["text"].startswith("None of 3 annual reports could be read. The first: The SEC lists")
+    assert job.error["text"].startswith("None of 3 filings could be read. The first: The SEC lists")
 
 
 def test_a_year_without_a_report_is_skipped(sec: Standin, alice: User) -> None:
@@ -172,10 +174,71 @@ def test_amendments_come_with_what_they_amend(sec: Standin, alice: User) -> None
     amended = ("10-K/A", "2025-04-30", "2024-12-31")
     accessions = sec.company(7, "ABC", *YEARS[:2], amended)
     job = run_inline("companies", alice, ticker="ABC", years=2)
-    assert outcomes(job) == {"2025 10-K": "done", "2024 10-K": "done", "Key figures": "skipped"}
+    items = job.items.filter(step="filings").order_by("ordinal")
+    assert [one.label for one in items] == ["2025 10-K", "2024 10-K", "10-K/A of 2024"]
+    assert {one.state for one in items} == {"done"}
     filing = Filing.objects.get(accession=accessions[2])
     assert (filing.amends.accession, filing.status) == (accessions[1], "complete")  # type: ignore[union-attr]
     assert Filing.objects.get(accession=accessions[1]).passages.get().text.startswith("10-K of")
+
+
+@pytest.mark.parametrize(
+    ("page", "code"),
+    [
+        (None, "sec_missing"),
+        (b"<html><body><img src=scan.gif></body></html>", "no_text"),
+    ],
+    ids=["missing", "no text"],
+)
+def test_an_amendment_that_cannot_be_read_fails_alone(
+    sec: Standin, alice: User, page: bytes | None, code: str
+) -> None:
+    sec.tickers(("ABC", 7))
+    amended = ("10-K/A", "2025-04-30", "2024-12-31")
+    accessions = sec.company(7, "ABC", *YEARS[:2], amended)
+    bad = document_path(7, accessions[2])
+    good = sec.pages.pop(bad)
+    if page is not None:
+        sec.put(bad, page, type="text/html")
+    job = run_inline("companies", alice, ticker="ABC", years=2)
+    assert job.state == "partial"
+    assert outcomes(job) == {
+        "2025 10-K": "done",
+        "2024 10-K": "done",
+        "10-K/A of 2024": "failed",
+        "Key figures": "skipped",
+    }
+    assert job.items.get(state="failed").error_code == code
+    told = [(one["year"], one["status"]) for one in tasks.task_of(job)["filings"]]
+    assert told == [(2025, "completed"), (2024, "completed")]
+    page_of = company_page.context(Company.objects.get(), alice)
+    assert [one.filing.accession for one in page_of["failed"]] == [accessions[2]] and page_of["may_retry"]
+
+    sec.pages[bad] = good
+    sec.asked.clear()
+    again = resume_inline(lifecycle.retry(job, alice).job)
+    assert again.state == "completed" and documents_asked(sec) == [bad]
+    assert Filing.objects.filter(status="complete").count() == 3
+
+
+def test_an_amendment_counts_as_no_year_of_its_own(sec: Standin, alice: User) -> None:
+    sec.tickers(("ABC", 7))
+    sec.company(7, "ABC", YEARS[0], YEARS[2], ("10-K/A", "2026-04-30", "2025-12-31"))
+    values = source_of(sec, alice)
+    assert [source._processing(values, n) for n in range(5)] == [
+        "Processing 2025 filing (1/3)",
+        "Processing 2025 filing (1/3)",
+        "Processing 2023 filing (2/3)",
+        "Processing 2024 filing (3/3)",
+        "Processing 2024 filing (3/3)",
+    ]
+
+
+def source_of(sec: Standin, alice: User) -> list[Filing | int]:
+    """Return what a job of three years goes through."""
+    job = run_inline("companies", alice, ticker="ABC", years=3)
+    found = job.memo["found"]
+    return [*storing.in_order(found["filings"]), *found["missing"]]
 
 
 def test_older_pages_are_read_as_far_as_needed_and_missing_ones_survived(sec: Standin, alice: User) -> None:
@@ -252,6 +315,46 @@ def test_two_tickers_of_one_company_end_on_one_company(sec: Standin, alice: User
     third = start(alice, "GOOG")  # now the table knows
     assert lifecycle.create("companies", {"ticker": "GOOGL"}, owner=bob).job == third
     assert third.object == Company.objects.get().stream
+
+
+def test_two_jobs_of_a_company_never_leave_it_to_each_other(sec: Standin, alice: User, bob: User) -> None:
+    sec.tickers(("GOOG", 7), ("GOOGL", 7))
+    sec.company(7, "GOOG", *YEARS[:2])
+    first = start(alice, "GOOG", years=2)
+    with kill_at("step.before_end", 1):  # the company is its own, and it is lost
+        resume_inline(first)
+    lose_worker(first)
+    second = lifecycle.create("companies", {"ticker": "CIK7", "years": 2}, owner=bob).job
+    assert second.object == Company.objects.get().stream  # from its start, before it has taken anything
+
+    with kill_at("job.completed.before_commit"):  # it was about to leave the company to the first
+        resume_inline(second)
+    done = resume_inline(first)
+    assert (done.state, done.message) == ("completed", "GOOG Corp is ready")
+    assert resume_inline(lose_worker(second)).state == "completed"
+    assert Filing.objects.filter(status="complete").count() == len(documents_asked(sec)) == 2
+
+
+def test_who_left_a_company_to_a_job_that_failed_takes_it_after_all(
+    sec: Standin, alice: User, bob: User
+) -> None:
+    sec.tickers(("GOOG", 7), ("GOOGL", 7))
+    sec.company(7, "GOOG", *YEARS[:2])
+    first, second = start(alice, "GOOG", years=2), start(bob, "GOOGL", years=2)
+    with kill_at("step.before_end", 1):
+        resume_inline(first)
+    with kill_at("job.completed.before_commit"):  # second has seen that first has the company
+        resume_inline(second)
+    assert lifecycle.cancel(lose_worker(first), None).is_final
+    assert resume_inline(lose_worker(second)).message == "GOOG Corp is ready"
+
+
+def test_the_sample_is_no_company_of_a_production(alice: User, settings: Any) -> None:
+    settings.PRODUCTION = True
+    for ticker in (bundled.TICKER, "hw.sample"):
+        with pytest.raises(Refused, match="made up"):
+            start(alice, ticker)
+    assert not Job.objects.exists()
 
 
 def test_a_report_that_two_companies_filed_together_is_one(sec: Standin, alice: User) -> None:

@@ -4,10 +4,12 @@ import re
 from datetime import date
 from decimal import Decimal
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.contrib.auth.models import User
 from django.test import Client
+from django.utils.timezone import now
 
 from ingestion import lifecycle
 from ingestion.models import Job, Schedule
@@ -65,6 +67,45 @@ def test_search_finds_tickers_former_ones_and_names(query: str, found: list[str]
     assert sorted(one.ticker for one in search.search(query)) == sorted(found)
 
 
+def test_what_was_typed_is_marked_in_names_as_text(web: Client) -> None:
+    Ticker.objects.create(symbol="MSFT", cik=1, name="MICROSOFT <b>CORP & MIC", rank=1, listed=True)
+    assert search.search("mic co")[0].pieces == [
+        ("MIC", True),
+        ("ROSOFT <b>", False),
+        ("CO", True),
+        ("RP & ", False),
+        ("MIC", True),
+    ]
+    assert "<mark>MIC</mark>ROSOFT &lt;b&gt;<mark>CO</mark>RP &amp; <mark>MIC</mark>" in read(
+        web, "/companies/?q=mic+co"
+    )
+
+
+def test_a_match_says_which_years_are_missing_and_how_long_a_job_takes_still(alice: User) -> None:
+    Ticker.objects.create(symbol="ABC", cik=7, listed=True)
+    company = Company.objects.create(cik=7, name="ABC Corp")
+    for year in range(2021, 2026):
+        whole = {"status": "complete", "completed_at": now()} if year == 2023 else {}
+        one = Filing.objects.create(
+            accession=f"0000000007-26-00{year}",
+            form="10-K",
+            filing_date=date(year + 1, 2, 1),
+            fiscal_year=year,
+            **whole,
+        )
+        one.companies.add(company)
+    [match] = search.search("abc")
+    assert (match.status, match.sub) == ("partial", "1 of 5 filings, 2025, 2024, 2022 and 1 more missing")
+    job = lifecycle.create("companies", {"ticker": "ABC"}, owner=alice).job
+    assert search.search("abc")[0].sub == "1 of 5 filings, waiting for a worker"
+    assert lifecycle.start(job.pk, worker="w", token=uuid4())
+    Job.objects.filter(pk=job.pk).update(eta_seconds=170, items_total=50, items_done=50)
+    assert search.search("abc")[0].sub == "1 of 5 filings, 3 min left"
+    Filing.objects.update(status="complete", completed_at=now())
+    Job.objects.all().delete()
+    assert (search.search("abc")[0].status, search.search("abc")[0].sub) == ("ready", "5 filings")
+
+
 def test_the_exact_ticker_comes_first() -> None:
     Ticker.objects.create(symbol="ABCD", cik=1, rank=1, listed=True)
     Ticker.objects.create(symbol="ABC", cik=2, rank=900, listed=True)
@@ -80,6 +121,36 @@ def test_each_match_says_its_state_and_an_unknown_ticker_gets_a_suggestion(web: 
     text = read(web, "/companies/?q=MSFO", HX_Target="matches")
     assert 'Did you mean <a href="/companies/?q=MSFT">MSFT</a>' in text and "<html" not in text
     assert "Ask SEC EDGAR for MSFO" in text
+
+
+@pytest.mark.parametrize(
+    ("query", "asks"),
+    [
+        ("crr", "CRR"),  # begins CRRX, and is another
+        ("crrx", ""),
+        ("fb", ""),  # the former ticker of a match
+        ("micron", "MICRON"),
+        ("micron technology", ""),
+        ("320193", "320193"),
+        ("CIK2", ""),
+        ("2", ""),
+    ],
+)
+def test_a_ticker_that_is_none_of_the_matches_can_be_asked_for(web: Client, query: str, asks: str) -> None:
+    some_tickers()
+    Ticker.objects.create(symbol="CRRX", cik=9, name="320193 CORP", rank=9, listed=True)
+    Company.objects.create(cik=2, name="Micron")
+    text = read(web, f"/companies/?q={query}")
+    assert "Nobody here is called" not in text and "Not listed?" in text
+    asked = re.findall(r"Ask SEC EDGAR for ([^<]*)<", text)
+    assert asked == ([asks] if asks else [])
+
+
+@pytest.mark.parametrize("query", ["2", "CIK2", "cik0000000002"])
+def test_a_company_that_is_here_is_found_by_its_cik(query: str) -> None:
+    Company.objects.create(cik=2, name="Micron")
+    Ticker.objects.create(symbol="2X", cik=5, rank=1, listed=True)
+    assert search.search(query)[0].cik == 2
 
 
 @pytest.mark.seed("S1.2", "S1.3", "S1.71", "S1.72")
@@ -110,7 +181,9 @@ def test_the_page_shows_filings_figures_and_a_chart(web: Client, alice: User) ->
         "Fiscal 2025: revenue 412.6, net income 38.9.",
         "<dd>$412.6 m</dd>",
         "US$ million, fiscal years",
-        "6 of 6",
+        "6 of 6</span>",
+        "<dt>Complete years</dt><dd>2021, 2022, 2023, 2024, 2025</dd>",
+        '<th scope="row">2022</th><td class="num">$318.3 m</td><td class="num">-$6.2 m</td>',
         "Lantern Hill Steam Packet Co",
         f'data-live="company:{company.pk}"',
     ):
@@ -176,6 +249,15 @@ def test_gaps_and_failures_stay_while_a_job_waits_and_after_one_that_failed(
     company = Company.objects.get()
     url = company.get_absolute_url()
     assert missing(company, alice) == [2024, 2021]
+    years = re.findall(
+        r'<th scope="row">(\d+)</th><td>|<th scope="row">(\d+)</th><td colspan', read(web, url)
+    )
+    assert years == [("2025", ""), ("", "2024"), ("2023", ""), ("2022", ""), ("", "2021")]
+    assert company_page.context(company, alice)["coverage"] == [
+        ("Complete years", "2023, 2025"),
+        ("Failed", "10-K 2022"),
+        ("No report", "2021, 2024"),
+    ]
 
     job = lifecycle.create("companies", {"ticker": "ABC"}, owner=alice).job
     assert missing(company, alice) == [2024, 2021]
@@ -205,9 +287,11 @@ def test_a_user_keeps_a_company_up_to_date(sec: Standin, web: Client, alice: Use
         web.post(f"{url}keep/", {"daily": "1"})
     schedule = Schedule.objects.get()
     assert (schedule.owner, schedule.params, schedule.next_at is not None) == (alice, {"ticker": "ABC"}, True)
-    assert "New filings are looked for every day" in read(web, url)
+    assert "They are looked for every day. Next: " in read(web, url)
+    assert re.search(r'id="daily"[^>]* checked>', read(web, url))
     web.force_login(bob)
-    assert "Look every day" in read(web, url)
+    text = read(web, url)
+    assert "Nobody looks for new filings" in text and not re.search(r'id="daily"[^>]* checked>', text)
     web.post(f"{url}keep/")
     assert Schedule.objects.count() == 1
     web.force_login(alice)

@@ -73,6 +73,26 @@ def test_old_foreign_and_transition_forms_are_reports() -> None:
     assert by_form == {"40-F": [], "20-F": ["20-F/A"], "10-KT": [], "10-K405": ["10-K/A"]}
 
 
+@pytest.mark.parametrize(
+    ("ends", "amended", "of"),
+    [
+        (["2021-01-03", "2020-12-29"], "2020-12-31", 1),  # a year of 53 weeks; the nearest
+        (["2020-12-31", "2020-06-30"], "2020-06-30", 1),
+        (["2021-01-03", None], "2020-12-31", 0),
+        (["2022-12-31", None], "2020-12-31", 1),  # one that says no period may be it
+        (["2022-12-31", "2021-12-31"], "2020-12-31", None),  # its report is on a page that was not read
+        (["2022-12-31", "2021-12-31"], None, 0),
+    ],
+)
+def test_an_amendment_is_of_the_report_whose_period_is_near(
+    ends: list[str | None], amended: str | None, of: int | None
+) -> None:
+    rows = [row(n, "10-K", f"2023-03-{20 - n}", end) for n, end in enumerate(ends)]
+    found = reports.annual_reports([*rows, row(9, "10-K/A", "2023-05-01", amended)], 5)
+    amends = [int(one.row.accession[-1]) for one in found if one.amendments]
+    assert amends == ([] if of is None else [of])
+
+
 def test_two_reports_of_one_year_are_two_and_the_latest_filed_comes_first() -> None:
     rows = [row(1, "10-K", "2020-09-28", "2020-06-30"), row(2, "10-K", "2021-03-30", "2020-12-31")]
     assert [one.row.accession[-1] for one in reports.annual_reports(rows, 5)] == ["2", "1"]
@@ -99,6 +119,8 @@ def test_years_without_a_report_are_named() -> None:
     assert reports.missing_years([2024, 2023, 2022], 5) == [2021, 2020]
     assert reports.missing_years([2025, 2023, 2022, 2021, 2020], 5) == [2024]
     assert reports.missing_years([], 5) == []
+    assert reports.missing_years([2024, 1998], 5) == list(range(2023, 2013, -1))  # not a quarter of a century
+    assert reports.missing_years([2024], 20) == list(range(2023, 2004, -1))
 
 
 def test_a_year_end_is_a_day_of_any_year() -> None:

@@ -37,7 +37,13 @@ def test_persons_funds_and_test_filers_are_read_as_they_are(real_data: Path) -> 
 
 def test_what_is_odd_is_left_out_and_markup_is_not_kept() -> None:
     data = filer(
-        7, "ODD", [("0000000007-20-000001", "10-K", "2020-03-01", ""), ("x", "10-K", "2020-03-01", "")]
+        7,
+        "ODD",
+        [
+            ("0000000007-20-000001", "10-K", "2020-03-01", ""),
+            ("x", "10-K", "2020-03-01", ""),
+            ("0000000007-20-000002", "10-K", "0001-03-01", "0001-01-01"),
+        ],
     )
     data |= {
         "category": "Large accelerated filer<br>Well-known",
@@ -52,6 +58,22 @@ def test_what_is_odd_is_left_out_and_markup_is_not_kept() -> None:
     assert found.tickers == (("ODD-A", ""),)
     [only] = found.rows
     assert (only.primary_document, only.report_date) == ("", None)
+
+
+@pytest.mark.parametrize(
+    ("period", "kept"),
+    [
+        ("2014-12-31", True),
+        ("2015-03-01", True),
+        ("2001-12-31", True),
+        ("2105-12-31", False),
+        ("0201-12-31", False),
+    ],
+)
+def test_a_period_that_cannot_be_is_none(period: str, kept: bool) -> None:
+    row = ("0000000007-15-000001", "10-K", "2015-03-01", period)
+    [only] = submissions.parse(json.dumps(filer(7, "ODD", [row])).encode(), 7).rows
+    assert str(only.report_date) == (period if kept else "None")
 
 
 @pytest.mark.parametrize(

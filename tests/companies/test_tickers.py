@@ -1,10 +1,12 @@
 """Whose ticker is it (DATA B1)."""
 
+import threading
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from django.db import connections, transaction
 from django.db.models.functions import Now
 
 from ingestion.management.parameters import params_of, read_pairs
@@ -15,9 +17,11 @@ from ingestion.sources.companies.models import Company, Listing, Ticker
 from ingestion.sources.companies.sample import standin as bundled
 from tests.asking import Job
 from tests.companies.standin import Page, Standin
+from tests.waiting import until
 
 pytestmark = pytest.mark.django_db
 LIST = "/files/company_tickers.json"
+WAITING = "SELECT 1 FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY (pg_blocking_pids(pid))"
 
 
 def find(ticker: str) -> int:
@@ -113,6 +117,38 @@ def test_what_a_filer_says_and_what_the_list_says_may_differ(sec: Standin) -> No
     assert (tickers.known_cik("VINC"), tickers.known_cik("SMEGF")) == (1, 2)
     tickers.report(siemens, [])
     assert Ticker.objects.get(symbol="SMEGF").is_former
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_list_and_a_company_never_wait_for_each_other(
+    sec: Standin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The list holds ABC when the company comes, whose former ticker it wants next."""
+    company = Company.objects.create(cik=7, name="ABC Corp")
+    Ticker.objects.create(symbol="OLD", cik=7, listed=True, reported=True)
+    Ticker.objects.create(symbol="ABC", cik=7)
+    sec.tickers(("ABC", 7))
+    plain, threads = tickers.execute, []
+
+    def report() -> None:
+        with transaction.atomic():
+            tickers.report(company, [("ABC", "Nasdaq")])
+        connections.close_all()
+
+    def slow(sql: str, params: Any) -> Any:
+        rows = plain(sql, params)
+        if sql == tickers._WRITE:
+            threads.append(threading.Thread(target=report))
+            threads[0].start()
+            until(lambda: plain(WAITING), 20, "the company to wait for the list")
+        return rows
+
+    monkeypatch.setattr(tickers, "execute", slow)
+    with Sec(Job()) as asking:  # type: ignore[arg-type]
+        tickers.read_list(asking)
+    threads[0].join()
+    told = Ticker.objects.order_by("symbol").values_list("symbol", "listed", "reported")
+    assert list(told) == [("ABC", True, True), ("OLD", False, False)]
 
 
 def test_the_sample_and_the_real_list_leave_each_other_alone(sec: Standin) -> None:

@@ -221,16 +221,16 @@ def _lines(companies: list[Company]) -> list[dict[str, Any]]:
     lines = []
     for company in companies:
         job = jobs.get(company.stream)
-        complete, total = counts.get(company.pk, (0, 0))
+        count = counts.get(company.pk, search.Counts())
         lines.append(
             {
                 "id": company.pk,
                 "cik": company.cik,
                 "name": company.name,
                 "tickers": [one.symbol for one in symbols.get(company.cik, []) if not one.is_former],
-                "status": search.state_of(company, job, complete, total)[0],
-                "filings_total": total,
-                "filings_complete": complete,
+                "status": search.state_of(company, job, count)[0],
+                "filings_total": count.total,
+                "filings_complete": count.complete,
                 "checked_at": company.checked_at,
                 "job": job.pk if job else None,
                 "url": company.get_absolute_url(),

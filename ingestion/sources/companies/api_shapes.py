@@ -8,17 +8,11 @@ from uuid import UUID
 from ninja import Schema
 from pydantic import Field
 
-from config.http import DEFAULT_PAGE, Limit, RowId
+from config.http import RowId
+from ingestion.schemas import PageFilter
 from ingestion.sources.companies.search import MAX_QUERY
 
 LARGEST_ID = 2**63 - 1
-
-
-class PageFilter(Schema):
-    """Which page of a list."""
-
-    limit: Limit = DEFAULT_PAGE
-    cursor: str | None = None
 
 
 class CompanyFilter(PageFilter):

@@ -1,10 +1,10 @@
 """What a company's page shows."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from django.db.models import Exists, OuterRef
+from django.db.models import Count, Exists, OuterRef
 
 from ingestion import words
 from ingestion.access import can_act, visible_jobs
@@ -27,6 +27,7 @@ class Shown:
     icon: str
     word: str
     error: str = ""
+    facts: int = 0
     amendments: list["Shown"] = field(default_factory=list)
 
 
@@ -39,12 +40,9 @@ def context(company: Company, user: Any) -> dict[str, Any]:
     looked = last_look(company)
     filings = _filings(company, looked, job)
     missing = _missing(filings, looked)
-    complete = sum(one.status == "complete" for one in _each(filings))
-    status, told = search.state_of(company, job, complete, sum(1 for _ in _each(filings)))
+    counts = search.counts_of([company]).get(company.pk, search.Counts())
     periods = [(one.filing.fiscal_year, one.filing.report_date) for one in filings]
-    chart = charts.chart(
-        figures.years(company, [*periods, *((year, None) for year in missing)]), _why(filings, missing)
-    )
+    years = figures.years(company, [*periods, *((year, None) for year in missing)])
     newest = max((day for _, day in periods if day), default=None)
     failed = [one for one in _each(filings) if one.status == "failed"]
     return {
@@ -55,23 +53,24 @@ def context(company: Company, user: Any) -> dict[str, Any]:
         "former": list(company.former_names.order_by("-until")),
         "year_end": reports.end_of_year(company.fiscal_year_end),
         "is_sample": company.cik in standin.CIKS,
-        "status": status,
-        "told": told,
+        "status": search.state_of(company, job, counts)[0],
         "job": job,
         "job_seen": job is not None and visible_jobs(user).filter(pk=job.pk).exists(),
         "filings": filings,
+        "rows": _rows(filings, missing),
         "missing": missing,
         "failed": failed,
         "may_retry": bool(failed) and job is None and looked is not None and can_act(user, looked),
         "last": last,
-        "chart": chart,
+        "chart": charts.chart(years, _why(filings, missing)),
+        "figures": [(one.year, _said(one, "revenue"), _said(one, "net_income")) for one in reversed(years)],
         "latest": figures.latest(company, newest),
         "latest_year": max((year for year, day in periods if day == newest), default=None)
         if newest
         else None,
-        "complete": complete,
-        "total": sum(1 for _ in _each(filings)),
-        "facts": company.facts.count(),
+        "counts": counts,
+        "coverage": _coverage(filings, missing),
+        "facts": sum(one.facts for one in _each(filings)),
         "schedule": schedules_of(company, user).first(),
         "follows": Follow.objects.filter(user=user, about=company.stream).exists(),
     }
@@ -83,6 +82,7 @@ def ingestion(job: Job, user: Any) -> dict[str, Any]:
     company = Company.objects.filter(pk=key).first() if kind == "company" else None
     return {
         "job": job,
+        "other": "" if company else job.result_url,  # of who found it ingested under another ticker
         "status": display(job),
         "years": list(job.items.filter(step="filings").order_by("ordinal")),
         "company": company,
@@ -105,9 +105,12 @@ def schedules_of(company: Company, user: Any) -> Any:
 
 def _filings(company: Company, looked: Job | None, job: Job | None) -> list[Shown]:
     items = {item.key: item for item in looked.items.filter(step="filings")} if looked else {}
-    rows = company.filings.select_related("amends").order_by("-filing_date", "-accession")[:MAX_FILINGS]
+    rows = company.filings.order_by("-filing_date", "-accession")[:MAX_FILINGS]
     known = list(rows)
     shown = {filing.pk: _shown(filing, items, job) for filing in known}
+    told = dict(company.facts.values_list("accession").annotate(Count("pk")).order_by())
+    for one in shown.values():
+        one.facts = told.get(one.filing.accession, 0)
     for filing in reversed(known):
         if filing.amends_id in shown:
             shown[filing.amends_id].amendments.append(shown[filing.pk])
@@ -115,8 +118,7 @@ def _filings(company: Company, looked: Job | None, job: Job | None) -> list[Show
 
 
 def _shown(filing: Filing, items: Mapping[str, JobItem], job: Job | None) -> Shown:
-    key = filing.accession if filing.amends_id is None else _accession(filing)
-    item = items.get(key)
+    item = items.get(filing.accession)
     if filing.status == Filing.Status.COMPLETE:
         return Shown(filing, *words.CHIP["done"])
     if item is not None and item.state in ("failed", "quarantined"):
@@ -126,8 +128,10 @@ def _shown(filing: Filing, items: Mapping[str, JobItem], job: Job | None) -> Sho
     return Shown(filing, "partial", "half", "not read yet")
 
 
-def _accession(filing: Filing) -> str:
-    return filing.amends.accession if filing.amends else ""
+def _rows(filings: Sequence[Shown], missing: Sequence[int]) -> list[tuple[int, Shown | None]]:
+    """Return each report by its year, the newest first, and each year without one in its place."""
+    rows: list[tuple[int, Shown | None]] = [(one.filing.fiscal_year, one) for one in filings]
+    return sorted([*rows, *((year, None) for year in missing)], key=lambda row: row[0], reverse=True)
 
 
 def _missing(filings: Sequence[Shown], looked: Job | None) -> list[int]:
@@ -143,6 +147,27 @@ def _why(filings: Sequence[Shown], missing: Sequence[int]) -> dict[int, str]:
     said = {"complete": "no figures", "failed": "failed", "pending": "waiting", "partial": "not read"}
     why = {one.filing.fiscal_year: said.get(one.status, "not known") for one in reversed(filings)}
     return {**why, **dict.fromkeys(missing, "no report")}
+
+
+def _coverage(filings: Sequence[Shown], missing: Sequence[int]) -> list[tuple[str, str]]:
+    """Return (name, years or filings): what is here whole, what failed, what is not here, what never was."""
+    lacking = {one.filing.fiscal_year for one in _each(filings) if one.status != "complete"}
+    whole = {one.filing.fiscal_year for one in filings} - lacking
+    failed = [one.filing for one in _each(filings) if one.status == "failed"]
+    waiting = {one.filing.fiscal_year for one in _each(filings) if one.status in ("pending", "partial")}
+    found: list[tuple[str, Iterable[Any]]] = [
+        ("Complete years", sorted(whole)),
+        ("Failed", (f"{one.form} {one.fiscal_year}" for one in reversed(failed))),
+        ("Not yet ingested", sorted(waiting)),
+        ("No report", sorted(missing)),
+    ]
+    told = [(name, ", ".join(str(value) for value in values)) for name, values in found]
+    return [(name, text) for name, text in told if text]
+
+
+def _said(year: figures.Year, name: str) -> str:
+    value = getattr(year, name)
+    return "" if value is None else figures.in_words(value, year.unit)
 
 
 def _each(filings: Sequence[Shown]) -> Any:

@@ -1,5 +1,6 @@
 """Which companies were not looked at for a while, and by what name a job asks for one."""
 
+from collections.abc import Iterable
 from datetime import timedelta
 
 from django.db.models import F, Q, QuerySet
@@ -23,6 +24,13 @@ def companies(age: timedelta) -> QuerySet[Company]:
 
 def symbol_of(company: Company) -> str:
     """Return the ticker of a company that most know it by, or its CIK where it has none."""
-    tickers = Ticker.objects.filter(Q(listed=True) | Q(reported=True), cik=company.cik)
-    found = tickers.order_by(F("rank").asc(nulls_last=True), "symbol").first()
-    return found.symbol if found else f"CIK{company.cik}"
+    return symbols_of([company])[company.cik]
+
+
+def symbols_of(companies: Iterable[Company]) -> dict[int, str]:
+    """Return by CIK, in one query, by what name to ask for each of these companies."""
+    ciks = [company.cik for company in companies]
+    known = Ticker.objects.filter(Q(listed=True) | Q(reported=True), cik__in=ciks)
+    found = {cik: f"CIK{cik}" for cik in ciks}
+    best_last = known.order_by(F("rank").desc(nulls_first=True), "-symbol")
+    return found | dict(best_last.values_list("cik", "symbol"))

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from django.contrib.postgres.search import SearchHeadline, SearchQuery, SearchVector
+from django.contrib.postgres.search import SearchHeadline, SearchQuery
 from django.db.models import QuerySet
 
 from ingestion.sources.companies.models import Company, Passage
@@ -28,8 +28,7 @@ def passages(query: str, company: Company | int | None = None) -> QuerySet[Passa
 
     company: only in what it filed.
     """
-    found = Passage.objects.annotate(words=SearchVector("text", config="english"))
-    found = found.filter(words=_asked(query)).select_related("filing")
+    found = Passage.objects.filter(words=_asked(query)).select_related("filing")
     if company is not None:
         found = found.filter(filing__companies=company)
     return found

@@ -4,7 +4,7 @@ from typing import Any, ClassVar
 
 from django.conf import settings
 from django.contrib.postgres.indexes import GinIndex
-from django.contrib.postgres.search import SearchVector
+from django.contrib.postgres.search import SearchVector, SearchVectorField
 from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Now
@@ -32,6 +32,7 @@ class Company(Versioned):
     website = models.CharField(max_length=300, blank=True, default="")
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     checked_at = models.DateTimeField(null=True)  # when its list of filings was last read
+    taken_by = models.UUIDField(null=True)  # the job that ingests it, or did last: of two only one may
 
     class Meta:
         verbose_name_plural = "companies"
@@ -219,6 +220,20 @@ class Filing(models.Model):
         return reverse("companies:filing", args=[self.accession])
 
 
+class Words(models.GeneratedField):
+    """The words of a text as PostgreSQL looks for them; nothing that is inserted brings them back."""
+
+    db_returning = False  # type: ignore[assignment]  # Django itself goes by the value
+
+
+class PassageManager(models.Manager["Passage"]):
+    """Passages without their words, which only PostgreSQL reads."""
+
+    def get_queryset(self) -> models.QuerySet["Passage"]:
+        """Leave the words where they are."""
+        return super().get_queryset().defer("words")
+
+
 class Passage(models.Model):
     """A part of a filing's text, in its order: a section where one was found, else what is between."""
 
@@ -228,6 +243,12 @@ class Passage(models.Model):
     title = models.CharField(max_length=300, blank=True, default="")
     text = models.TextField()
     digest = models.CharField(max_length=64)  # SHA-256 of the text
+    # Stored: a phrase is looked for in the words of each candidate, and making them takes long.
+    words = Words(
+        expression=SearchVector("text", config="english"), output_field=SearchVectorField(), db_persist=True
+    )
+
+    objects = PassageManager()
 
     class Meta:
         constraints: ClassVar = [
@@ -235,7 +256,7 @@ class Passage(models.Model):
         ]
         indexes: ClassVar = [
             # search in the text of filings
-            GinIndex(SearchVector("text", config="english"), name="passage_by_words"),
+            GinIndex(fields=["words"], name="passage_by_words"),
         ]
 
     def __str__(self) -> str:

@@ -10,6 +10,8 @@ from ingestion.sources.companies.submissions import Row
 FAMILY = {"10-K": "10-K", "10-K405": "10-K", "10-KT": "10-K", "20-F": "20-F", "40-F": "40-F"}
 AMENDED = "/A"
 _SPILL = timedelta(days=7)  # by how much a year of 52 or 53 weeks may end in the next January
+_NEAR = timedelta(days=31)  # by how much an amendment may name another end of the same period
+LONGEST_GAP = 10  # years without a report that are named, one by one, before a year with one
 
 
 @dataclass(frozen=True)
@@ -44,12 +46,21 @@ def annual_reports(rows: Iterable[Row], count: int) -> list[Report]:
 
 
 def _amended_by(row: Row, reports: Sequence[Row]) -> Row | None:
-    """Return the report that an amendment is of: of its period, or the last before it where it says none."""
+    """Return the report that an amendment is of: of its period, or the last before it where one says none.
+
+    Some amendments end a year of 52 or 53 weeks with its month, so near enough is the same period. None when
+    the report is none of these, for example on a page that was not read.
+    """
     family = FAMILY.get(row.form.removesuffix(AMENDED))
     before = [one for one in reports if FAMILY[one.form] == family and one.filing_date <= row.filing_date]
-    if row.report_date is None:
+    end = row.report_date
+    if end is None:
         return next(iter(before), None)
-    return next((one for one in before if one.report_date == row.report_date), None)
+    apart = {one: abs(one.report_date - end) for one in before if one.report_date is not None}
+    nearest = min(apart, key=lambda one: apart[one], default=None)
+    if nearest is not None and apart[nearest] <= _NEAR:
+        return nearest
+    return next((one for one in before if one.report_date is None), None)
 
 
 def fiscal_year(row: Row, year_end: str) -> int:
@@ -66,12 +77,20 @@ def fiscal_year(row: Row, year_end: str) -> int:
 
 
 def missing_years(years: Iterable[int], count: int) -> list[int]:
-    """Return the years without a report among the last `count` up to the newest report, newest first."""
+    """Return the years without a report among the last `count` up to the newest report, newest first.
+
+    Of a longer gap between two reports only the last years are named.
+    """
     known = set(years)
     if not known:
         return []
+    reach = max(count - 1, LONGEST_GAP)
     oldest = min(*known, max(known) - count + 1)
-    return [year for year in range(max(known), oldest - 1, -1) if year not in known]
+    return [
+        year
+        for year in range(max(known), oldest - 1, -1)
+        if year not in known and min(one for one in known if one > year) - year <= reach
+    ]
 
 
 def end_of_year(year_end: str) -> str:

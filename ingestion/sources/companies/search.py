@@ -1,11 +1,14 @@
 """Finding a company as one types: by ticker, former ticker, or words of its names."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from django.contrib.postgres.search import SearchQuery, SearchVector
-from django.db.models import F, Q, QuerySet
+from django.db.models import Count, F, Q, QuerySet
+from django.utils import timezone
 
+from ingestion import figures
 from ingestion.models import OPEN, Job
 from ingestion.serializers import display
 from ingestion.sources.companies import tickers
@@ -15,6 +18,9 @@ from ingestion.sources.companies.submissions import normal
 MOST = 20
 MAX_QUERY = 100  # characters
 MAX_WORDS = 6
+MOST_YEARS = 3  # that a line names
+MAX_TICKER = 20  # characters; a CIK's fewer
+TICKER = re.compile(r"[A-Z0-9][A-Z0-9-]{0,19}", re.ASCII)
 
 
 @dataclass
@@ -25,6 +31,7 @@ class Match:
     ticker: str
     name: str
     company: Company | None = None
+    pieces: Sequence[tuple[str, bool]] = ()  # of its name: (text, whether it is what was typed)
     sub: str = ""
     status: str = ""  # as badges know it
     job: Job | None = None
@@ -35,10 +42,21 @@ def search(query: str) -> list[Match]:
     query = " ".join(query.replace("\0", " ").split())[:MAX_QUERY]
     if not query:
         return []
-    ciks = list(dict.fromkeys([*_by_ticker(query), *_by_name(query)]))[:MOST]
-    matches = _matches(ciks)
-    exact = tickers.known_cik(query)
-    return sorted(matches, key=lambda one: one.cik != exact)
+    exact = tickers.known_cik(normal(query))
+    by_cik = Company.objects.filter(cik__in=[exact or 0]).values_list("cik", flat=True)
+    ciks = list(dict.fromkeys([*by_cik, *_by_ticker(query), *_by_name(query)]))[:MOST]
+    matches = sorted(_matches(ciks), key=lambda one: one.cik != exact)
+    for one in matches:
+        one.pieces = _pieces(one.name, query)
+    return matches
+
+
+def may_be_asked_for(query: str, matches: Sequence[Match]) -> str:
+    """Return the ticker or CIK that a query is, if it is of none of the matches; empty when it is neither."""
+    symbol = normal(query) if len(query) <= MAX_TICKER and " " not in query.strip() else ""
+    exact = tickers.known_cik(symbol)
+    known = exact is not None and any(one.cik == exact for one in matches)
+    return symbol if TICKER.fullmatch(symbol) and not known else ""
 
 
 def here(query: str) -> QuerySet[Company]:
@@ -60,12 +78,27 @@ def here(query: str) -> QuerySet[Company]:
 def newest() -> list[Match]:
     """Return the companies that are here, the last looked at first."""
     rows = Company.objects.order_by(F("checked_at").desc(nulls_last=True), "-pk")[:MOST]
-    return _matches([company.cik for company in rows])
+    matches = _matches([company.cik for company in rows])
+    for one in matches:
+        one.pieces = [(one.name, False)]
+    return matches
 
 
 def suggestion(query: str) -> str | None:
     """Return the ticker that may be meant by one that nobody has."""
     return tickers.nearest(query) if query and len(query) <= MAX_QUERY else None
+
+
+def _pieces(name: str, query: str) -> list[tuple[str, bool]]:
+    """Cut a name where words of it begin as words that were typed."""
+    typed = "|".join(re.escape(word) for word in sorted(_typed(query), key=len, reverse=True))
+    found = re.split(rf"(?<!\w)({typed})", name, flags=re.IGNORECASE) if typed else [name]
+    return [(text, bool(n % 2)) for n, text in enumerate(found) if text]
+
+
+def _typed(query: str) -> list[str]:
+    """Return the words of a query."""
+    return "".join(letter if letter.isalnum() else " " for letter in query).split()[:MAX_WORDS]
 
 
 def _by_ticker(query: str) -> list[int]:
@@ -77,7 +110,7 @@ def _by_ticker(query: str) -> list[int]:
 
 
 def _words(query: str) -> SearchQuery | None:
-    words = "".join(letter if letter.isalnum() else " " for letter in query).split()[:MAX_WORDS]
+    words = _typed(query)
     if not words:
         return None
     return SearchQuery(" & ".join(f"{word}:*" for word in words), config="simple", search_type="raw")
@@ -116,19 +149,20 @@ def _matches(ciks: Sequence[int]) -> list[Match]:
             match.sub = "Not in Headway yet. Found at SEC EDGAR."
         else:
             match.job = jobs.get(company.stream)
-            match.status, match.sub = state_of(company, match.job, *counts.get(company.pk, (0, 0)))
+            match.status, match.sub = state_of(company, match.job, counts.get(company.pk, Counts()))
         found.append(match)
     return found
 
 
-def state_of(company: Company, job: Job | None, complete: int, total: int) -> tuple[str, str]:
+def state_of(company: Company, job: Job | None, counts: "Counts") -> tuple[str, str]:
     """Return the state of a company as badges know it, and in words."""
-    told = f"{complete} of {total} filings" if complete < total else f"{total} filings"
     if job is not None:
-        return display(job), f"{told}, {job.message or 'waiting for a worker'}"
-    if not total:
+        left = figures.left(job, timezone.now())
+        still = f"{figures.duration(left)} left" if left is not None else job.message
+        return display(job), f"{counts}, {still or 'waiting for a worker'}"
+    if not counts.total:
         return ("ready", "Files no annual reports") if company.checked_at else ("partial", "Nothing here yet")
-    return ("ready" if complete == total else "partial"), told
+    return ("partial", f"{counts}, {counts.lacking}") if counts.lacking else ("ready", str(counts))
 
 
 def open_jobs(streams: Sequence[str]) -> dict[str, Job]:
@@ -137,11 +171,36 @@ def open_jobs(streams: Sequence[str]) -> dict[str, Job]:
     return {str(job.object): job for job in rows}
 
 
-def counts_of(companies: Sequence[Company]) -> dict[int, tuple[int, int]]:
-    """Return (complete, all) filings of each of these companies, by its id."""
-    counts: dict[int, tuple[int, int]] = {}
-    rows = Filing.objects.filter(companies__in=companies).values_list("companies", "status")
-    for pk, status in rows:
-        complete, total = counts.get(pk, (0, 0))
-        counts[pk] = (complete + (status == Filing.Status.COMPLETE), total + 1)
-    return counts
+@dataclass
+class Counts:
+    """How many filings of a company are here with their text, of how many; years: of those that are not."""
+
+    complete: int = 0
+    total: int = 0
+    years: Sequence[int] = ()
+
+    def __str__(self) -> str:
+        return (
+            f"{self.complete} of {self.total} filings"
+            if self.complete < self.total
+            else f"{self.total} filings"
+        )
+
+    @property
+    def lacking(self) -> str:
+        """Say which years are not here whole."""
+        more = len(self.years) - MOST_YEARS
+        told = ", ".join(str(year) for year in self.years[:MOST_YEARS])
+        return f"{told}{f' and {more} more' if more > 0 else ''} missing" if told else ""
+
+
+def counts_of(companies: Sequence[Company]) -> dict[int, Counts]:
+    """Return what is here of the filings of each of these companies, by its id."""
+    rows = Filing.objects.filter(companies__in=companies).order_by().values_list("companies", "fiscal_year")
+    of_years = rows.annotate(Count("pk"), complete=Count("pk", filter=Q(status=Filing.Status.COMPLETE)))
+    found: dict[int, Counts] = {}
+    for pk, year, total, complete in sorted(of_years, reverse=True):
+        before = found.get(pk, Counts())
+        years = [*before.years, *([year] if complete < total else [])]
+        found[pk] = Counts(before.complete + complete, before.total + total, years)
+    return found

@@ -1,11 +1,11 @@
 """Ingest a company's annual reports: who is it, the latest reports one by one, then the figures."""
 
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Any, ClassVar
 
 import structlog
+from django.conf import settings
 from django.db import transaction
 from django.db.models import F
 from pydantic import Field, field_validator
@@ -18,6 +18,7 @@ from ingestion.sources.companies import (
     documents,
     facts,
     reports,
+    search,
     sections,
     storing,
     streams,
@@ -36,7 +37,6 @@ from notifications import inbox
 log = structlog.get_logger(__name__)
 
 FIGURES = "figures"  # key of the one item of the last step
-_TICKER = re.compile(r"[A-Z0-9][A-Z0-9-]{0,19}", re.ASCII)
 
 
 class Params(SourceParams):
@@ -50,10 +50,10 @@ class Params(SourceParams):
     @field_validator("ticker")
     @classmethod
     def _is_ticker(cls, value: str) -> str:
-        symbol = submissions.normal(value) if len(value) <= 20 else value
+        symbol = submissions.normal(value) if len(value) <= search.MAX_TICKER else value
         if not symbol:
             raise PydanticCustomError("ticker_missing", "Please enter a ticker symbol")
-        if not _TICKER.fullmatch(symbol):
+        if not search.TICKER.fullmatch(symbol):
             raise PydanticCustomError("ticker_form", "A ticker has letters, digits and dashes: AAPL, BRK-B")
         return symbol
 
@@ -71,7 +71,7 @@ class Companies(Source):
         Step("facts", "Key figures", 10),
     ]
     item_noun = "filings"
-    page, page_label = "companies:list", "Companies"
+    page, page_label, page_icon = "companies:list", "Companies", "company"
     shared = True
     example: ClassVar[dict[str, Any]] = {"ticker": standin.TICKER}
 
@@ -81,7 +81,7 @@ class Companies(Source):
             with job.step("lookup", f"Retrieving company data for {p.ticker}") as step:
                 found = job.once("found", lambda: look_up(job, sec, p))
                 company = Company.objects.get(pk=found["company"])
-                other = job.once("other", lambda: take(job, company))
+                other = take(job, company)
                 job.changed(company)
                 step.message(f"Company {company.name} found, processing filings")
             if other is not None:
@@ -91,16 +91,16 @@ class Companies(Source):
             with job.step("facts") as step:
                 self.read_facts(job, step, sec, company)
         job.changed(company)
-        tell_followers(job, company)
-        return _outcome(company, found)
+        new = new_filings(job)
+        tell_followers(job, company, new)
+        return _outcome(company, found, quiet=not new)
 
     def read_reports(
         self, job: Run, step: StepHandle, sec: Sec, company: Company, found: dict[str, Any]
     ) -> None:
-        """Bring the text of each report and its amendments. Raises SourceError when none could be read."""
-        rows = Filing.objects.in_bulk(found["filings"])
-        values: list[Filing | int] = [rows[pk] for pk in found["filings"]] + found["missing"]
-        fetch = partial(read_texts, sec, company.cik, storing.unread(found["filings"]))
+        """Bring the text of each report and of its amendments. Raises SourceError when none could be read."""
+        values: list[Filing | int] = [*storing.in_order(found["filings"]), *found["missing"]]
+        fetch = partial(read_text, sec, company.cik)
         # An item comes with its text read already, so what is said is said of the one after it.
         job.log(f"Company {company.name} found, processing filings")
         if values:
@@ -111,7 +111,7 @@ class Companies(Source):
                 if isinstance(item.value, int):
                     item.skip(f"No annual report for {item.value}.")
                 else:
-                    item.result = {"characters": storing.save_texts(item.fetched)}
+                    item.result = {"characters": storing.save_text(item.fetched)}
                     job.changed(company)
         _check_any(job)
 
@@ -133,6 +133,11 @@ class Companies(Source):
                     facts.replace(company, known, item.fetched)
                     item.result = {"facts": len(item.fetched)}
                     job.changed(company)
+
+    def can_start(self, user: Any, p: Params) -> None:
+        """Keep what we made up out of what people rely on. Raises SourceError."""
+        if settings.PRODUCTION and p.ticker == standin.TICKER:
+            raise SourceError("permission_denied", "This company is made up: production has no use for it.")
 
     def unique_key(self, p: Params) -> str | None:
         """Say that tickers of one company are the same work, where we know whose they are."""
@@ -190,25 +195,35 @@ def _rows(job: Run, sec: Sec, filer: Filer, years: int) -> list[submissions.Row]
     return rows
 
 
-def take(job: Run, company: Company) -> str | None:
-    """Make the company this job's own, or return the open job that has it: found under another ticker."""
+def take(job: Run, company: Company) -> Job | None:
+    """Make the company this job's own, or return the open job that has it: found under another ticker.
+
+    Whose it is stands with the company: a job that is about it from its start has not taken it yet, and two
+    that each saw the other would both end. Asked again in each attempt, as the other may have failed.
+    """
     with transaction.atomic():
         # no_key: who writes its turns, which name it, need not wait.
-        Company.objects.select_for_update(no_key=True).get(pk=company.pk)
-        others = Job.objects.filter(source=Companies.kind, object=company.stream, state__in=OPEN)
-        other = others.exclude(pk=job.id).first()
-        if other is not None:
-            return str(other.pk)
+        held = Company.objects.select_for_update(no_key=True).get(pk=company.pk)
+        if held.taken_by not in (None, job.id):
+            other = Job.objects.filter(pk=held.taken_by, state__in=OPEN).first()
+            if other is not None:
+                return other
+        Company.objects.filter(pk=company.pk).update(taken_by=job.id)
         job.about(company)
     return None
 
 
-def tell_followers(job: Run, company: Company) -> None:
-    """Tell who follows a company which filings are new. Its owner hears of the job itself."""
+def new_filings(job: Run) -> list[str]:
+    """Return which filings this job brought, in words; what a retry has of the job before is not new."""
     done = Job.objects.get(pk=job.id).items.filter(step="filings", state=ItemState.DONE)
-    own = done.filter(finished_at__gte=F("job__created_at"))  # not what a retry has of the job before
-    new = [item.label for item in own.order_by("ordinal") if (item.result or {}).get("characters")]
-    users = inbox.followers(company.stream) - {job.owner.pk if job.owner else None}
+    own = done.filter(finished_at__gte=F("job__created_at")).order_by("ordinal")
+    return [item.label for item in own if (item.result or {}).get("characters")]
+
+
+def tell_followers(job: Run, company: Company, new: Sequence[str]) -> None:
+    """Tell who follows a company which filings are new. Who hears of the job itself does not hear twice."""
+    users = inbox.followers(company.stream) - inbox.followers(f"job:{job.id}")
+    users -= {job.owner.pk if job.owner else None}
     if new and users:
         inbox.notify(
             users,
@@ -222,33 +237,35 @@ def tell_followers(job: Run, company: Company) -> None:
         )
 
 
-def read_texts(sec: Sec, cik: int, unread: Mapping[int, list[Filing]], value: Filing | int) -> list[Text]:
-    """Fetch and read what is not here of a report and its amendments."""
-    texts = []
-    for filing in [] if isinstance(value, int) else unread[value.pk]:
-        url = sec.document_url(cik, filing.accession, filing.primary_document)
-        try:
-            text = documents.text_of(sec.document(url), filing.form)
-        except Missing as error:
-            what = f"The SEC lists this {filing.form}, and does not have its document."
-            raise SourceError("sec_missing", what) from error
-        if not text and filing.amends_id is None:  # an amendment's failure would cost us its report
-            raise SourceError("no_text", f"This {filing.form} has no text that can be read.")
-        texts.append(Text(filing.pk, url, sections.split(text, filing.form)))
-    return texts
+def read_text(sec: Sec, cik: int, value: Filing | int) -> Text | None:
+    """Fetch and read a filing, or nothing where its text is here already."""
+    if isinstance(value, int) or value.status == Filing.Status.COMPLETE:
+        return None
+    url = sec.document_url(cik, value.accession, value.primary_document)
+    try:
+        text = documents.text_of(sec.document(url), value.form)
+    except Missing as error:
+        what = f"The SEC lists this {value.form}, and does not have its document."
+        raise SourceError("sec_missing", what) from error
+    if not text:
+        raise SourceError("no_text", f"This {value.form} has no text that can be read.")
+    return Text(value.pk, url, sections.split(text, value.form))
 
 
 def _check_any(job: Run) -> None:
     rows = Job.objects.get(pk=job.id).items.filter(step="filings")
     failed = rows.filter(state__in=(ItemState.FAILED, ItemState.QUARANTINED)).order_by("ordinal")
     if failed and not rows.filter(state=ItemState.DONE).exists():
-        text = f"None of {len(failed)} annual reports could be read. The first: {failed[0].error}"
+        text = f"None of {len(failed)} filings could be read. The first: {failed[0].error}"
         raise SourceError("filings_failed", text[:500])
 
 
 def _processing(values: Sequence[Filing | int], n: int) -> str:
+    """Say which of the years is read now: an amendment is read with its report. (S1.36)"""
     n = min(n, len(values) - 1)
-    return f"Processing {_label(values[n])[:4]} filing ({n + 1}/{len(values)})"
+    years = [_year(value) for value in values[: n + 1] if not _amends(value)]
+    total = sum(not _amends(value) for value in values)
+    return f"Processing {years[-1]} filing ({len(years)}/{total})"
 
 
 def _key(value: Filing | int) -> str:
@@ -256,22 +273,34 @@ def _key(value: Filing | int) -> str:
 
 
 def _label(value: Filing | int) -> str:
-    return str(value) if isinstance(value, int) else f"{value.fiscal_year} {value.form}"
+    if isinstance(value, int):
+        return str(value)
+    year, form = value.fiscal_year, value.form
+    return f"{form} of {year}" if _amends(value) else f"{year} {form}"  # S1's years begin with a figure
 
 
-def _joined(job: Run, company: Company, other: str) -> Outcome:
+def _year(value: Filing | int) -> int:
+    return value if isinstance(value, int) else value.fiscal_year
+
+
+def _amends(value: Filing | int) -> bool:
+    return isinstance(value, Filing) and value.amends_id is not None
+
+
+def _joined(job: Run, company: Company, other: Job) -> Outcome:
     """End with a link to the job that does the same work; who asked follows that one. (S1.2)"""
     with transaction.atomic():
-        if job.owner is not None and inbox.follow(job.owner, f"job:{other}", limited=False):
+        if job.owner is not None and inbox.follow(job.owner, other.stream, limited=False):
             inbox.touch([job.owner.pk])
     return Outcome(
         text=f"{company.name} is being ingested already",
-        url=Job.objects.get(pk=other).get_absolute_url(),
-        data={"company": company.pk, "job": other},
+        url=other.get_absolute_url(),
+        data={"company": company.pk, "job": str(other.pk)},
+        quiet=True,  # for a schedule; the other job says how it ends
     )
 
 
-def _outcome(company: Company, found: dict[str, Any]) -> Outcome:
+def _outcome(company: Company, found: dict[str, Any], *, quiet: bool) -> Outcome:
     text = f"{company.name} is ready" if found["filings"] else f"{company.name} files no annual reports"
     data = {"company": company.pk, "cik": company.cik}
-    return Outcome(text=text, url=company.get_absolute_url(), data=data)
+    return Outcome(text=text, url=company.get_absolute_url(), data=data, quiet=quiet)

@@ -74,44 +74,39 @@ def save_reports(company: Company, found: Sequence[Report]) -> list[int]:
     return [ids[report.row.accession] for report in found]
 
 
-def save_texts(texts: Sequence[Text]) -> int:
-    """Write the text of filings and call them complete; return how many characters that were.
+def save_text(text: Text | None) -> int:
+    """Write the text of a filing and call it complete; return how many characters that were.
 
     What somebody else wrote meanwhile stays: the same document.
     """
-    written = 0
-    ids = [text.filing for text in texts]
-    rows = Filing.objects.select_for_update().filter(pk__in=ids, status=Filing.Status.PARTIAL).order_by("pk")
-    open_ids = {filing.pk for filing in rows}
-    for text in texts:
-        if text.filing not in open_ids:
-            continue
-        size = sum(len(part.text) for part in text.parts)
-        Passage.objects.bulk_create(
-            Passage(
-                filing_id=text.filing,
-                ordinal=n,
-                item=part.item,
-                title=part.title,
-                text=part.text,
-                digest=part.digest,
-            )
-            for n, part in enumerate(text.parts)
+    if text is None:
+        return 0
+    rows = Filing.objects.filter(pk=text.filing, status=Filing.Status.PARTIAL)
+    if rows.select_for_update().first() is None:
+        return 0
+    size = sum(len(part.text) for part in text.parts)
+    Passage.objects.bulk_create(
+        Passage(
+            filing_id=text.filing,
+            ordinal=n,
+            item=part.item,
+            title=part.title,
+            text=part.text,
+            digest=part.digest,
         )
-        Filing.objects.filter(pk=text.filing).update(
-            status=Filing.Status.COMPLETE, url=text.url, characters=size, completed_at=ClockTimestamp()
-        )
-        written += size
-    return written
+        for n, part in enumerate(text.parts)
+    )
+    rows.update(status=Filing.Status.COMPLETE, url=text.url, characters=size, completed_at=ClockTimestamp())
+    return size
 
 
-def unread(reports_of: Sequence[int]) -> dict[int, list[Filing]]:
-    """Return, by the id of each report, those of it and its amendments whose text is not here yet."""
-    found: dict[int, list[Filing]] = {pk: [] for pk in reports_of}
-    either = Filing.objects.filter(Q(pk__in=found) | Q(amends__in=found), status=Filing.Status.PARTIAL)
-    for filing in either.order_by(F("amends").asc(nulls_first=True), "filing_date", "pk"):
+def in_order(report_ids: Sequence[int]) -> list[Filing]:
+    """Return these reports in the order given, after each what amends it, the first filed first."""
+    rows = Filing.objects.filter(Q(pk__in=report_ids) | Q(amends__in=report_ids))
+    found: dict[int, list[Filing]] = {pk: [] for pk in report_ids}
+    for filing in rows.order_by(F("amends").asc(nulls_first=True), "filing_date", "pk"):
         found[filing.amends_id or filing.pk].append(filing)
-    return found
+    return [filing for filings in found.values() for filing in filings]
 
 
 def _save_names(company: Company, filer: Filer) -> None:

@@ -6,7 +6,7 @@ Read by name: copies differ in their columns, some pad the CIK, persons and fund
 import json
 import re
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 from ingestion.source import SourceError
@@ -15,11 +15,16 @@ from ingestion.sources.companies.client import ACCESSION
 _BREAKS = re.compile(r"\s*<br\s*/?>\s*", re.IGNORECASE)
 _SPACE = re.compile(r"[\s\x00-\x1f\x7f]+")
 _MMDD = re.compile(r"(0[1-9]|1[0-2])[0-3][0-9]", re.ASCII)
+_FIRST_DAY = date(1900, 1, 1)  # what is said of days before is a slip
+_OLDEST_PERIOD = timedelta(days=15 * 366)  # before its filing: filers that are late are late by years
 
 
 @dataclass(frozen=True)
 class Row:
-    """One filing of the list. Its time of acceptance is in no one zone, so it is left out."""
+    """One filing of the list. Its time of acceptance is in no one zone, so it is left out.
+
+    report_date: the end of its period; None too where that cannot be: filers mistype it.
+    """
 
     accession: str
     form: str
@@ -109,7 +114,7 @@ def rows(columns: Any) -> tuple[Row, ...]:
                 accession=str(accession),
                 form=form,
                 filing_date=filed,
-                report_date=_day(cell.get("reportDate")),
+                report_date=_period(_day(cell.get("reportDate")), filed),
                 primary_document=_text(cell.get("primaryDocument"), 300),
                 description=_text(cell.get("primaryDocDescription"), 300),
             )
@@ -151,9 +156,15 @@ def _is_cik(value: Any, cik: int) -> bool:
 
 def _day(value: Any) -> date | None:
     try:
-        return date.fromisoformat(str(value)[:10])
+        day = date.fromisoformat(str(value)[:10])
     except ValueError:
         return None
+    return day if day >= _FIRST_DAY else None
+
+
+def _period(end: date | None, filed: date) -> date | None:
+    """Return the end of a period unless it is after the filing or long before: 2105, 0201."""
+    return end if end is not None and filed - _OLDEST_PERIOD <= end <= filed else None
 
 
 def _text(value: Any, longest: int) -> str:

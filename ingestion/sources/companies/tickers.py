@@ -23,6 +23,11 @@ log = structlog.get_logger(__name__)
 FRESH = timedelta(days=1)  # how long the list is taken as it is
 ASKED_JUST_NOW = timedelta(minutes=10)  # for a ticker that is not in it
 _CIK = re.compile(r"(?:CIK)?([0-9]{1,10})", re.ASCII)
+_LOCK = 6  # first key of the advisory lock; 1 to 5 are those of the engine, analytics and loading
+# Who reads the list writes tickers of all companies in two goes, so that no order of rows would keep it and a
+# company's own job from waiting for each other.
+_ALONE = "SELECT pg_advisory_xact_lock(%s, 0)"
+_TOGETHER = "SELECT pg_advisory_xact_lock_shared(%s, 0)"
 _WRITE = """
     INSERT INTO companies_ticker (symbol, cik, name, exchange, rank, listed, reported)
     SELECT symbol, cik, name, '', n, true, false
@@ -96,7 +101,7 @@ def read_list(sec: Sec) -> None:
     symbols, ciks, names = _parse(answer.content)
     with transaction.atomic():
         Listing.objects.get_or_create(url=url)
-        Listing.objects.select_for_update().get(url=url)  # one reader writes at a time
+        execute(_ALONE, [_LOCK])
         execute(_WRITE, [symbols, ciks, names])
         if not sec.bundled:
             execute(_DROP, [list(standin.CIKS), symbols, ciks])
@@ -107,19 +112,21 @@ def read_list(sec: Sec) -> None:
 
 def report(company: Company, tickers: Sequence[tuple[str, str]]) -> None:
     """Write which tickers, as (symbol, exchange), a company says it has."""
-    gone = Ticker.objects.filter(cik=company.cik, reported=True).exclude(
-        symbol__in=[one for one, _ in tickers]
-    )
-    gone.update(reported=False)
-    Ticker.objects.bulk_create(
-        [
-            Ticker(symbol=symbol, cik=company.cik, name=company.name, exchange=exchange, reported=True)
-            for symbol, exchange in sorted(tickers)
-        ],
-        update_conflicts=True,
-        unique_fields=["symbol", "cik"],
-        update_fields=["exchange", "reported"],
-    )
+    with transaction.atomic():
+        execute(_TOGETHER, [_LOCK])
+        gone = Ticker.objects.filter(cik=company.cik, reported=True).exclude(
+            symbol__in=[one for one, _ in tickers]
+        )
+        gone.update(reported=False)
+        Ticker.objects.bulk_create(
+            [
+                Ticker(symbol=symbol, cik=company.cik, name=company.name, exchange=exchange, reported=True)
+                for symbol, exchange in sorted(tickers)
+            ],
+            update_conflicts=True,
+            unique_fields=["symbol", "cik"],
+            update_fields=["exchange", "reported"],
+        )
 
 
 def _is_read(sec: Sec, within: timedelta) -> bool:

@@ -24,7 +24,7 @@ from ingestion.sources.companies.source import Companies
 from notifications import inbox
 
 LARGEST_ID = 2**63 - 1
-MOST_FOUND = 50  # passages of one page
+MOST_FOUND = 20  # passages of one page: what is around the words is cut out of each whole text
 
 
 @login_required
@@ -40,6 +40,7 @@ def companies(request: HttpRequest) -> HttpResponseBase:
         "is_empty": "q" in request.GET and not query,
         "asked": asked and company_page.ingestion(asked, request.user),
         "suggestion": search.suggestion(query) if query and not matches else None,
+        "may_ask": search.may_be_asked_for(query, matches),
         "here": Company.objects.count(),
         "coming": Job.objects.filter(source=Companies.kind, state__in=OPEN).count(),
     }

@@ -4,9 +4,11 @@ from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
+from django.contrib.auth.models import User
 from django.core.management.base import CommandError, CommandParser
 
 from ingestion import lifecycle
+from ingestion.admission import Refused
 from ingestion.management.terminal import TerminalCommand, add_json, find_user, moment
 from ingestion.sources.companies import due
 from ingestion.sources.companies.sample import standin
@@ -48,16 +50,27 @@ class Command(TerminalCommand):
     def _due(self, options: dict[str, Any]) -> None:
         if not 0 <= options["days"] <= 3650:
             raise CommandError("--days must be 0-3650.")
-        found = due.companies(timedelta(days=options["days"]))[:MAX_LISTED]
-        rows = [(due.symbol_of(company), company.name, moment(company.checked_at)) for company in found]
+        found = list(due.companies(timedelta(days=options["days"]))[:MAX_LISTED])
+        symbols = due.symbols_of(found)
+        rows = [(symbols[company.cik], company.name, moment(company.checked_at)) for company in found]
         if options["start"]:
-            user = find_user(options["user"])
-            for symbol, _, _ in rows:
-                lifecycle.create(Companies.kind, {"ticker": symbol}, owner=user)
+            rows = rows[: self._start([symbol for symbol, _, _ in rows], find_user(options["user"]))]
         if options["as_json"]:
             names = ("ticker", "name", "checked_at")
             self.say_json([dict(zip(names, row, strict=True)) for row in rows])
         elif rows:
             self.say_table(("TICKER", "NAME", "LAST LOOKED AT"), rows)
-        else:
+        elif not found:
             self.note("No company is due.")
+
+    def _start(self, symbols: list[str], user: User) -> int:
+        """Start an ingestion of each as far as there is room; return of how many."""
+        for n, symbol in enumerate(symbols):
+            try:
+                lifecycle.create(Companies.kind, {"ticker": symbol}, owner=user)
+            except Refused as refused:
+                if refused.code not in ("quota_exceeded", "queue_full"):
+                    raise
+                self.note(f"{n:,} of {len(symbols):,} started, the others next time: {refused.message}")
+                return n
+        return len(symbols)
