@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -97,6 +98,9 @@ def test_accounts_are_managed_and_tell_no_key(web: Client, service: Server, bob:
     answer = send(web, "/days/accounts", key=KEY, zone="Europe/Oslo", label="Mine")
     assert answer.status_code == 201
     told = answer.json()
+    first = Job.objects.get()  # what is there arrives now
+    assert (first.params["mode"], first.params["account"]) == ("sync", told["id"])
+    assert first.object == told["stream"]
     assert set(told) == {
         *("id", "service", "label", "zone", "status", "reason", "sample", "synced_from", "version", "stream")
     }
@@ -107,6 +111,10 @@ def test_accounts_are_managed_and_tell_no_key(web: Client, service: Server, bob:
     refused = send(web, "/days/2026-11-18/sync")
     assert refused.status_code == 400 and refused.json()["code"] == "account_paused"
     assert send(web, path, "patch", paused=False).json()["status"] == "active"
+    wrong = send(web, path, "patch", label="Theirs", key="two words")
+    assert (
+        wrong.status_code == 400 and web.get("/api/days/accounts").json()["accounts"][0]["label"] == "Yours"
+    )
     web.force_login(bob)
     for method, body in (("patch", {"paused": True}), ("delete", {})):
         assert send(web, path, method, **body).status_code == 404
@@ -122,16 +130,22 @@ def test_the_command_connects_lists_and_syncs(
         call_command("lifelogs", *words, "--user", "alice")
         return str(capsys.readouterr().out)
 
+    monkeypatch.setattr(limitless, "read_clock", lambda: NIGHT)
+    monkeypatch.setattr(day_page, "clock_of", lambda account: NIGHT)
     monkeypatch.setattr("sys.stdin", io.StringIO(KEY + "\n"))
     said = run("add", "--zone", "Europe/Oslo")
-    assert "synced every 6 hours" in said and KEY not in said
+    assert "synced now and every 6 hours" in said and KEY not in said
     account = Account.objects.get()
+    assert Job.objects.get(object=account.stream).params["mode"] == "sync"
     assert "Europe/Oslo" in run("accounts") and KEY not in run("accounts", "--json")
+    assert run("days") == ""
     assert "/jobs/" in run("sync", "--date", "2026-11-18")
-    resume_inline(Job.objects.get())
-    told = json.loads(run("days", "--weeks", "53", "--json"))
-    assert [one["date"] for one in told] in (["2026-11-18"], [])
-    assert account.days.get().items_count == 0
+    service.put("a", "2026-11-18T08:00+01:00")
+    resume_inline(Job.objects.get(params__mode="day"))
+    assert json.loads(run("days", "--json")) == [
+        {"date": "2026-11-18", "status": "complete", "items": 1, "version": 1}
+    ]
+    assert re.search(r"^2026-11-18 +complete +1$", run("days"), re.MULTILINE)
 
 
 def test_the_sample_goes_from_partial_to_complete(alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -145,13 +159,13 @@ def test_the_sample_goes_from_partial_to_complete(alice: User, monkeypatch: pyte
         seen.append((row.ingestion_status, row.items_count))
         return stored
 
-    # A week, then the evening, which goes on for an hour with each look at it.
+    # The week's Monday, then the evening, which goes on for an hour with each look at it.
     monkeypatch.setattr(source, "WATCH_WEEKS", 1)
     monkeypatch.setattr(source, "WATCH_SECONDS", 0)
     monkeypatch.setattr(storing, "save", noted)
-    monkeypatch.setattr(standin, "played", lambda born, now: evening + timedelta(hours=max(0, len(seen) - 7)))
+    monkeypatch.setattr(standin, "played", lambda born, now: evening + timedelta(hours=max(0, len(seen) - 2)))
     job = run_inline("lifelogs", alice, mode="watch")
     assert (job.state, job.message) == ("completed", "Tue 17 Nov 2026 is complete")
-    assert [status for status, _ in seen] == ["complete"] * 6 + ["partial"] * 9 + ["complete"]
-    items = [count for _, count in seen[6:]]
+    assert [status for status, _ in seen] == ["complete"] + ["partial"] * 9 + ["complete"]
+    items = [count for _, count in seen[1:]]
     assert items == sorted(items) and items[0] < items[-1]

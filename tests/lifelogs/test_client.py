@@ -2,6 +2,7 @@
 
 import json
 import logging
+import time
 from datetime import UTC, date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -72,9 +73,15 @@ def test_after_the_pause_it_goes_on(service: Server) -> None:
 
 def test_all_accounts_of_a_key_share_its_rate(service: Server, settings: Any) -> None:
     settings.LIMITLESS_PER_MINUTE = 180
-    with client() as one, client() as two, Limitless(Job(), "x", "e" * 16) as other:  # type: ignore[arg-type]
-        assert one._rate.host == two._rate.host != other._rate.host
-        assert one._rate.place_ms == 334  # a third of a second, rounded up
+    service.keys.add("x")
+    free = Job()
+    with client() as one, client() as two, Limitless(free, "x", "e" * 16) as other:  # type: ignore[arg-type]
+        began = time.monotonic()
+        for asking in (one, two, one, two):
+            asking.page(DAY, OSLO)
+        assert time.monotonic() - began >= 3 * 60 / 180  # the first at once
+        other.page(DAY, OSLO)  # another key does not wait for it
+        assert free.naps == [] and len(service.asked) == 5
 
 
 @pytest.mark.parametrize(
@@ -90,6 +97,8 @@ def test_all_accounts_of_a_key_share_its_rate(service: Server, settings: Any) ->
         b'{"data": {"lifelogs": [{"id": "a", "startTime": "soon"}]}, "meta": {"lifelogs": {}}}',
         b'{"data": {"lifelogs": []}, "meta": {"lifelogs": {"nextCursor": 3}}}',
         b'{"a":' * 100_000,
+        b'{"data": {"lifelogs": []}, "meta": {"lifelogs": {"nextCursor": null, "count": NaN}}}',
+        b'{"data": {"lifelogs": []}, "meta": {"lifelogs": {"nextCursor": null, "count": 1e999}}}',
     ],
 )
 def test_what_cannot_be_read_is_an_error_in_words(service: Server, body: bytes) -> None:
@@ -177,13 +186,23 @@ def test_the_key_is_sealed_and_never_shown_or_logged(
 def test_a_key_that_cannot_be_opened_asks_for_it_anew(
     service: Server, account: Account, alice: User, settings: Any
 ) -> None:
+    """Every sync of it would fail, four a day without end."""
     settings.SECRET_KEY = "another key " * 5
-    job = run_inline("lifelogs", alice, account=account.pk, mode="day", date="2026-11-18")
-    assert job.error == {
-        "code": "key_unreadable",
-        "text": "The key of this account can no longer be read. Give it again.",
-    }
-    assert not service.asked
+    text = "The key of this account can no longer be read. Give it again."
+    for _ in range(2):  # of two jobs that both hold it
+        job = run_inline("lifelogs", alice, account=account.pk, mode="day", date="2026-11-18")
+        assert job.error == {"code": "key_unreadable", "text": text}
+        assert not service.asked
+        account.refresh_from_db()
+        assert (account.status, account.reason) == ("paused", text) and Schedule.objects.get().paused
+        Account.objects.update(status="active")
+        told = Notification.objects.get(type="lifelog_key_refused", recipient=alice)
+        assert (told.text, told.url) == (text, "/days/accounts/")
+        Notification.objects.all().delete()
+    accounts.give_key(account, KEY)
+    service.put("a", "2026-11-18T08:00+01:00")
+    assert run_inline("lifelogs", alice, account=account.pk, mode="day", date="2026-11-18").items_done == 1
+    assert not Schedule.objects.get().paused
 
 
 def test_the_sample_plays_an_evening_and_a_night_in_a_minute() -> None:

@@ -9,11 +9,12 @@ import pytest
 from django.contrib.auth.models import User
 
 from ingestion import items, lifecycle
-from ingestion.models import Job
-from ingestion.sources.lifelogs import accounts, limitless, spans
+from ingestion.models import Job, Schedule, State
+from ingestion.sources.lifelogs import accounts, limitless, spans, storing
 from ingestion.sources.lifelogs.models import Account, DataItem, Day, begins, ends
 from ingestion.sources.lifelogs.walking import Walk
 from ingestion.testing import Killed, kill_at, lose_worker, resume_inline, run_inline
+from notifications.models import Notification
 from tests.lifelogs.service import Answer, Server
 
 pytestmark = pytest.mark.django_db
@@ -229,6 +230,71 @@ def test_what_crosses_midnight_belongs_to_the_day_it_began(
     assert the_day(account).items_count == 1
 
 
+def test_an_item_that_began_on_another_day_leaves_this_one_and_comes_with_the_other(
+    service: Server, account: Account, clock: dict[str, Any]
+) -> None:
+    item = service.put("a", "2026-11-18T00:10+01:00")
+    sync(account)
+    item.started_at -= timedelta(minutes=20)
+    clock["now"] = NIGHT
+    sync(account)
+    assert (the_day(account).ingestion_status, the_day(account).items_count) == ("complete", 0)
+    sync(account, "2026-11-17")
+    assert the_day(account, "2026-11-17").items_count == 1 and the_day(account).version == 2
+
+
+def test_a_day_does_not_move_when_what_was_deleted_of_it_comes_on_another(
+    service: Server, account: Account, clock: dict[str, Any]
+) -> None:
+    item = service.put("a", "2026-11-18T00:10+01:00")
+    sync(account)
+    del service.items["a"]
+    sync(account)
+    assert (the_day(account).items_count, the_day(account).version) == (0, 2)
+    item.started_at -= timedelta(minutes=20)
+    service.items["a"] = item
+    sync(account, "2026-11-17")
+    assert (the_day(account).version, the_day(account, "2026-11-17").items_count) == (2, 1)
+
+
+def test_an_older_look_takes_nothing_from_a_day_that_was_read_after_it_began(
+    service: Server, account: Account, clock: dict[str, Any]
+) -> None:
+    item = service.put("a", "2026-11-17T23:50+01:00")
+    clock["now"] = NIGHT
+    sync(account, "2026-11-17")
+    item.started_at += timedelta(minutes=20)
+    clock["now"] = EVENING
+    sync(account)  # what the service said before
+    assert (the_day(account).items_count, the_day(account, "2026-11-17").items_count) == (0, 1)
+
+
+def test_what_another_job_brought_and_the_service_lost_meanwhile_keeps_a_day_open(
+    service: Server, account: Account, clock: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A job reads what is known once, before its first day; what it calls complete must equal theirs."""
+    service.put("a", "2026-11-18T08:00+01:00")
+    clock["now"] = NIGHT - timedelta(hours=12)  # partial still
+    known_ids = storing.known_ids
+
+    def overtaken(*given: Any) -> Any:
+        monkeypatch.setattr(storing, "known_ids", known_ids)
+        known = known_ids(*given)
+        service.put("b", "2026-11-18T09:00+01:00")
+        sync(account)
+        del service.items["b"]
+        clock["now"] = NIGHT
+        return known
+
+    monkeypatch.setattr(storing, "known_ids", overtaken)
+    run_inline(
+        "lifelogs", account.owner, account=account.pk, mode="range", start="2026-11-18", end="2026-11-18"
+    )
+    assert (the_day(account).items_count, the_day(account).is_complete) == (2, False)
+    run_inline("lifelogs", account.owner, account=account.pk, mode="sync")
+    assert (the_day(account).items_count, the_day(account).is_complete) == (1, True)
+
+
 def test_an_item_whose_beginning_moves_to_another_day_moves_with_it(
     service: Server, account: Account, clock: dict[str, Any]
 ) -> None:
@@ -315,6 +381,47 @@ def test_that_a_day_is_not_failed_any_more_moves_it_once(
         assert account.version == the_day(account).moved_at == before + 1
 
 
+def test_a_failure_that_was_mended_does_not_come_back_with_a_retry(
+    service: Server, account: Account, clock: dict[str, Any], django_capture_on_commit_callbacks: Any
+) -> None:
+    """The retry of some days takes the others over as they failed."""
+    service.mood = lambda asked: Answer(500)
+    with django_capture_on_commit_callbacks(execute=True):
+        job = run_inline(
+            "lifelogs", account.owner, account=account.pk, mode="range", start="2026-11-17", end="2026-11-18"
+        )
+    assert the_day(account).trouble and the_day(account, "2026-11-17").trouble
+    service.mood = lambda asked: None
+    sync(account)  # it is partial until its night
+    assert not the_day(account).trouble
+    with django_capture_on_commit_callbacks(execute=True):
+        retry = resume_inline(lifecycle.retry(job, by=account.owner, keys=["2026-11-17"]).job)
+    assert sorted(retry.items.values_list("key", "state")) == [
+        ("2026-11-17", "done"),
+        ("2026-11-18", "failed"),
+    ]
+    assert not the_day(account).trouble and not the_day(account, "2026-11-17").trouble
+
+
+def test_a_failure_says_nothing_of_a_day_that_was_read_well_since_then(
+    service: Server, account: Account, clock: dict[str, Any], django_assert_max_num_queries: Any
+) -> None:
+    sync(account)
+    day = date(2026, 11, 18)
+    before, after = EVENING - timedelta(seconds=1), EVENING + timedelta(seconds=1)
+    storing.note_troubles(account.pk, {day: storing.Trouble("It was away.", before)})
+    assert not the_day(account).trouble
+    storing.note_troubles(account.pk, {day: storing.Trouble("It was away.", after)})
+    assert the_day(account).trouble == "It was away."
+    year = {day - timedelta(days=n): storing.Trouble("It was away.", None) for n in range(1, 367)}
+    with django_assert_max_num_queries(8):  # savepoints, too
+        storing.note_troubles(account.pk, year)
+    assert account.days.exclude(trouble="").count() == 367
+    accounts.delete(account)
+    storing.note_troubles(account.pk, year)
+    assert not Day.objects.exists()
+
+
 @pytest.mark.parametrize(
     ("forget", "code"),
     [
@@ -371,10 +478,32 @@ def test_a_month_goes_on_where_its_worker_was_lost(
     assert account.items.count() == 60 and account.days.filter(ingestion_status="complete").count() == 30
 
 
-def test_a_sync_looks_at_what_was_since_the_one_before_and_at_partial_days(
+def test_a_sync_begins_an_hour_before_the_one_before_it_began(
     service: Server, account: Account, clock: dict[str, Any], alice: User
 ) -> None:
-    """Fault 7: the time of a sync was its end, and was kept although items had failed."""
+    """Fault 7: the time of a sync was its end; what was made meanwhile was lost."""
+    began = clock["now"] = datetime(2026, 11, 17, 23, 30, tzinfo=UTC)  # half past midnight in Oslo
+
+    def pass_an_hour(asked: Any) -> None:
+        clock["now"] += timedelta(hours=1)
+
+    service.before_page = pass_an_hour
+    run_inline("lifelogs", alice, account=account.pk, mode="sync")
+    account.refresh_from_db()
+    assert account.synced_from == began and clock["now"] > began + timedelta(hours=6)
+    # The next one begins in the 17th, an hour before, although that was complete when it was read.
+    assert the_day(account, "2026-11-17").is_complete
+    service.before_page = lambda asked: None
+    clock["now"] = datetime(2026, 11, 22, 12, tzinfo=UTC)
+    service.asked.clear()
+    run_inline("lifelogs", alice, account=account.pk, mode="sync")
+    assert {one.params["date"] for one in service.asked} == {f"2026-11-{n}" for n in range(17, 23)}
+
+
+def test_a_sync_that_could_not_read_a_day_is_none_that_the_next_one_begins_after(
+    service: Server, account: Account, clock: dict[str, Any], alice: User
+) -> None:
+    """Fault 7: the time was kept although items had failed."""
     run_inline("lifelogs", alice, account=account.pk, mode="sync")
     account.refresh_from_db()
     assert account.synced_from == EVENING
@@ -413,5 +542,19 @@ def test_incomplete_days_are_synced_in_one_job(
     clock["now"] = NIGHT
     sync(account)
     job = run_inline("lifelogs", alice, account=account.pk, mode="incomplete")
-    assert job.items_total == 55 and account.days.filter(ingestion_status="complete").count() == 55
+    # From the Monday on with which the calendar of eight weeks begins; the 18th is complete already.
+    assert job.items_total == 52 and account.days.filter(ingestion_status="complete").count() == 52
+    assert account.days.earliest("date").date == date(2026, 9, 28)
     assert [day.isoformat() for day in spans.incomplete(account, NIGHT)] == ["2026-11-19"]
+
+
+@pytest.mark.parametrize("scheduled", [True, False], ids=["scheduled", "by hand"])
+def test_a_scheduled_sync_tells_nobody_and_one_by_hand_who_waits_for_it(
+    service: Server, account: Account, clock: dict[str, Any], scheduled: bool
+) -> None:
+    job = lifecycle.create("lifelogs", {"account": account.pk, "mode": "sync"}, owner=account.owner).job
+    if scheduled:
+        Schedule.objects.update(last_job=job)
+    assert resume_inline(job).state == State.COMPLETED
+    unread = Notification.objects.filter(recipient=account.owner, about=job.stream, read_at=None)
+    assert unread.exists() != scheduled

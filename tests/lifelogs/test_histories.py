@@ -1,7 +1,10 @@
 """Whatever a service does with a day, ours equals theirs once it has settled, and never lies before."""
 
 import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -11,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ingestion.models import Job
-from ingestion.sources.lifelogs import accounts, limitless
+from ingestion.sources.lifelogs import accounts, limitless, storing
 from ingestion.sources.lifelogs.models import Account, Day, begins, ends
 from ingestion.testing import run_inline
 from tests.lifelogs.service import KEY, Answer, Asked, Server
@@ -31,6 +34,12 @@ DAYS = [
     ("Pacific/Kiritimati", date(2026, 11, 18)),
     ("Australia/Lord_Howe", date(2026, 4, 5)),
 ]
+FAILS = {
+    "refuses": Answer(400),
+    "is away": Answer(503),
+    "says nonsense": Answer(200, b'{"data": {"lifelogs": [{"id": "a"}]}, "meta": {"lifelogs": {}}}'),
+    "hangs up": Answer(200, b"{", {"Content-Length": "900", "Connection": "close"}),
+}
 # What happens at the service between two of our looks: (what, which item, at which minute of the day).
 DEEDS = st.tuples(
     st.sampled_from(["appear", "appear", "grow", "vanish", "star", "neighbour"]),
@@ -40,7 +49,7 @@ DEEDS = st.tuples(
 LOOKS = st.tuples(
     st.lists(DEEDS, max_size=6),
     st.integers(30, 700),  # minutes until the look
-    st.sampled_from(["well", "well", "well", "fails", "fails on page 2", "shifts"]),
+    st.sampled_from(["well", "well", "well", *FAILS, "fails on page 2", "shifts", "overtaken", "late"]),
 )
 
 
@@ -77,8 +86,8 @@ def theirs(service: Server, day: date, zone: ZoneInfo) -> dict[str, tuple[str, b
 def mood(service: Server, kind: str) -> None:
     """Let the service fail, or change while it is read."""
     service.mood, service.before_page = (lambda asked: None), (lambda asked: None)
-    if kind == "fails":
-        service.mood = lambda asked: Answer(400)
+    if kind in FAILS:
+        service.mood = lambda asked: FAILS[kind]
     elif kind == "fails on page 2":
         service.mood = lambda asked: Answer(400) if asked.params.get("cursor") else None
     elif kind == "shifts":
@@ -90,8 +99,36 @@ def mood(service: Server, kind: str) -> None:
         service.before_page = shift
 
 
+def range_of(params: dict[str, Any]) -> dict[str, Any]:
+    """Return the same day as a range: another job."""
+    return {"account": params["account"], "mode": "range", "start": params["date"], "end": params["date"]}
+
+
+def meanwhile(service: Server, alice: User, deeds: list[Any], start: datetime, params: Any) -> None:
+    """Let another job read the day, and the service go on."""
+    run_inline("lifelogs", alice, **params)
+    for deed in deeds:
+        do(service, deed, start)
+
+
+@contextmanager
+def overtaken(monkeypatch: pytest.MonkeyPatch, by: Callable[[], None]) -> Iterator[None]:
+    """Let something happen after a job has looked at what is known, and before it asks the service."""
+    known_ids = storing.known_ids
+
+    def looked_up(*given: Any) -> Any:
+        patch.setattr(storing, "known_ids", known_ids)
+        known = known_ids(*given)
+        by()
+        return known
+
+    with monkeypatch.context() as patch:
+        patch.setattr(storing, "known_ids", looked_up)
+        yield
+
+
 @settings(
-    max_examples=150 if FULL else 12,
+    max_examples=200 if FULL else 12,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
     deadline=None,
 )
@@ -110,32 +147,46 @@ def test_a_settled_day_equals_theirs_and_no_status_lies(
     monkeypatch.setattr(limitless, "read_clock", lambda: clock["now"])
     for n in range(crowd):
         service.put(f"item{n:02}", (start + timedelta(minutes=n * 30)).isoformat())
+    params = {"account": account.pk, "mode": "day", "date": day.isoformat()}
     version, status = 0, "partial"
     for deeds, minutes, kind in looks:
-        for deed in deeds:
+        cut = len(deeds) // 2 if kind == "overtaken" else len(deeds)
+        for deed in deeds[:cut]:
             do(service, deed, start)
-        clock["now"] += timedelta(minutes=minutes)
-        mood(service, kind)
+        now = clock["now"] = clock["now"] + timedelta(minutes=minutes)
+        if kind == "late":  # it began before the look before it
+            clock["now"] -= timedelta(minutes=minutes + 1)
+        looked = clock["now"]
         before = ours(account, day)
-        job = run_inline("lifelogs", alice, account=account.pk, mode="day", date=day.isoformat())
-        mood(service, "well")
+        if kind == "overtaken":
+            then = partial(meanwhile, service, alice, deeds[cut:], start, params)
+            with overtaken(monkeypatch, then):
+                job = run_inline("lifelogs", alice, **range_of(params))
+        else:
+            mood(service, kind)
+            job = run_inline("lifelogs", alice, **params)
+            mood(service, "well")
+        clock["now"] = now
         row = Day.objects.filter(account=account, date=day).first()
         if row is None:
             continue
+        became = row.ingestion_status == "complete" != status
         assert not (status == "complete" and row.ingestion_status == "partial"), "it went back"
-        assert row.ingestion_status == "partial" or clock["now"] >= settled, "complete too early"
-        changed = ours(account, day) != before or row.ingestion_status != status or version == 0
-        assert row.version == version + changed or (row.version == version + 1 and kind == "shifts")
-        if job.state == "failed":
+        assert not became or looked >= settled, "complete too early"
+        assert not became or ours(account, day) == theirs(service, day, zone), "complete, and not the same"
+        changed = ours(account, day) != before or became or version == 0
+        most = {"shifts": 1, "overtaken": 2}.get(kind, changed)
+        assert version + changed <= row.version <= version + most
+        if job.state == "failed" or job.items_skipped:
             assert ours(account, day) == before
-        elif kind == "well":
+        elif kind in ("well", "late"):
             assert ours(account, day) == theirs(service, day, zone)
-            assert (row.ingestion_status == "complete") == (status == "complete" or clock["now"] >= settled)
+            assert (row.ingestion_status == "complete") == (status == "complete" or looked >= settled)
         statuses = set(account.items.filter(day=row).values_list("ingestion_status", flat=True))
         assert statuses <= {row.ingestion_status}
         version, status = row.version, row.ingestion_status
     clock["now"] = max(clock["now"], settled)
-    run_inline("lifelogs", alice, account=account.pk, mode="day", date=day.isoformat())
+    run_inline("lifelogs", alice, **params)
     row = Day.objects.get(account=account, date=day)
     assert row.is_complete and ours(account, day) == theirs(service, day, zone)
     assert row.items_count == len(theirs(service, day, zone))

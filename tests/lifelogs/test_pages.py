@@ -6,13 +6,14 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
+from django.db import connection
 from django.test import Client
 
 from ingestion.models import Job, Schedule
 from ingestion.sources.lifelogs import accounts, day_page, finding, limitless
 from ingestion.sources.lifelogs.models import Account, DataItem
 from ingestion.testing import resume_inline, run_inline
-from tests.lifelogs.service import KEY, Answer, Server
+from tests.lifelogs.service import KEY, Answer, Item, Server
 
 pytestmark = pytest.mark.django_db
 XSS = "<img src=x onerror=alert(1)>"
@@ -102,6 +103,44 @@ def test_a_day_says_what_it_is_and_what_came_since_it_was_opened(
     assert "Complete since" in read(web, url(account))
 
 
+def test_a_long_transcript_says_what_is_left_and_leads_there(
+    web: Client, account: Account, service: Server, clock: dict[str, Any], bob: User
+) -> None:
+    node = {"type": "blockquote", "speakerName": "Ada", "children": []}
+    service.put("a", "2026-11-18T08:00+01:00")
+    service.put("b", "2026-11-18T09:00+01:00", text="only in words")
+    told = Item.told
+
+    def long(item: Item, *given: Any) -> dict[str, Any]:
+        row = told(item, *given)
+        said = [{**node, "content": f"Line {n:04}"} for n in range(1, 2006)]
+        return {**row, "contents": row["contents"] and (said if item.id == "a" else [])}
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Item, "told", long)
+        sync(account)
+    text = read(web, url(account))
+    one = DataItem.objects.get(key="limitless:a")
+    assert "Line 0100" in text and "Line 0101" not in text and "only in words" in text
+    path = f"/days/{account.pk}/items/{one.pk}/"
+    assert f'href="{path}">1,905 more lines</a>' in text
+    shown = []
+    while path:
+        text = read(web, path)
+        shown += re.findall(r"Line \d{4}", text)
+        following = re.search(r'rel="next" href="(\?from=\d+)"', text)
+        path = f"/days/{account.pk}/items/{one.pk}/{following[1]}" if following else ""
+    assert shown == [f"Line {n:04}" for n in range(1, 2006)]
+    assert "lines 2,001 to 2,005" in text and "from=1000" in text
+    assert "Line 0001" in read(web, f"/days/{account.pk}/items/{one.pk}/?from=99999999999")
+    DataItem.objects.filter(pk=one.pk).update(deleted_at=NIGHT)
+    assert web.get(f"/days/{account.pk}/items/{one.pk}/").status_code == 404
+    other = DataItem.objects.get(key="limitless:b")
+    assert "only in words" in read(web, f"/days/{account.pk}/items/{other.pk}/")
+    web.force_login(bob)
+    assert web.get(f"/days/{account.pk}/items/{other.pk}/").status_code == 404
+
+
 def test_a_fragment_that_did_not_change_is_not_sent_again(
     web: Client, account: Account, service: Server, clock: dict[str, Any]
 ) -> None:
@@ -146,7 +185,7 @@ def test_calendars_name_each_day_and_count_them(
     text = read(web, url(account))
     assert 'aria-label="18 November, complete" aria-current="date"' in text
     assert 'aria-label="19 November, partial"' in text and 'aria-label="17 November, not synced yet"' in text
-    assert "Sync 55 incomplete days" in text and 'id="cell-2026-11-20"' not in text  # it has not begun
+    assert "Sync 52 incomplete days" in text and 'id="cell-2026-11-20"' not in text  # it has not begun
     cell = read(web, url(account, more="cell/?on=2026-11-17")).strip()
     assert cell.startswith('<a id="cell-2026-11-18"') and "aria-current" not in cell
     text = read(web, f"/days/{account.pk}/")
@@ -224,8 +263,58 @@ def test_an_account_is_connected_paused_and_forgotten(
     assert not Account.objects.exists() and not Schedule.objects.exists()
 
 
+def test_a_key_that_was_forgotten_leaves_the_first_place_to_the_next(
+    web: Client, account: Account, alice: User, service: Server, clock: dict[str, Any]
+) -> None:
+    accounts.revoke(account)
+    assert web.get("/days/")["Location"].startswith(f"/days/{account.pk}/")  # its days are here
+    anew = accounts.add(alice, "limitless", "another-key", "Europe/Oslo")
+    sample = accounts.sample_of(alice)
+    assert web.get("/days/")["Location"].startswith(f"/days/{anew.pk}/")
+    assert accounts.of(alice) == [anew, account, sample]
+    assert web.post("/api/days/2026-11-18/sync").json()["created"]
+
+
+def test_the_sample_has_no_key_and_is_not_there_in_production(
+    web: Client, alice: User, service: Server, settings: Any
+) -> None:
+    sample = accounts.sample_of(alice)
+    for verb in ("key", "revoke"):
+        answer = web.post(f"/days/accounts/{sample.pk}/{verb}/", {"key": KEY})
+        assert answer.status_code == 422 and "The sample has no key." in answer.content.decode()
+    assert Account.objects.get().status == "active" and not Account.objects.get().fingerprint
+    accounts.delete(sample)
+    settings.PRODUCTION = True
+    assert web.post("/days/accounts/sample/").status_code == 404
+    assert not Account.objects.exists() and not Job.objects.exists()
+
+
 def test_the_sample_can_be_seen_without_an_account(web: Client, alice: User) -> None:
     assert web.post("/days/accounts/sample/").status_code == 302
     account = Account.objects.get()
     assert account.is_sample and web.get("/days/")["Location"].startswith(f"/days/{account.pk}/")
     assert Job.objects.get().params["mode"] == "watch"
+
+
+def test_words_are_found_by_their_index_among_many_items(
+    web: Client, account: Account, service: Server, clock: dict[str, Any]
+) -> None:
+    service.put("a", "2026-11-18T08:00+01:00", text="about otters")
+    sync(account)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            INSERT INTO lifelogs_dataitem (account_id, day_id, key, title, markdown, contents, started_at,
+                ended_at, starred, digest, ingestion_status, day_version, first_version)
+            SELECT account_id, day_id, 'limitless:n' || n, 'Item ' || n, 'w' || n % 97, '[]',
+                started_at, ended_at, false, '', 'complete', 1, 1
+            FROM lifelogs_dataitem, generate_series(1, 4000) AS n
+            """
+        )
+        # What was just written waits in a list that is read whole, until a vacuum comes by.
+        cursor.execute("SELECT gin_clean_pending_list('item_by_words')")
+        cursor.execute("ANALYZE lifelogs_dataitem")
+    plan = finding.items(account.owner, "otters boats").explain()
+    assert "item_by_words" in plan and "Seq Scan on lifelogs_dataitem" not in plan, plan
+    assert [one["item"].key for one in finding.search(account.owner, "otters")] == ["limitless:a"]
+    assert len(finding.search(account.owner, "item")) == finding.MOST

@@ -1,20 +1,22 @@
 """S0's socket and the streams of days: who hears what, and when."""
 
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
 
-from ingestion.sources.lifelogs import accounts, limitless, streams
+from ingestion.sources.lifelogs import accounts, limitless, storing, streams
 from ingestion.sources.lifelogs.models import Account
-from ingestion.sources.lifelogs.sockets import LISTENS, Days
+from ingestion.sources.lifelogs.sockets import Days
 from ingestion.testing import assert_live_equals_fresh, run_inline
 from notifications.models import Notification
 from notifications.preferences import choose
+from realtime import hub as hubs
 from realtime.frames import Ready
 from realtime.limits import Close
+from realtime.plain_sockets import LISTENS
 from tests.lifelogs.service import Server
 from tests.realtime.client import Wire, connect, fresh_hub, in_database, session
 
@@ -56,12 +58,10 @@ async def heard_after(wire: Wire, account: Account, day: str) -> list[dict[str, 
         found.append(told)
 
 
-@pytest.mark.seed("S0.4", "S0.8", "S0.9", "S0.10", "S0.11", "S0.12")
-@pytest.mark.seed("S0.20", "S0.21", "S0.23", "S0.24", "S0.26", "S0.34")
+@pytest.mark.seed("S0.4", "S0.20", "S0.21", "S0.23", "S0.24", "S0.26", "S0.34")
 async def test_each_day_that_changed_is_told_once_after_a_scheduled_run_too(
     service: Server, account: Account, clock: dict[str, Any], alice: User, bob: User
 ) -> None:
-    """One hub serves all sockets of a process, from its start to its end (S0.9 to S0.12)."""
     service.put("a", "2026-11-18T08:00+01:00")
     async with fresh_hub() as hub, opened(alice) as wire, opened(bob) as other:
         await wire.next("beat")
@@ -70,6 +70,7 @@ async def test_each_day_that_changed_is_told_once_after_a_scheduled_run_too(
         assert await wire.next("data_updated") == {
             "type": "data_updated",
             "source": "limitless",
+            "account": account.pk,
             "date": "2026-11-18",
             "status": "partial",
             "version": 1,
@@ -85,6 +86,37 @@ async def test_each_day_that_changed_is_told_once_after_a_scheduled_run_too(
         assert await heard_after(wire, account, "2026-10-01") == []
         bobs = [one for one in hub.everybody() if one.user == bob]
         assert bobs and not any(account.stream in one.names for one in bobs)
+
+
+@pytest.mark.seed("S0.9", "S0.10", "S0.12")
+async def test_every_socket_of_a_process_is_served_by_one_hub_and_ended_by_it(
+    account: Account, alice: User, bob: User
+) -> None:
+    """The seed's manager: made once, reached from everywhere; no route makes its own."""
+    async with fresh_hub() as hub, opened(alice) as one, opened(bob) as two:
+        cookie, csrf = await in_database(session, alice)
+        live = await connect(cookie, csrf)
+        await live.hello(account.stream)
+        for wire in (one, two):
+            await wire.next("beat")
+        assert hubs.current() is hubs.running() is hub
+        assert sorted(viewer.user.username for viewer in hub.everybody()) == ["alice", "alice", "bob"]
+        await hubs.drain()
+        assert [await wire.closed() for wire in (one, two, live)] == [Close.DRAINING] * 3
+    assert hubs.running() is None
+
+
+async def test_days_of_two_accounts_are_told_apart(
+    service: Server, account: Account, clock: dict[str, Any], alice: User
+) -> None:
+    other = await in_database(accounts.add, alice, "limitless", "another-key", "Europe/Oslo")
+    service.keys.add("another-key")
+    async with fresh_hub(), opened(alice) as wire:
+        await wire.next("beat")
+        for one in (other, account):
+            await in_database(sync, one, date="2026-11-18")
+            told = await wire.next("data_updated")
+            assert (told["account"], told["date"], told["version"]) == (one.pk, "2026-11-18", 1)
 
 
 async def test_it_says_that_it_listens_once_all_accounts_are_listened_to(
@@ -164,3 +196,15 @@ def test_that_a_day_is_complete_is_told_to_who_chose_to_hear_it_once(
     told = Notification.objects.get(type="day_complete")
     assert (told.title, told.text) == ("Wed 18 Nov is complete", "Limitless data arrived: 1 item")
     assert told.url == f"/days/{account.pk}/2026-11-18/"
+
+
+@pytest.mark.seed("S0.22")
+async def test_a_look_that_failed_is_no_news(
+    service: Server, account: Account, clock: dict[str, Any], alice: User
+) -> None:
+    """Of a day of which nothing is known, only that it could not be read."""
+    async with fresh_hub(), opened(alice) as wire:
+        await wire.next("beat")
+        failed = {EVENING.date() - timedelta(days=1): storing.Trouble("It was away.", EVENING)}
+        await in_database(storing.note_troubles, account.pk, failed)
+        assert await heard_after(wire, account, "2026-11-18") == []

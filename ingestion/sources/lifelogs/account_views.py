@@ -42,8 +42,10 @@ def add(request: HttpRequest) -> HttpResponseBase:
         )
     except accounts.NotPossible as error:
         return _page(request, error, status=422)
-    _start(request, {"account": account.pk, "mode": "sync"})
-    messages.success(request, f"{account.label} is connected. Its days arrive now.")
+    if refused := accounts.begin(account):
+        messages.error(request, f"{account.label} is connected. {refused}")
+    else:
+        messages.success(request, f"{account.label} is connected. Its days arrive now.")
     return redirect("lifelogs:home")
 
 
@@ -51,8 +53,13 @@ def add(request: HttpRequest) -> HttpResponseBase:
 @require_POST
 def sample(request: HttpRequest) -> HttpResponseBase:
     """Show how it looks with days that we made up."""
+    if settings.PRODUCTION:
+        raise Http404("There is no sample here.")
     account = accounts.sample_of(request.user)
-    _start(request, {"account": account.pk, "mode": "watch"})
+    try:
+        lifecycle.create(accounts.KIND, {"account": account.pk, "mode": "watch"}, owner=request.user)
+    except Refused as refused:
+        messages.error(request, refused.message)
     return redirect("lifelogs:home")
 
 
@@ -111,13 +118,6 @@ _VERBS = {
     "rename": _rename,
     "delete": _delete,
 }
-
-
-def _start(request: HttpRequest, params: dict[str, Any]) -> None:
-    try:
-        lifecycle.create(accounts.KIND, params, owner=request.user)
-    except Refused as refused:
-        messages.error(request, refused.message)
 
 
 def _page(

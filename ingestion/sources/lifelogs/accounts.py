@@ -8,10 +8,12 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
-from django.db.models import F
+from django.db.models import F, Q
+from django.urls import reverse
 
 from config import sealing
-from ingestion import schedules
+from ingestion import lifecycle, schedules
+from ingestion.admission import Refused
 from ingestion.models import Schedule
 from ingestion.source import SourceError
 from ingestion.sources.lifelogs import services
@@ -45,7 +47,9 @@ def of(user: Any) -> list[Account]:
     """Return a user's accounts, the one that is shown first at the beginning."""
     if user is None or not getattr(user, "is_authenticated", False):
         return []
-    return list(Account.objects.filter(owner=user).order_by("is_sample", "pk"))
+    # What has no key any more comes after the others, the sample last.
+    rows = Account.objects.filter(owner=user).annotate(forgotten=Q(status=Account.Status.REVOKED))
+    return list(rows.order_by("is_sample", "forgotten", "pk"))
 
 
 def find(user: Any, pk: int | None) -> Account | None:
@@ -89,8 +93,19 @@ def add(user: Any, service: str, key: str, zone: str, label: str = "") -> Accoun
     return account
 
 
+def begin(account: Account) -> str:
+    """Start the first sync of an account that was added. Return why that is refused, else an empty text."""
+    try:
+        lifecycle.create(KIND, {"account": account.pk, "mode": "sync"}, owner=account.owner)
+    except Refused as refused:
+        return refused.message
+    return ""
+
+
 def give_key(account: Account, key: str) -> None:
     """Replace the key of an account, which then goes on. Raises NotPossible."""
+    if account.is_sample:
+        raise NotPossible("The sample has no key.", "key")
     _give_key(account, key)
     try:
         with transaction.atomic():
@@ -102,7 +117,9 @@ def give_key(account: Account, key: str) -> None:
 
 
 def revoke(account: Account) -> None:
-    """Forget the key of an account; what was brought stays."""
+    """Forget the key of an account; what was brought stays. Raises NotPossible."""
+    if account.is_sample:
+        raise NotPossible("The sample has no key.", "key")
     with transaction.atomic():
         _move(account, status=Account.Status.REVOKED, reason="", sealed_key="", fingerprint="")
         _pause_schedules(account, True)
@@ -134,7 +151,7 @@ def refused(account: Account, error: SourceError) -> None:
                 KEY_REFUSED,
                 f"{account.label} is paused",
                 text=error.message,
-                url="/days/accounts/",
+                url=reverse("lifelogs:accounts"),
                 about=account.stream,
             )
 

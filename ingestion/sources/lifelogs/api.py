@@ -4,6 +4,7 @@ from datetime import date, datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
+from django.db import transaction
 from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
 from ninja import Router, Schema
@@ -37,7 +38,7 @@ class DaysFilter(AccountFilter):
     until: date | None = Field(None, alias="to")
 
 
-class SearchFilter(Schema):
+class DayItemsFilter(Schema):
     """Which items: all of these words."""
 
     q: str = Field(min_length=1, max_length=finding.MAX_QUERY)
@@ -115,7 +116,7 @@ class DaysOut(Schema):
     days: list[DayOut]
 
 
-class ItemOut(Schema):
+class DayItemOut(Schema):
     """Something that was recorded."""
 
     id: str
@@ -133,7 +134,7 @@ class ItemOut(Schema):
 class WholeDayOut(DayOut):
     """A day with all that was recorded on it."""
 
-    data_items: list[ItemOut]
+    data_items: list[DayItemOut]
 
 
 class SyncOut(Schema):
@@ -143,10 +144,10 @@ class SyncOut(Schema):
     created: bool
 
 
-class FoundOut(Schema):
+class DayItemsFoundOut(Schema):
     """A page of items."""
 
-    items: list[ItemOut]
+    items: list[DayItemOut]
     next: str | None
 
 
@@ -163,8 +164,8 @@ def list_days(request: HttpRequest, filters: Annotated[DaysFilter, StrictQuery(.
     return answer({"days": [_day(account, one) for one in rows]})
 
 
-@router.api_operation(READ, "/days/search", response=FoundOut, operation_id="search_days")
-def search(request: HttpRequest, filters: Annotated[SearchFilter, StrictQuery(...)]) -> HttpResponse:
+@router.api_operation(READ, "/days/search", response=DayItemsFoundOut, operation_id="search_days")
+def search(request: HttpRequest, filters: Annotated[DayItemsFilter, StrictQuery(...)]) -> HttpResponse:
     """Find your items in which all words occur, the newest first."""
     scope = paging.Scope("found", request.user.pk or 0, {"q": filters.q})
     after = paging.read_cursor(scope, filters.cursor)
@@ -187,11 +188,12 @@ def list_accounts(request: HttpRequest) -> HttpResponse:
 
 @router.post("/days/accounts", response={201: AccountOut}, operation_id="add_lifelog_account")
 def add_account(request: HttpRequest, body: Annotated[AccountIn, JsonBody(...)]) -> HttpResponse:
-    """Connect an account; it is synced every six hours from now on."""
+    """Connect an account; it is synced now and every six hours."""
     try:
         account = accounts.add(request.user, body.service, body.key, body.zone, body.label)
     except accounts.NotPossible as error:
         raise _problem(error) from error
+    accounts.begin(account)
     return answer(_told(account), status=201)
 
 
@@ -202,14 +204,15 @@ def change_account(
     """Give an account another name or key, pause it, or let it go on."""
     account = _account(request, pk)
     try:
-        if body.label is not None:
-            accounts.rename(account, body.label)
-        if body.key is not None:
-            accounts.give_key(account, body.key)
+        with transaction.atomic():
+            if body.label is not None:
+                accounts.rename(account, body.label)
+            if body.key is not None:
+                accounts.give_key(account, body.key)
+            if body.paused is not None:
+                (accounts.pause if body.paused else accounts.resume)(account)
     except accounts.NotPossible as error:
         raise _problem(error) from error
-    if body.paused is not None:
-        (accounts.pause if body.paused else accounts.resume)(account)
     account.refresh_from_db()
     return answer(_told(account))
 

@@ -1,31 +1,22 @@
 """What a day's page shows."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from django.db.models import Max
+from django.db.models import Case, F, Max, Q, TextField, Value, When
 from django.utils import timezone
 
 from ingestion.access import visible_jobs
 from ingestion.models import OPEN, Job
-from ingestion.sources.lifelogs import accounts, calendars, services, spans
+from ingestion.sources.lifelogs import accounts, calendars, services, spans, transcripts
 from ingestion.sources.lifelogs.models import Account, DataItem, Day, Ingestion
 from ingestion.sources.lifelogs.sample import standin
+from ingestion.sources.lifelogs.transcripts import Line
 
 FILTERS = ("all", "new", "changed")
-MOST_LINES = 400  # of what was said in one item
 _WIDTH, _HEIGHT, _STEP = 21, 66, 25.9  # of the bars of the hours
-
-
-@dataclass(frozen=True)
-class Line:
-    """What one said, or a heading. depth: how far in."""
-
-    text: str
-    speaker: str = ""
-    heading: bool = False
 
 
 @dataclass(frozen=True)
@@ -40,6 +31,7 @@ class Shown:
     is_changed: bool
     speakers: str
     lines: list[Line] = field(default_factory=list)
+    more: int = 0  # lines that are shown on the item's own page
 
 
 @dataclass(frozen=True)
@@ -112,12 +104,14 @@ def _job(account: Account, day: Day) -> Job | None:
 
 
 def _shown(account: Account, day: Day, seen: Seen) -> list[Shown]:
-    rows = day.items.filter(deleted_at=None).order_by("started_at", "key").defer("markdown")
-    return [_item(one, account, seen) for one in rows]
+    # The same words twice are a lot to read; the second is shown where the first is missing.
+    plain = Case(When(contents=[], then=F("markdown")), default=Value(""), output_field=TextField())
+    rows = day.items.filter(deleted_at=None).annotate(plain=plain).defer("markdown")
+    return [_item(one, account, seen) for one in rows.order_by("started_at", "key")]
 
 
 def _item(item: DataItem, account: Account, seen: Seen) -> Shown:
-    lines = list(_lines(item.contents))[:MOST_LINES]
+    lines = transcripts.lines(item.contents, getattr(item, "plain", ""))
     names = dict.fromkeys(line.speaker for line in lines if line.speaker not in ("", "You"))
     at = item.started_at.astimezone(account.local)
     return Shown(
@@ -128,24 +122,9 @@ def _item(item: DataItem, account: Account, seen: Seen) -> Shown:
         item.first_version > seen.version,
         item.day_version > seen.version,
         ", ".join(list(names)[:4]),
-        lines,
+        lines[: transcripts.SHORT],
+        max(0, len(lines) - transcripts.SHORT),
     )
-
-
-def _lines(contents: Any) -> Iterator[Line]:
-    """Yield a tree of contents from top to bottom, however deep and odd it is."""
-    waiting = list(reversed(contents)) if isinstance(contents, list) else []
-    while waiting:
-        node = waiting.pop()
-        if not isinstance(node, dict):
-            continue
-        text, kind = node.get("content"), node.get("type")
-        if isinstance(text, str) and text.strip() and kind != "heading1":  # that one is the title
-            speaker = node.get("speakerName")
-            name = "You" if node.get("speakerIdentifier") == "user" else speaker
-            yield Line(text, name if isinstance(name, str) else "", str(kind).startswith("heading"))
-        children = node.get("children")
-        waiting += reversed(children) if isinstance(children, list) else []
 
 
 def _fits(one: Shown, wanted: str) -> bool:
@@ -193,10 +172,9 @@ def _deleted(day: Day, seen: Seen) -> int:
 
 def _sources(user: Any, when: date) -> list[dict[str, Any]]:
     """Return that day of each of the user's accounts."""
-    rows = {
-        row.account_id: row
-        for row in Day.objects.filter(account__owner=user, date=when).annotate(last=Max("items__started_at"))
-    }
+    last_item = Max("items__started_at", filter=Q(items__deleted_at=None))
+    days = Day.objects.filter(account__owner=user, date=when).annotate(last=last_item)
+    rows = {row.account_id: row for row in days}
     found = []
     for account in accounts.of(user):
         day = rows.get(account.pk)

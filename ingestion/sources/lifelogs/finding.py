@@ -6,7 +6,7 @@ from typing import Any
 from django.contrib.postgres.search import SearchQuery
 from django.db.models import QuerySet
 
-from ingestion.sources.lifelogs.models import WORDS, DataItem
+from ingestion.sources.lifelogs.models import DataItem
 
 MAX_QUERY = 200  # characters
 MOST = 50  # of a page
@@ -15,7 +15,7 @@ MOST = 50  # of a page
 def items(user: Any, query: str) -> "QuerySet[DataItem]":
     """Return a user's items in which all words occur, the newest first."""
     wanted = SearchQuery(query, config="simple", search_type="websearch")
-    rows = DataItem.objects.annotate(words=WORDS).filter(words=wanted, account__owner=user, deleted_at=None)
+    rows = DataItem.objects.filter(words=wanted, account__owner=user, deleted_at=None)
     return rows.select_related("account", "day").order_by("-started_at", "-pk")
 
 

@@ -108,13 +108,15 @@ class Limitless:
         rows, following = self._lifelogs(params)
         return None if following else {one.source_id: one.updated_at for one in map(_recording, rows)}
 
-    def has(self, source_id: str) -> bool:
-        """Say whether an item is still there. Raises SourceError."""
+    def began(self, source_id: str) -> datetime | None:
+        """Return when an item began, None when it is there no more. Raises SourceError."""
         try:
-            self._again(self._ask, f"/v1/lifelogs/{quote(source_id, safe='')}", {})
+            answer = self._again(self._ask, f"/v1/lifelogs/{quote(source_id, safe='')}", {})
+            return _recording(answer["data"]["lifelog"]).started_at
         except Missing:
-            return False
-        return True
+            return None
+        except (KeyError, TypeError) as error:
+            raise _bad_answer() from error
 
     def _lifelogs(self, params: Mapping[str, str]) -> tuple[list[Any], str]:
         answer = self._again(self._ask, "/v1/lifelogs", params)
@@ -135,7 +137,8 @@ class Limitless:
             with self._http.stream("GET", self._base + path, params=params) as response:
                 if response.status_code != 200:
                     raise self._refusal(response)
-                return _storable(json.loads(b"".join(unpacked(response, MOST_BYTES, WHOLE_TIME))))
+                body = b"".join(unpacked(response, MOST_BYTES, WHOLE_TIME))
+                return _storable(json.loads(body, parse_constant=_no_number))
         except (httpx.TimeoutException, TooSlow) as error:
             raise Unavailable("service_timeout", f"{LABEL} did not answer in time.") from error
         except (httpx.TransportError, CutShort) as error:
@@ -215,10 +218,15 @@ def _text(value: Any) -> str:
     return value if isinstance(value, str) else ""
 
 
+def _no_number(text: str) -> Any:
+    raise ValueError(f"{text} is no JSON.")  # RFC 8259, section 6; nor can PostgreSQL keep it
+
+
 def _storable(value: Any) -> Any:
     """Return JSON without what PostgreSQL cannot keep: NUL, and halves of surrogate pairs."""
     text = json.dumps(value, ensure_ascii=False).replace("\\u0000", "\\ufffd")
-    return json.loads(text.encode("utf-8", "replace"))
+    # 1e999 has become infinite, which is no JSON either.
+    return json.loads(text.encode("utf-8", "replace"), parse_constant=_no_number)
 
 
 def _moment(value: Any) -> datetime | None:

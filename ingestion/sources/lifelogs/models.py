@@ -6,16 +6,13 @@ from zoneinfo import ZoneInfo
 
 from django.conf import settings
 from django.contrib.postgres.indexes import GinIndex
-from django.contrib.postgres.search import SearchVector
+from django.contrib.postgres.search import SearchVector, SearchVectorField
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Left, Now
 from django.urls import reverse
 
 from realtime.streams import Versioned
-
-# What is searched; a text vector holds no more than a megabyte.
-WORDS = SearchVector("title", Left("markdown", 200_000), config="simple")
 
 
 class Ingestion(models.TextChoices):
@@ -134,6 +131,20 @@ class Day(Versioned):
         return self.completed_version is not None and self.version > self.completed_version
 
 
+class Words(models.GeneratedField):
+    """The words of a text as PostgreSQL looks for them; nothing that is inserted brings them back."""
+
+    db_returning = False  # type: ignore[assignment]  # Django itself goes by the value
+
+
+class ItemManager(models.Manager["DataItem"]):
+    """Items without their words, which only PostgreSQL reads."""
+
+    def get_queryset(self) -> models.QuerySet["DataItem"]:
+        """Leave the words where they are."""
+        return super().get_queryset().defer("words")
+
+
 class DataItem(models.Model):
     """Something that was recorded. It belongs to the day it began, in its owner's zone."""
 
@@ -154,6 +165,15 @@ class DataItem(models.Model):
     first_version = models.PositiveBigIntegerField()  # of the day when it came
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     updated_at = models.DateTimeField(db_default=Now(), editable=False)
+    # Stored: a word that most items have is looked for in each of them, and making their words takes long.
+    # A text vector holds no more than a megabyte.
+    words = Words(
+        expression=SearchVector("title", Left("markdown", 200_000), config="simple"),
+        output_field=SearchVectorField(),
+        db_persist=True,
+    )
+
+    objects = ItemManager()
 
     class Meta:
         constraints: ClassVar = [
@@ -164,7 +184,7 @@ class DataItem(models.Model):
         ]
         indexes: ClassVar = [
             # search by words
-            GinIndex(WORDS, name="item_by_words"),
+            GinIndex(fields=["words"], name="item_by_words"),
         ]
 
     def __str__(self) -> str:

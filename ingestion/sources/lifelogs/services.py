@@ -1,4 +1,4 @@
-"""The lifelog services that we know. Another one is a file like `limitless.py` and a line here."""
+"""The lifelog services that we know. Another one is a file like `limitless.py`, imported in `apps.py`."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -53,8 +53,8 @@ class Client(Protocol):
     def listed(self, day: date, zone: ZoneInfo) -> dict[str, datetime | None] | None:
         """Return by id when each item of a day was last changed, in one request; None: too many for that."""
 
-    def has(self, source_id: str) -> bool:
-        """Say whether an item is still there. Raises SourceError."""
+    def began(self, source_id: str) -> datetime | None:
+        """Return when an item began, None when it is there no more. Raises SourceError."""
 
 
 @dataclass(frozen=True)

@@ -70,7 +70,7 @@ class Lifelogs(Source):
     title = "Lifelogs"
     steps: ClassVar[list[Step]] = [Step("days", "Days")]
     item_noun = "days"
-    page, page_label = "lifelogs:home", "Days"
+    page, page_label, page_icon = "lifelogs:home", "Days", "day"
     limit_key, key_limit = "{account}", 2  # a day on demand need not wait for a month
     # Without an account of one's own the sample answers; its past days are complete at once.
     example: ClassVar[dict[str, Any]] = {"mode": "range", "start": "2024-03-09", "end": "2024-03-11"}
@@ -88,7 +88,8 @@ class Lifelogs(Source):
                 self.read(job, step, account, client, days)
         if p.mode == "sync":
             note_sync(job, account, datetime.fromisoformat(found["at"]))
-        return _outcome(job, account, days)
+        # Four times a day: who wants to hear of it chose "day is complete".
+        return _outcome(account, days, quiet=p.mode == "sync")
 
     def read(
         self, job: Run, step: StepHandle, account: Account, client: Client, days: list[date], turn: str = ""
@@ -137,7 +138,7 @@ class Lifelogs(Source):
                     break
                 job.sleep(WATCH_SECONDS)
                 self.read(job, step, account, client, [day], f"#{turn}")
-        return _outcome(job, account, [day])
+        return _outcome(account, [day])
 
     def unique_key(self, p: Params) -> str | None:
         """Say that the same days of an account are the same work."""
@@ -184,13 +185,21 @@ class Lifelogs(Source):
 
     def ended(self, job: Job) -> None:
         """Have the days that could not be read say so."""
-        failed = job.items.filter(step="days", state__in=(ItemState.FAILED, ItemState.QUARANTINED))
-        troubles = {key.partition("#")[0]: error for key, error in failed.values_list("key", "error")}
-        for day, error in troubles.items():
-            log.warning("day_not_read", job=str(job.pk), date=day, error=error)
+        failed = job.items.filter(
+            step="days",
+            state__in=(ItemState.FAILED, ItemState.QUARANTINED),
+            version__gt=1,  # of this job: those of an earlier one come with its first version
+        )
+        troubles = {
+            date.fromisoformat(key.partition("#")[0]): storing.Trouble(error, started)
+            for key, error, started in failed.order_by("pk").values_list("key", "error", "started_at")
+        }
+        for day, trouble in troubles.items():
+            log.warning("day_not_read", job=str(job.pk), date=day.isoformat(), error=trouble.text)
         if troubles and job.object:
+            account = int(job.object.split(":")[1])
             # Not in this transaction: it holds the job's row, and items lock their account before their job.
-            transaction.on_commit(partial(_mark, job.object, troubles), robust=True)
+            transaction.on_commit(partial(storing.note_troubles, account, troubles), robust=True)
 
 
 def tell_complete(job: Run, account: Account, only: date | None = None) -> None:
@@ -220,7 +229,11 @@ def note_sync(job: Run, account: Account, began: datetime) -> None:
 
 
 def _opened(job: Run, account: Account) -> Any:
-    key = accounts.key_of(account)
+    try:
+        key = accounts.key_of(account)
+    except services.KeyRefused as error:
+        accounts.refused(account, error)
+        raise
     born = account.created_at if account.is_sample else None
     return services.get(account.service).open(job, key, account.fingerprint, born)
 
@@ -236,23 +249,16 @@ def _plan(account: Account, p: Params, now: datetime) -> dict[str, Any]:
     return {"at": now.isoformat(), "days": [day.isoformat() for day in makers[p.mode]()]}
 
 
-def _mark(about: str, troubles: dict[str, str]) -> None:
-    account = int(about.split(":")[1])
-    for text, error in troubles.items():
-        Day.objects.get_or_create(account_id=account, date=date.fromisoformat(text))
-        rows = Day.objects.filter(account=account, date=text, ingestion_status=Ingestion.PARTIAL)
-        rows.update(trouble=error[:300])
-
-
 def _label(day: date) -> str:
     return f"{day:%a} {day.day} {day:%b %Y}"
 
 
-def _outcome(job: Run, account: Account, days: list[date]) -> Outcome:
+def _outcome(account: Account, days: list[date], *, quiet: bool = False) -> Outcome:
     complete = account.days.filter(date__in=days, ingestion_status=Ingestion.COMPLETE).count()
     if len(days) == 1:
         text = f"{_label(days[0])} is {'complete' if complete else 'partial so far'}"
         url = Day(account=account, date=days[0]).get_absolute_url()
     else:
         text, url = f"{complete} of {len(days)} days are complete", account.get_absolute_url()
-    return Outcome(text=text, url=url, data={"account": account.pk, "days": len(days), "complete": complete})
+    data = {"account": account.pk, "days": len(days), "complete": complete}
+    return Outcome(text=text, url=url, data=data, quiet=quiet)

@@ -52,9 +52,9 @@ def of_month(account: Account, month: str, now: datetime) -> list[date]:
 
 
 def incomplete(account: Account, now: datetime, weeks: int = 8) -> list[date]:
-    """Return the days of the last weeks that are not complete, although they could be, and today."""
+    """Return the days of the last weeks that are not complete, from a Monday on; today is one of them."""
     last = today(account, now)
-    since = last - timedelta(days=7 * weeks - 1)
+    since = last - timedelta(days=7 * (weeks - 1) + last.weekday())
     complete = set(
         account.days.filter(date__gte=since, ingestion_status=Ingestion.COMPLETE).values_list(
             "date", flat=True

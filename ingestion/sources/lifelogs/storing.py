@@ -2,11 +2,12 @@
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 
 from django.conf import settings
+from django.db import transaction
 from django.db.models import Q
 
 from ingestion.clock import ClockTimestamp
@@ -44,6 +45,14 @@ class Stored:
     stale: bool = False
 
 
+@dataclass(frozen=True)
+class Trouble:
+    """Why a day could not be read. at: when that was tried, if that is known."""
+
+    text: str
+    at: datetime | None
+
+
 def settle_time() -> timedelta:
     """Return how long after a day's end a reading must begin to complete it."""
     return timedelta(minutes=settings.LIFELOGS_SETTLE_MINUTES)
@@ -70,20 +79,22 @@ def save(job: Run, account: Account, date_: date, walk: Walk) -> Stored:
     if day.walked_at is not None and day.walked_at > walk.began:
         return Stored(stale=True)
     had = {item.key: item for item in _known(account, day, walk)}
-    left = _days_left(day, had)
+    elsewhere = _brought_later(day, had, walk)
+    told = {key_of(account, one.source_id): one for one in walk.items}
+    told = {key: one for key, one in told.items() if key not in elsewhere}
+    left = _days_left(day, [item for key, item in had.items() if key in told])
     version = day.version + 1
-    fresh, grown = _sorted_out(account, day, walk.items, had, version)
-    gone = [
-        item.pk
-        for item in had.values()
-        if item.day_id == day.pk and item.deleted_at is None and item.key.partition(":")[2] in walk.gone
-    ]
+    fresh, grown = _sorted_out(account, day, told, had, version)
+    ours = [one for one in had.values() if one.day_id == day.pk and one.deleted_at is None]
+    unseen = [one for one in ours if one.key not in told]
+    gone = [one.pk for one in unseen if one.key.partition(":")[2] in walk.gone]
     DataItem.objects.bulk_create(fresh, batch_size=500)
     DataItem.objects.bulk_update(grown, _WRITTEN, batch_size=100)
     DataItem.objects.filter(pk__in=gone).update(
         deleted_at=ClockTimestamp(), updated_at=ClockTimestamp(), day_version=version
     )
-    completes = walk.completes(date_, account.local, settle_time())
+    # What another job brought meanwhile and this look neither saw nor asked for, the next one asks for.
+    completes = len(gone) == len(unseen) and walk.completes(date_, account.local, settle_time())
     completed = completes and not day.is_complete
     # A day that was shown as failed is so no more: open pages must hear of that.
     moved = bool(is_new or fresh or grown or gone or completed or day.trouble)
@@ -107,6 +118,22 @@ def save(job: Run, account: Account, date_: date, walk: Walk) -> Stored:
     if left or moved:
         job.changed(account)
     return Stored(len(fresh), len(grown), len(gone), completed)
+
+
+def note_troubles(account_pk: int, troubles: Mapping[date, Trouble]) -> None:
+    """Have days that could not be read say so, unless they are complete or were read well since then."""
+    with transaction.atomic():
+        account = Account.objects.select_for_update(no_key=True).filter(pk=account_pk).first()
+        if account is None:
+            return
+        Day.objects.bulk_create((Day(account=account, date=day) for day in troubles), ignore_conflicts=True)
+        marked = []
+        for day in account.days.filter(date__in=troubles, ingestion_status=Ingestion.PARTIAL).order_by("pk"):
+            trouble = troubles[day.date]
+            if day.walked_at is None or trouble.at is None or day.walked_at < trouble.at:
+                day.trouble = trouble.text[:300]
+                marked.append(day)
+        Day.objects.bulk_update(marked, ["trouble"])
 
 
 def key_of(account: Account, source_id: str) -> str:
@@ -134,19 +161,28 @@ def _known(account: Account, day: Day, walk: Walk) -> list[DataItem]:
     return list(rows.select_related("day").defer("markdown", "contents").order_by("pk"))
 
 
-def _days_left(day: Day, had: dict[str, DataItem]) -> list[Day]:
+def _brought_later(day: Day, had: Mapping[str, DataItem], walk: Walk) -> set[str]:
+    """Return the keys of items that are on another day, by a look at it that began after this one."""
+    return {
+        key
+        for key, item in had.items()
+        if item.day_id != day.pk and item.day.walked_at is not None and item.day.walked_at > walk.began
+    }
+
+
+def _days_left(day: Day, told: Iterable[DataItem]) -> list[Day]:
     """Return the other days that lose an item to this one: it was said to have begun at another time."""
-    found = {item.day_id: item.day for item in had.values() if item.day_id != day.pk}
+    found = {item.day_id: item.day for item in told if item.day_id != day.pk and item.deleted_at is None}
     return sorted(found.values(), key=lambda one: one.date)
 
 
 def _sorted_out(
-    account: Account, day: Day, told: list[Recording], had: dict[str, DataItem], version: int
+    account: Account, day: Day, told: Mapping[str, Recording], had: Mapping[str, DataItem], version: int
 ) -> tuple[list[DataItem], list[DataItem]]:
     """Return the items that are new and those that changed. What is as it was is in neither."""
     fresh, grown = [], []
-    for one in told:
-        key, digest = key_of(account, one.source_id), digest_of(one)
+    for key, one in told.items():
+        digest = digest_of(one)
         item = had.get(key)
         if item is None:
             fresh.append(DataItem(account=account, key=key, first_version=version))

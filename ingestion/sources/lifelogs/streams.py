@@ -36,9 +36,12 @@ def parse_date(text: str) -> date | None:
     return found if found.isoformat() == text and _FIRST <= found <= _LAST else None
 
 
-def data_updated(service: str, day: str, said: JsonObject) -> JsonObject:
-    """Return what is told of a day that changed (seed S0.34). said: of the day, by the stream `days:`."""
-    return {"type": "data_updated", "source": service, "date": day, **said}
+def data_updated(account: int, service: str, day: str, said: JsonObject) -> JsonObject:
+    """Return what is told of a day that changed (seed S0.34). said: of the day, by the stream `days:`.
+
+    account: whose day it is; one may have several at a service, and the sample is one, too.
+    """
+    return {"type": "data_updated", "source": service, "account": account, "date": day, **said}
 
 
 def _parts(keys: Iterable[str]) -> dict[str, tuple[int, date]]:

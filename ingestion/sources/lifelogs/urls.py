@@ -15,5 +15,6 @@ urlpatterns = [
     path("<int:pk>/", views.calendar, name="calendar"),
     path("<int:pk>/sync/", views.sync, name="sync"),
     path("<int:pk>/<str:text>/", views.day, name="day"),
+    path("<int:pk>/items/<int:number>/", views.item, name="item"),
     path("<int:pk>/<str:text>/cell/", views.cell, name="cell"),
 ]

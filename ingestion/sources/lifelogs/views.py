@@ -12,7 +12,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from ingestion import lifecycle
 from ingestion.admission import Refused
-from ingestion.sources.lifelogs import accounts, calendars, day_page, finding, spans
+from ingestion.sources.lifelogs import accounts, calendars, day_page, finding, spans, transcripts
 from ingestion.sources.lifelogs.models import Account
 from ingestion.sources.lifelogs.streams import parse_date
 
@@ -53,6 +53,33 @@ def cell(request: HttpRequest, pk: int, text: str) -> HttpResponseBase:
     found = calendars.cell(account, _date(text), day_page.clock_of(account))
     current = parse_date(request.GET.get("on", ""))
     return render(request, "lifelogs/_cell.html", {"cell": found, "current": current})
+
+
+@login_required
+@require_safe
+def item(request: HttpRequest, pk: int, number: int) -> HttpResponseBase:
+    """Show all that was said in an item, a thousand lines at a time."""
+    account = _account(request, pk)
+    rows = account.items.filter(pk=min(number, LARGEST_ID), deleted_at=None).select_related("account", "day")
+    found = rows.first()
+    if found is None:
+        raise Http404("There is no such item.")
+    lines = transcripts.lines(found.contents, found.markdown)
+    given = request.GET.get("from", "")
+    start = int(given) if len(given) < 10 and given.isascii() and given.isdigit() else 0
+    start = start if start < len(lines) else 0
+    end = min(start + transcripts.PAGE, len(lines))
+    context = {
+        "item": found,
+        "clock": f"{found.started_at.astimezone(account.local):%H:%M}",
+        "lines": lines[start:end],
+        "total": len(lines),
+        "first": start + 1,
+        "last": end,
+        "previous": max(0, start - transcripts.PAGE) if start else None,
+        "following": end if end < len(lines) else None,
+    }
+    return render(request, "lifelogs/item.html", context)
 
 
 @login_required

@@ -21,8 +21,8 @@ TRIES = 3  # of a day that changes while it is read
 class Walk:
     """What a service has of a day.
 
-    began: when its first page was asked for. whole: nothing was missed. gone: ids that we had before
-    and of which the service says that it has them no more.
+    began: when its first page was asked for. whole: nothing was missed. gone: ids that we had of the day
+    and of which the service says that it has them no more, or on another day.
     """
 
     began: datetime
@@ -43,10 +43,14 @@ def walk(client: Client, day: date, zone: ZoneInfo, known: frozenset[str] = froz
         whole = pages == 1 or _fits(client, day, zone, found)
         if whole:
             break
-    # One that shifted from one page to another while we turned it is not gone.
-    gone = frozenset(one for one in sorted(known - found.keys()) if not client.has(one))
-    ours = [one for one in found.values() if one.started_at.astimezone(zone).date() == day]
-    return Walk(began, ours, whole, gone)
+    ours = {key: one for key, one in found.items() if one.started_at.astimezone(zone).date() == day}
+    gone = set()
+    for one in sorted(known - ours.keys()):
+        # One that shifted from one page to another while we turned it is not gone.
+        at = found[one].started_at if one in found else client.began(one)
+        if at is None or at.astimezone(zone).date() != day:
+            gone.add(one)
+    return Walk(began, list(ours.values()), whole, frozenset(gone))
 
 
 def _pages(client: Client, day: date, zone: ZoneInfo) -> tuple[dict[str, Recording], int]:

@@ -58,10 +58,12 @@ class Command(TerminalCommand):
             account = accounts.add(user, options["service"], key, options["zone"], options["label"])
         except accounts.NotPossible as error:
             raise CommandError(str(error)) from error
+        refused = accounts.begin(account)
         if options["as_json"]:
             self.say_json(self._told(account))
         else:
-            self.say(f"Account {account.pk}: {account.label}, synced every {accounts.EVERY_HOURS} hours.")
+            every = f"synced {'' if refused else 'now and '}every {accounts.EVERY_HOURS} hours"
+            self.say(f"Account {account.pk}: {account.label}, {every}. {refused}".strip())
 
     def _accounts(self, user: Any, options: dict[str, Any]) -> None:
         found = accounts.of(user)
