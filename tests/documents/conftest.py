@@ -35,8 +35,8 @@ class Counting:
 @pytest.fixture
 def counting(monkeypatch: pytest.MonkeyPatch) -> Counting:
     """Have the default embedder made by words, so that a test need not load 32 MB."""
-    from ingestion.sources.documents import embedders
-    from ingestion.sources.documents.models import DEFAULT_EMBEDDER
+    from ingestion import embedders
+    from ingestion.embedders import DEFAULT_EMBEDDER
 
     one = Counting()
     monkeypatch.setitem(embedders._loaded, DEFAULT_EMBEDDER, one)

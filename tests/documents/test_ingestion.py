@@ -7,8 +7,9 @@ from django.contrib.auth.models import User
 from django.core.files.storage import default_storage
 
 from ingestion import lifecycle
+from ingestion.admission import Refused
 from ingestion.models import Job, State
-from ingestion.sources.documents import members, vectors, workspaces
+from ingestion.sources.documents import filing, members, vectors, workspaces
 from ingestion.sources.documents.models import Chunk, Document, Role, Vector, Workspace
 from ingestion.testing import Killed, kill_at, lose_worker, resume_inline, run_inline
 from tests.documents.conftest import Add, store
@@ -40,6 +41,64 @@ def test_what_failed_is_failed_with_a_sentence_and_a_retry_clears_it(add: Add, a
     again = lifecycle.retry(document.job, alice).job
     document.refresh_from_db()
     assert (document.status, document.error, document.job_id) == ("pending", "", again.pk)
+
+
+def refused(job: Job, by: User) -> str:
+    with pytest.raises(Refused) as error:
+        lifecycle.retry(job, by)
+    return error.value.code
+
+
+def test_nobody_retries_in_a_workspace_that_is_not_theirs_any_more(
+    add: Add, workspace: Workspace, bob: User
+) -> None:
+    members.add(workspace, bob, Role.EDITOR)
+    job = add("  ", "empty.txt", bob).job
+    assert job is not None
+    for role in (Role.VIEWER, None):
+        if role:
+            members.add(workspace, bob, role)
+        else:
+            workspace.memberships.filter(user=bob).delete()
+        assert refused(job, bob) == "not_found"
+    members.add(workspace, bob, Role.EDITOR)
+    assert lifecycle.retry(job, bob).created
+
+
+def test_what_was_cancelled_in_the_queue_is_processed_again_from_its_upload(
+    alice: User, workspace: Workspace, counting: Any
+) -> None:
+    # The same content in a workspace of their own is another document.
+    lifecycle.create("documents", {"file": store(alice, TEXT)}, owner=alice)
+    params = {"file": store(alice, TEXT), "workspace": workspace.pk}
+    job = lifecycle.create("documents", params, owner=alice).job
+    lifecycle.cancel(job, alice)
+    document = workspace.documents.get()
+    again = run_inline("documents", alice, document=document.pk)
+    document.refresh_from_db()
+    assert (again.state, document.status, document.error) == (State.COMPLETED, "ready", "")
+
+
+def test_a_document_goes_with_the_file_that_was_kept_since_it_was_read(
+    add: Add, workspace: Workspace
+) -> None:
+    path = add(TEXT).path
+    stale = workspace.documents.get()
+    stale.path = ""  # as before it was processed
+    filing.remove(stale)
+    assert not default_storage.exists(path)
+
+
+@pytest.mark.parametrize("gone", ["document", "workspace"])
+def test_a_retry_of_what_is_gone_is_refused(gone: str, add: Add, alice: User, workspace: Workspace) -> None:
+    document = add("  ", "empty.txt")
+    again = run_inline("documents", alice, document=document.pk)
+    if gone == "document":
+        filing.remove(document)
+    else:
+        workspace.delete()
+    assert again.state == State.FAILED and refused(again, alice) == "not_found"
+    assert document.job is not None and refused(document.job, alice) == "not_found"
 
 
 def test_processing_again_replaces_all_passages_at_once(add: Add, alice: User, workspace: Workspace) -> None:
@@ -78,6 +137,7 @@ def test_a_worker_that_dies_anywhere_leaves_each_passage_once(
     assert document.status == "ready" and ordinals == list(range(document.chunk_count or 0))
 
 
+@pytest.mark.seed("S3.20")
 def test_a_document_that_is_replaced_by_a_newer_job_is_not_touched_by_the_older(
     alice: User, workspace: Workspace, counting: Any, bob: User
 ) -> None:

@@ -7,14 +7,18 @@ from django.contrib.auth.models import User
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 
+from ingestion import admission, embedders
 from ingestion.models import Job, State
-from ingestion.sources.documents import members, search
-from ingestion.sources.documents.models import Document, Role, Workspace
+from ingestion.sources.documents import members, search, vectors
+from ingestion.sources.documents.models import DefaultRetrieval, Document, Role, Workspace, WorkspaceRetrieval
 from ingestion.testing import resume_inline
 from realtime import streams
-from tests.documents.conftest import Add
+from tests.documents.conftest import Add, Counting
 
 pytestmark = pytest.mark.django_db(transaction=True)
+UNREAD = (
+    "This is not a PDF, .docx, HTML, Markdown or text file. Save it as .docx or PDF, then upload it again."
+)
 XSS = "<img src=x onerror=alert(1)>"
 
 
@@ -62,13 +66,8 @@ def test_what_cannot_be_taken_is_said_and_the_same_file_comes_once(
     assert "Same file as first.txt" in send(web, workspace, "second.txt", b"the same text").json()["detail"]
     for name, data, status, said in [
         ("empty.txt", b"", 400, "The file is empty."),
-        (
-            "old.doc",
-            b"\xd0\xcf\x11\xe0" + bytes(600),
-            400,
-            "This is not a PDF, .docx, HTML, Markdown or text file.",
-        ),
-        ("note.rtf", b"{\\rtf1 hello}", 400, "This is not a PDF, .docx, HTML, Markdown or text file."),
+        ("old.doc", b"\xd0\xcf\x11\xe0" + bytes(600), 400, UNREAD),
+        ("note.rtf", b"{\\rtf1 hello}", 400, UNREAD),
         ("not.pdf", b"no pdf at all", 400, "This is not a PDF file."),
     ]:
         answer = send(web, workspace, name, data)
@@ -83,6 +82,32 @@ def test_only_what_is_ready_is_found(workspace: Workspace, add: Add) -> None:
     found = search.search(workspace, "cobalt")
     assert [hit.chunk.document_id for hit in found.hits] == [ready.pk]
     assert (found.ready, found.not_ready) == (1, 1)
+
+
+def test_news_fetch_the_part_of_a_page_that_is_shown(web: Client, workspace: Workspace, add: Add) -> None:
+    url = add("cobalt is mined here", "ready.txt").get_absolute_url()
+    assert f'data-fragment="{url}?at=0"' in read(web, f"{url}?at=0")
+    assert f'data-fragment="{url}"' in read(web, url)
+    url = workspace.get_absolute_url()
+    shown = read(web, f"{url}?q=cobalt%26nickel&s=ready&before=900")
+    assert f'data-fragment="{url}?q=cobalt%26nickel&amp;s=ready&amp;before=900"' in shown
+    assert f'data-fragment="{url}"' in read(web, f"{url}?s=none&before=-1")
+
+
+def test_what_is_processed_anew_is_not_found_among_vectors_in_memory(
+    workspace: Workspace, add: Add, monkeypatch: pytest.MonkeyPatch, counting: Counting
+) -> None:
+    monkeypatch.setattr(vectors, "has_pgvector", lambda: False)
+    monkeypatch.setitem(embedders._loaded, counting.id, counting)
+    WorkspaceRetrieval.objects.update(embedder=counting.id)
+    for name in ("ready.txt", "other.txt"):
+        other = add(f"cobalt is mined, says {name}", name)
+    workspace.refresh_from_db()
+    assert len(search.search(workspace, "cobalt").hits) == 2
+    Document.objects.filter(pk=other.pk).update(status="processing")
+    assert [hit.chunk.document.name for hit in search.search(workspace, "cobalt").hits] == ["ready.txt"]
+    Document.objects.filter(pk=other.pk).update(status="ready", generation=other.generations + 1)
+    assert [hit.chunk.document.name for hit in search.search(workspace, "cobalt").hits] == ["ready.txt"]
 
 
 @pytest.mark.parametrize("query", ["'; DROP TABLE", "\\", "&|!():*", "a" * 600, "\0", "  ", "' \\' &"])
@@ -135,10 +160,37 @@ def test_settings_members_and_removal(web: Client, workspace: Workspace, bob: Us
     assert not Workspace.objects.of(alice).exists()
 
 
+SETTINGS = {"name": "Risk", "chunk_size": 500, "overlap": 100, "embedder": "use-multilingual-3", "top_k": 5}
+
+
+def test_a_name_that_cannot_be_shown_is_refused_beside_its_field(web: Client, workspace: Workspace) -> None:
+    answer = web.post(f"{workspace.get_absolute_url()}settings/", {**SETTINGS, "name": "a\u202eb"})
+    assert answer.status_code == 200 and list(answer.context["form"].errors) == ["name"]
+    workspace.refresh_from_db()
+    assert (workspace.name, workspace.retrieval.chunk_size) == ("Supplier risk", 1000)
+
+
+def test_settings_are_saved_while_the_queue_is_full_and_that_nothing_follows_is_said(
+    web: Client, workspace: Workspace, add: Add, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add("cobalt is mined here", "ready.txt")
+    monkeypatch.setattr(admission, "MAX_QUEUED", 0)
+    url = workspace.get_absolute_url()
+    answer = web.post(f"{url}settings/", {**SETTINGS, "as_default": "on"}, follow=True)
+    text = answer.content.decode()
+    assert "The documents do not follow yet. The service is busy." in text and "Process again" in text
+    workspace.refresh_from_db()
+    assert (workspace.name, workspace.retrieval.chunk_size) == ("Risk", 500)
+    assert DefaultRetrieval.objects.get().chunk_size == 500
+
+
 def test_a_file_is_given_back_as_a_download(web: Client, add: Add) -> None:
     document = add(b"<html><script>alert(1)</script><p>Words of it", "page.html")
-    answer = web.get(f"{document.get_absolute_url()}file/")
+    url = f"{document.get_absolute_url()}file/"
+    answer = web.get(url)
     assert (
         answer["Content-Disposition"].startswith("attachment")
         and "sandbox" in answer["Content-Security-Policy"]
     )
+    Document.objects.filter(pk=document.pk).update(path="")  # as while it waits
+    assert web.get(url).status_code == web.get(f"/api/documents/{document.pk}/file").status_code == 404

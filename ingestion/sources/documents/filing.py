@@ -5,9 +5,12 @@ from typing import Any
 import structlog
 from django.core.files.base import File
 from django.core.files.storage import default_storage
+from django.db import transaction
+from django.db.models import F
 
 from ingestion.models import Upload
-from ingestion.sources.documents.models import Document
+from ingestion.sources.documents import statuses
+from ingestion.sources.documents.models import Chunk, Document, Vector, Workspace
 from ingestion.uploads import open_upload
 
 log = structlog.get_logger(__name__)
@@ -29,6 +32,19 @@ def keep(document: Document, upload: Upload) -> str:
     if kept != path:  # somebody else kept the same content meanwhile
         default_storage.delete(kept)
     return path
+
+
+def remove(document: Document) -> None:
+    """Remove a document with its passages, then its file; open pages look again."""
+    path = path_of(document)  # what was read of it earlier may be older than its file
+    with transaction.atomic():
+        # By hand: Django would read every passage first, to see what else goes with it.
+        Vector.objects.filter(document_id=document.pk)._raw_delete("default")
+        Chunk.objects.filter(document_id=document.pk)._raw_delete("default")
+        Document.objects.filter(pk=document.pk).delete()
+        Workspace.objects.filter(pk=document.workspace_id).update(indexed=F("indexed") + 1)
+        statuses.touch(document.workspace_id)
+        transaction.on_commit(lambda: forget(path), robust=True)
 
 
 def forget(path: str) -> None:

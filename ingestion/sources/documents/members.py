@@ -23,6 +23,11 @@ def role_of(user: Any, workspace: int) -> str:
     return found.values_list("role", flat=True).first() or "" if user.is_active else ""
 
 
+def owned_by(user: Any) -> QuerySet[Any, Any]:
+    """Return the numbers of the workspaces that a user owns."""
+    return Membership.objects.filter(user=user.pk, role=Role.OWNER).values("workspace")
+
+
 def may_edit(role: str) -> bool:
     """Say whether a role may upload, retry and take away documents."""
     return role in (Role.EDITOR, Role.OWNER)

@@ -11,12 +11,12 @@ from django.db.models import F, GeneratedField, Q
 from django.db.models.functions import Now
 from django.urls import reverse
 
+from ingestion.embedders import DEFAULT_EMBEDDER
 from ingestion.models import Job
 from realtime.streams import Versioned
 
 CHUNK_SIZES = (200, 4000)  # characters: less tells too little, more is cut by encoders
 MAX_TOP_K = 50
-DEFAULT_EMBEDDER = "use-multilingual-3"
 
 
 class DocumentStatus(models.TextChoices):
@@ -190,6 +190,7 @@ class Document(models.Model):
     error = models.CharField(max_length=500, blank=True, default="")  # why it failed, for people
     error_code = models.CharField(max_length=50, blank=True, default="")
     stage = models.CharField(max_length=10, blank=True, default="")  # the step that works on it
+    moved_at = models.DateTimeField(db_default=Now(), editable=False)  # when its status was written
 
     title = models.CharField(max_length=200, blank=True, default="")  # as the file itself says
     pages = models.PositiveIntegerField(null=True)
@@ -219,6 +220,8 @@ class Document(models.Model):
         indexes: ClassVar = [
             # filters and counts of a workspace's page (S3.44)
             models.Index(name="document_by_status", fields=["workspace", "status"]),
+            # what the stream of a workspace speaks of
+            models.Index(name="document_by_move", fields=["workspace", "-moved_at", "-id"]),
         ]
 
     def __str__(self) -> str:

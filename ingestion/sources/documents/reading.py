@@ -25,6 +25,7 @@ from ingestion.uploads import CSV, DOCX, HTML, PDF, TEXT
 MODULE = "ingestion.sources.documents.parsing.child"
 POLL_SECONDS = 0.2  # how soon a cancelled job hears of it
 SILENT_SECONDS = 300  # without a word from the child: the machine is stuck, or the child sleeps
+PIECE_SECONDS = 30  # of CPU for a page, or for all of what has no pages
 MAX_CHARACTERS = 25_000_000
 MAX_OUTPUT = 200 << 20  # bytes of JSON
 LEAST_LETTERS = 3  # and digits, of a document; fewer are specks of dust
@@ -149,8 +150,10 @@ def _said(kind: str, path: str, check: Callable[[], None]) -> Iterator[dict[str,
     """Yield what the child says, to its end. Ends the child in any case."""
     if not Path(path).exists():
         raise SourceError("document_gone", "The file is no longer kept. Upload it again.")
-    command = [sys.executable, "-m", MODULE, kind, path, str(settings.MAX_DOCUMENT_PAGES)]
-    bare = {"PATH": os.environ.get("PATH", ""), "PYTHONDONTWRITEBYTECODE": "1", "OPENBLAS_NUM_THREADS": "1"}
+    limits = [str(settings.MAX_DOCUMENT_PAGES), str(PIECE_SECONDS)]
+    command = [sys.executable, "-m", MODULE, kind, path, *limits]
+    # No secrets, no settings. It may keep compiled modules: compiling pypdf takes longer than most documents.
+    bare = {"PATH": os.environ.get("PATH", "")}
     child = children.start(command, env=bare, output=subprocess.PIPE, cwd=settings.BASE_DIR)
     try:
         ended = False

@@ -3,13 +3,15 @@
 from functools import partial
 from typing import Any, ClassVar
 
+from django.db import transaction
 from django.db.models import F, Q, QuerySet
 from pydantic import Field
 
+from ingestion import embedders
 from ingestion.models import Job
 from ingestion.run import Run
 from ingestion.source import Outcome, Source, SourceError, SourceParams, Step, register
-from ingestion.sources.documents import chunks, embedders, members, reading, source
+from ingestion.sources.documents import chunks, indexing, members, reading
 from ingestion.sources.documents.models import Document, DocumentStatus, Role, Workspace
 
 
@@ -17,7 +19,7 @@ class Params(SourceParams):
     """Whose documents."""
 
     workspace: int | None = Field(
-        default=None, ge=1, le=2**63 - 1, description="Number of a workspace; none: all that are yours"
+        default=None, ge=1, le=2**63 - 1, description="Number of a workspace; none: all that you own"
     )
 
 
@@ -47,7 +49,7 @@ class Refresh(Source):
     def run(self, job: Run, p: Params) -> Outcome:
         """Take one document after the other; a search finds each of them all the time."""
         rows = (
-            Workspace.objects.of(job.owner)
+            Workspace.objects.of(job.owner).filter(pk__in=members.owned_by(job.owner))
             if p.workspace is None
             else Workspace.objects.filter(pk=p.workspace)
         )
@@ -56,8 +58,14 @@ class Refresh(Source):
             values = list(documents)
             for item in step.items(values, key=_key, label=str, fetch=partial(_made, job)):
                 with item:
-                    _replace(item.value, *item.fetched)
-                    job.changed(item.value.workspace)
+                    indexing.held(job)
+                    if _is_as_it_was(item.value):
+                        plan, parsed, count = item.fetched
+                        indexing.publish(item.value, plan, parsed, count, None)
+                        job.changed(item.value.workspace)
+                    else:
+                        item.skip("Another job has taken it meanwhile.")
+                indexing.sweep(item.value.pk)
         count = job.steps["documents"].count()
         return Outcome(text=f"{count:,} documents follow the settings now")
 
@@ -77,25 +85,25 @@ def _key(document: Document) -> str:
     return str(document.pk)
 
 
-def _made(job: Run, document: Document) -> Any:
-    """Return (settings, what was read, passages, vectors) of a document, all of it new."""
-    wanted = document.workspace.retrieval
+def _made(job: Run, document: Document) -> tuple[dict[str, Any], reading.Parsed, int]:
+    """Write a document's passages and vectors anew, where nobody finds them yet.
+
+    Return (plan, what was read, number of passages). What an attempt that died has written is swept later.
+    """
+    plan = indexing.plan_of(document, document.workspace.retrieval.values)
     kind = reading.kind_of(document.name, document.type) or "text"
     parsed = reading.read(document.path, kind, lambda done, pages: None, job.checkpoint)
-    passages = chunks.cut(parsed.blocks, wanted.chunk_size, wanted.overlap)
-    embedder = embedders.get(wanted.embedder)
-    made = []
+    passages = chunks.cut(parsed.blocks, plan["chunk_size"], plan["overlap"])
+    embedder = embedders.get(plan["embedder"])
     for start in range(0, len(passages), embedders.BATCH):
         job.checkpoint()
-        made.append(embedder.encode([source.said(one) for one in passages[start : start + embedders.BATCH]]))
-    return wanted.values, parsed, passages, made
+        batch = passages[start : start + embedders.BATCH]
+        made = embedder.encode([indexing.said(one) for one in batch])
+        with transaction.atomic():
+            indexing.write(document, plan["generation"], plan["embedder"], batch, made)
+    return plan, parsed, len(passages)
 
 
-def _replace(
-    document: Document, wanted: dict[str, Any], parsed: reading.Parsed, passages: Any, made: Any
-) -> None:
-    plan = source.plan_of(document, wanted)
-    for n, rows in enumerate(made):
-        batch = passages[n * embedders.BATCH : (n + 1) * embedders.BATCH]
-        source.write(document, plan["generation"], plan["embedder"], batch, rows)
-    source.publish(document, plan, parsed, len(passages), None)
+def _is_as_it_was(document: Document) -> bool:
+    rows = Document.objects.select_for_update().filter(pk=document.pk, status=DocumentStatus.READY)
+    return rows.filter(generation=document.generation).exists()

@@ -6,23 +6,29 @@ By words alone `cobalt` finds no `battery metal`, by vectors alone an invoice nu
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import structlog
+from django.db.models import F, QuerySet
 from django.utils.html import escape
 from django.utils.safestring import SafeString, mark_safe
 
 from config.statements import execute
+from ingestion import embedders
 from ingestion.source import SourceError
-from ingestion.sources.documents import embedders, vectors
+from ingestion.sources.documents import vectors
 from ingestion.sources.documents.models import MAX_TOP_K, Chunk, Document, DocumentStatus, Workspace
+from ingestion.uploads import CSV, DOCX, HTML, PDF, TEXT
 
 log = structlog.get_logger(__name__)
 
 MAX_QUERY = 500  # characters
 MAX_WORDS = 16  # different words of a question that are looked for
 CANDIDATES = 60  # of each ranking
-MOST_OF_A_WORD = 1000  # passages counted of a word: one that more have tells little
-MOST_RANKED = 2000  # passages that are ranked by words
+MOST_OF_A_WORD = 400  # passages counted of a word: one that more have tells little
+MOST_RANKED = 1500  # passages that are ranked by the words they have
+MOST_COMPARED = 240  # of them, by how near those words stand: that costs most
+FORMATS = {"pdf": (PDF,), "docx": (DOCX,), "html": (HTML,), "text": (TEXT, CSV)}
 FUSION = 60  # reciprocal rank fusion: how little the first places differ (Cormack et al. 2009)
 SNIPPET_CHARACTERS = 320
 START, STOP = "\ue000", "\ue001"  # around a found word: of no text, and without meaning in HTML
@@ -43,11 +49,11 @@ _BY_WORDS = f"""
         WHERE c.workspace_id = %s AND c.words @@ %s::tsquery
             AND (%s::bigint[] IS NULL OR d.id = ANY(%s::bigint[]))
         LIMIT %s
-    ) SELECT id FROM chosen
-    ORDER BY (SELECT sum(g.weight) FROM unnest(%s::text[], %s::float[]) AS g(word, weight)
-              WHERE chosen.words @@ quote_literal(g.word)::tsquery)
-              * (1 + ts_rank_cd(chosen.words, %s::tsquery, 1)) DESC, id
-    LIMIT %s
+    ), weighed AS MATERIALIZED (
+        SELECT id, words, (SELECT sum(g.weight) FROM unnest(%s::text[], %s::float[]) AS g(word, weight)
+                           WHERE chosen.words @@ quote_literal(g.word)::tsquery) AS weight
+        FROM chosen ORDER BY weight DESC, id LIMIT %s
+    ) SELECT id FROM weighed ORDER BY weight * (1 + ts_rank_cd(words, %s::tsquery, 1)) DESC, id LIMIT %s
 """  # nosec B608  # our own words
 _SNIPPETS = """
     SELECT c.id, ts_headline('english', c.text, %s::tsquery,
@@ -55,6 +61,26 @@ _SNIPPETS = """
         || ' StartSel=' || %s::text || ', StopSel=' || %s::text)
     FROM documents_chunk c WHERE c.id = ANY(%s)
 """
+
+
+@dataclass(frozen=True)
+class Filters:
+    """Where to look; nothing means everywhere. formats: of FORMATS. name: a part of a document's."""
+
+    documents: tuple[int, ...] = ()
+    formats: tuple[str, ...] = ()
+    name: str = ""
+
+    def of(self, rows: QuerySet[Document]) -> QuerySet[Document]:
+        """Keep the documents that may be looked in."""
+        if self.documents:
+            rows = rows.filter(pk__in=[pk for pk in self.documents if 0 < pk < 2**63])
+        if self.formats:
+            rows = rows.filter(type__in=[kind for name in self.formats for kind in FORMATS[name]])
+        return rows.filter(name__icontains=self.name.replace("\0", "")) if self.name else rows
+
+    def __bool__(self) -> bool:
+        return bool(self.documents or self.formats or self.name)
 
 
 @dataclass(frozen=True)
@@ -77,6 +103,13 @@ class Hit:
         """Return the address of the passage."""
         return f"{self.chunk.document.get_absolute_url()}?at={self.chunk.ordinal}#p{self.chunk.ordinal}"
 
+    def as_json(self) -> dict[str, Any]:
+        """Return it as API and commands tell it."""
+        plain = {name: getattr(self.chunk, name) for name in ("ordinal", "page", "heading", "text")}
+        document = {"document": self.chunk.document_id, "name": self.chunk.document.name}
+        shown = {"place": self.place, "snippet": str(self.snippet), "score": round(self.score, 6)}
+        return {**document, **plain, **shown, "url": self.url}
+
 
 @dataclass(frozen=True)
 class Found:
@@ -92,14 +125,17 @@ def search(
     workspace: Workspace,
     query: str,
     most: int | None = None,
-    documents: Sequence[int] = (),
+    filters: Filters | None = None,
     way: str = "both",
 ) -> Found:
     """Return the passages that answer a question best. way: both, vectors or words, for comparisons."""
     query = " ".join(query.replace("\0", " ").split())[:MAX_QUERY]
     wanted = min(most or workspace.retrieval.top_k, MAX_TOP_K)
-    rows = Document.objects.filter(workspace=workspace)
-    ready = rows.filter(status=DocumentStatus.READY).count()
+    rows = (filters or Filters()).of(Document.objects.filter(workspace=workspace))
+    documents: list[int] = []
+    if filters:
+        documents = list(rows.filter(status=DocumentStatus.READY).values_list("pk", flat=True))
+    ready = len(documents) if filters else rows.filter(status=DocumentStatus.READY).count()
     others = rows.exclude(status=DocumentStatus.READY).count()
     if not query or not ready:
         return Found([], ready, others)
@@ -155,7 +191,7 @@ def _by_words(workspace: Workspace, words: Sequence[str], documents: Sequence[in
         _BY_WORDS,
         [
             workspace.pk, chosen, every, every, MOST_RANKED,
-            list(weights), list(weights.values()), _query(list(counts), " | "), CANDIDATES,
+            list(weights), list(weights.values()), MOST_COMPARED, _query(list(counts), " | "), CANDIDATES,
         ],
     )  # fmt: skip
     return [int(row[0]) for row in rows]
@@ -168,7 +204,9 @@ def _query(words: Sequence[str], sign: str) -> str:
 
 def _hits(ranked: Sequence[tuple[int, float]], words: Sequence[str]) -> list[Hit]:
     ids = [pk for pk, _ in ranked]
-    chunks = Chunk.objects.select_related("document").defer("words").in_bulk(ids)
+    # Vectors that are kept in memory may be of a document that is processed anew since.
+    rows = Chunk.objects.filter(document__status=DocumentStatus.READY, generation=F("document__generation"))
+    chunks = rows.select_related("document").defer("words").in_bulk(ids)
     marked = dict(execute(_SNIPPETS, [_query(words, " | "), START, STOP, ids])) if words else {}
     return [
         Hit(chunks[pk], score, snippet(marked.get(pk) or chunks[pk].text))

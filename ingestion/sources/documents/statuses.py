@@ -12,6 +12,7 @@ from uuid import UUID
 
 from django.db import transaction
 from django.db.models import F
+from django.db.models.functions import Now
 
 from ingestion.sources.documents.models import Document, DocumentStatus, Workspace, WorkspaceStatus
 from ingestion.sources.documents.results import Err, Ok, Result
@@ -90,6 +91,7 @@ class SqlStatusRepository(StatusRepository):
         values: dict[str, Any] = {
             **change.values,
             "status": change.status,
+            "moved_at": Now(),
             # What was wrong before is over with the next status, whatever that is.
             "error": change.error[:MAX_ERROR] if change.status == DocumentStatus.FAILED else "",
             "error_code": change.error_code[:50] if change.status == DocumentStatus.FAILED else "",

@@ -10,7 +10,10 @@ from notifications import abouts
 from realtime import streams
 from realtime.streams import Reading
 
-# One statement, so that all of it is as of one version. The 60 newest documents: a page refetches its table.
+STREAM_ERROR = 200  # characters of an error that the stream tells: see below
+
+# One statement, so that all of it is as of one version. The 60 documents that moved last: a page refetches
+# its table.
 _STATE = """
     SELECT w.id, w.version,
         jsonb_build_object('name', w.name, 'status', w.status, 'message', nullif(w.status_message, ''),
@@ -21,7 +24,8 @@ _STATE = """
         'documents', (SELECT coalesce(jsonb_object_agg(n.id::text, jsonb_build_object(
             'name', left(n.name, 150), 'status', n.status, 'stage', nullif(n.stage, ''),
             'error', nullif(left(n.error, 200), ''), 'chunks', n.chunk_count, 'pages', n.pages)), '{}') FROM (
-            SELECT * FROM documents_document d WHERE d.workspace_id = w.id ORDER BY d.id DESC LIMIT 60
+            SELECT * FROM documents_document d WHERE d.workspace_id = w.id
+            ORDER BY d.moved_at DESC, d.id DESC LIMIT 60
         ) n))::text
     FROM documents_workspace w WHERE w.id = ANY(%s)
 """

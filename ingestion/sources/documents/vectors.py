@@ -16,7 +16,7 @@ from config.statements import execute
 from ingestion.sources.documents.models import Chunk, Vector
 
 if TYPE_CHECKING:
-    from ingestion.sources.documents.embedders import Vectors
+    from ingestion.embedders import Vectors
 
 EXACT = 3000  # vectors of a workspace up to which each is compared: no slower than the index, and never wrong
 KEPT = 4  # matrices that a process keeps for searches without pgvector

@@ -6,7 +6,6 @@ from typing import Any
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.exceptions import PermissionDenied
-from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_POST, require_safe
@@ -14,8 +13,7 @@ from django.views.decorators.http import require_POST, require_safe
 from config.problems import PROBLEMS, Problem
 from ingestion import lifecycle, source, uploads
 from ingestion.admission import Refused
-from ingestion.models import OPEN
-from ingestion.sources.documents import filing, members, statuses
+from ingestion.sources.documents import acting, members
 from ingestion.sources.documents.models import Document, DocumentStatus, Role, Workspace
 from ingestion.sources.documents.source import Documents
 from ingestion.sources.documents.workspace_page import shown
@@ -95,7 +93,7 @@ def download(request: HttpRequest, pk: int) -> HttpResponseBase:
     found = document_of(request, pk)
     try:
         return uploads.serve(found)
-    except FileNotFoundError as error:
+    except (FileNotFoundError, IsADirectoryError) as error:  # no file, or none was kept yet
         raise Http404("The file is no longer kept.") from error
 
 
@@ -129,23 +127,9 @@ def cancel(request: HttpRequest, pk: int) -> HttpResponse:
 def remove(request: HttpRequest, pk: int) -> HttpResponse:
     """Take a document away: its job is cancelled, its file and its passages go."""
     found = document_of(request, pk, edits=True)
-    take_away(found, request.user)
+    acting.take_away(found, request.user)
     messages.success(request, f"{found.name} was removed.")
     return redirect(found.workspace)
-
-
-def take_away(found: Document, by: Any) -> None:
-    """Remove a document with its passages and its file, and cancel what works on it."""
-    path = found.path
-    with transaction.atomic():
-        Document.objects.filter(pk=found.pk).delete()
-        statuses.touch(found.workspace_id)
-        transaction.on_commit(lambda: filing.forget(path), robust=True)
-    if found.job is not None and found.job.state in OPEN:
-        try:
-            lifecycle.cancel(found.job, by)
-        except Refused:
-            return  # it has just ended
 
 
 def workspace_of(request: HttpRequest, pk: int, *, edits: bool = False, owns: bool = False) -> Workspace:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlencode
 
 from django.db.models import Count
 
@@ -54,7 +55,8 @@ def context(workspace: Workspace, user: Any, given: Mapping[str, str]) -> dict[s
     if chosen:
         rows = rows.filter(status__in=_OPEN if chosen == "processing" else [chosen])
     before = given.get("before", "")
-    if before.isascii() and before.isdigit() and len(before) < 19:
+    before = before if before.isascii() and before.isdigit() and len(before) < 19 else ""
+    if before:
         rows = rows.filter(pk__lt=int(before))
     page = list(rows[: PAGE + 1])
     role = members.role_of(user, workspace.pk)
@@ -67,6 +69,7 @@ def context(workspace: Workspace, user: Any, given: Mapping[str, str]) -> dict[s
         "owns": role == Role.OWNER,
         "counts": counts,
         "chosen": chosen,
+        "asked": urlencode({k: v for k, v in (("q", query), ("s", chosen), ("before", before)) if v}),
         "rows": [shown(one) for one in page[:PAGE]],
         "following": page[PAGE - 1].pk if len(page) > PAGE else None,
         "query": query,
@@ -93,7 +96,7 @@ def counts_of(workspace: Workspace) -> dict[str, int]:
 def shown(document: Document) -> Shown:
     """Return a document as a row; one whose job has ended without a word is told so."""
     if document.status in _OPEN and document.job is not None and document.job.state in FINAL:
-        settle(document.job.pk)
+        settle(document.job)
         document.refresh_from_db()
     names = [step.name for step in Documents.steps]
     at = names.index(document.stage) if document.stage in names else -1

@@ -6,28 +6,24 @@ from django import forms
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.contrib.auth.models import User
-from django.db import transaction
 from django.db.models import Count, Q
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from ingestion import lifecycle
+from ingestion import embedders, lifecycle
 from ingestion.admission import Refused
-from ingestion.sources.documents import embedders, members, statuses, workspace_page
+from ingestion.sources.documents import acting, workspace_page
 from ingestion.sources.documents import refresh as refreshing
 from ingestion.sources.documents.models import (
     CHUNK_SIZES,
     MAX_TOP_K,
     DefaultRetrieval,
-    Membership,
     Role,
     Workspace,
-    WorkspaceRetrieval,
 )
 from ingestion.sources.documents.views import workspace_of
 from ingestion.sources.documents.workspaces import Removal, Workspaces
-from realtime.publish import recheck
 
 MOST = 200  # workspaces of one page
 
@@ -104,22 +100,31 @@ def settings(request: HttpRequest, pk: int) -> HttpResponseBase:
     begin = {"name": found.name, "description": found.description, **found.retrieval.values}
     form = SettingsForm(request.POST or None, initial=begin)
     if request.method == "POST" and form.is_valid():
-        _save(found, form.cleaned_data, request.user)
-        messages.success(request, "Saved.")
-        return redirect(found)
+        try:
+            left = _save(found, form.cleaned_data, request.user)
+        except acting.NotPossible as error:
+            form.add_error(error.field or None, error.message)
+        else:
+            messages.success(request, "Saved.")
+            if left:
+                messages.error(request, f"The documents do not follow yet. {left}")
+            return redirect(found)
     people = found.memberships.select_related("user").order_by("pk")
     context = {"workspace": found, "form": form, "people": people, "roles": Role.choices}
     return render(request, "documents/settings.html", context)
 
 
-def _save(found: Workspace, values: dict[str, Any], user: Any) -> None:
-    retrieval = {name: values[name] for name in found.retrieval.values}
-    with transaction.atomic():
-        Workspace.objects.filter(pk=found.pk).update(name=values["name"], description=values["description"])
-        WorkspaceRetrieval.objects.filter(workspace=found).update(**retrieval)
-        if values["as_default"]:
-            DefaultRetrieval.objects.update_or_create(user=user, defaults=retrieval)
-        statuses.touch(found.pk)
+def _save(found: Workspace, values: dict[str, Any], user: Any) -> str:
+    """Save the settings; return why no job makes the documents follow. Raises NotPossible."""
+    left = ""
+    try:
+        acting.change(found, values, user)
+    except Refused as refused:
+        left = refused.message  # all but the job is there
+    if values["as_default"]:
+        retrieval = {name: values[name] for name in found.retrieval.values}
+        DefaultRetrieval.objects.update_or_create(user=user, defaults=retrieval)
+    return left
 
 
 @login_required
@@ -131,20 +136,11 @@ def member(request: HttpRequest, pk: int) -> HttpResponse:
     who = User.objects.filter(username=request.POST.get("user", "").replace("\0", ""), is_active=True).first()
     if who is None:
         messages.error(request, "There is no user of that name.")
-    elif role and role not in Role.values:
-        messages.error(request, "Choose a role.")
     else:
-        with transaction.atomic():
-            list(Membership.objects.select_for_update().filter(workspace=found).order_by("pk"))
-            others = found.memberships.filter(role=Role.OWNER).exclude(user=who)
-            if role != Role.OWNER and not others.exists():
-                messages.error(request, "A workspace needs an owner.")
-            elif role:
-                members.add(found, who, role)
-            else:
-                found.memberships.filter(user=who).delete()
-                recheck([who.pk])
-            statuses.touch(found.pk)
+        try:
+            acting.set_role(found, who, role)
+        except acting.NotPossible as error:
+            messages.error(request, error.message)
     return redirect("documents:settings", found.pk)
 
 

@@ -7,15 +7,14 @@ from django.core.files.storage import default_storage
 from django.db import IntegrityError, transaction
 from pydantic import Field
 
-from ingestion import lifecycle
+from ingestion import embedders, lifecycle
 from ingestion.admission import Refused
 from ingestion.clock import ClockTimestamp
 from ingestion.models import OPEN, Job, State
 from ingestion.run import Run
 from ingestion.source import Outcome, Source, SourceError, SourceParams, Step, register
-from ingestion.sources.documents import embedders, filing, members, statuses
+from ingestion.sources.documents import filing, members, statuses
 from ingestion.sources.documents.models import (
-    Chunk,
     DefaultRetrieval,
     Document,
     Role,
@@ -76,14 +75,8 @@ class Workspaces(Source):
         if job.state == State.COMPLETED:
             return
         told = (job.error or {}).get("text") or "Its preparation was cancelled."
-
-        def tell() -> None:
-            for pk in Workspace.objects.filter(job=job.pk).values_list("pk", flat=True):
-                with transaction.atomic():
-                    statuses.service.update_workspace_status(pk, WorkspaceStatus.ERROR, told)
-
-        # Not in this transaction: it holds the job's row, and items lock the workspace before their job.
-        transaction.on_commit(tell, robust=True)
+        for pk in Workspace.objects.filter(job=job.pk).values_list("pk", flat=True):
+            statuses.service.update_workspace_status(pk, WorkspaceStatus.ERROR, told)
 
 
 class RemovalParams(SourceParams):
@@ -118,12 +111,9 @@ class Removal(Source):
             _stop_jobs(job, ids)
         documents = Document.objects.filter(workspace__in=ids).order_by("pk")
         with job.step("documents") as step:
-            for row in step.track(list(documents.values_list("pk", "path"))):
+            for document in step.track(list(documents)):
                 job.checkpoint()
-                with transaction.atomic():
-                    Chunk.objects.filter(document=row[0]).delete()
-                    Document.objects.filter(pk=row[0]).delete()
-                filing.forget(row[1])
+                filing.remove(document)
         with job.step("rest"):
             gone = Workspace.objects.filter(pk__in=ids).delete()[0]
         return Outcome(text="The workspace was removed" if gone else "Nothing was left to remove")

@@ -6,7 +6,18 @@ from dataclasses import dataclass
 MAX_HEADING = 300
 MAX_TITLE = 200
 # What PostgreSQL refuses, what no reader sees, and halves of characters.
-_UNWANTED = re.compile("[\x00-\x08\x0b\x0e-\x1f\x7f\u200b\ufeff\ufffe\uffff\ud800-\udfff]")
+_UNWANTED = re.compile("[\x00-\x08\x0b\x0e-\x1f\x7f\xad\u200b\ufeff\ufffe\uffff\ud800-\udfff]")
+# Two letters that a font draws as one: nobody types them into a search.
+_LIGATURES = str.maketrans(
+    dict(
+        zip(
+            "\ufb00\ufb01\ufb02\ufb03\ufb04\ufb05\ufb06",
+            ("ff", "fi", "fl", "ffi", "ffl", "st", "st"),
+            strict=True,
+        )
+    )
+)
+_STEERING = re.compile("[\u200e\u200f\u202a-\u202e\u2066-\u2069]")  # would turn the line it is shown in
 _BLANKS = re.compile(r"[^\S\n\f]+")
 _LINES = re.compile(r"\n{3,}")
 
@@ -39,11 +50,13 @@ class Unreadable(Exception):
 
 def tidy(text: str) -> str:
     """Return text without control characters, with single blanks and at most one empty line in a row."""
-    text = _UNWANTED.sub("", text.replace("\r\n", "\n").replace("\r", "\n").replace("\u2028", "\n"))
+    text = _UNWANTED.sub(
+        "", text.translate(_LIGATURES).replace("\r\n", "\n").replace("\r", "\n").replace("\u2028", "\n")
+    )
     lines = (_BLANKS.sub(" ", line).strip(" ") for line in text.split("\n"))
     return _LINES.sub("\n\n", "\n".join(lines)).strip()
 
 
 def line(text: str, most: int) -> str:
-    """Return text as one line of at most so many characters."""
-    return " ".join(tidy(text).split())[:most]
+    """Return text as one line of at most so many characters, in the direction of its letters."""
+    return " ".join(_STEERING.sub("", tidy(text)).split())[:most]

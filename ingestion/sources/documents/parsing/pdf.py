@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import IO, Any
 
 from pypdf import PdfReader
-from pypdf.errors import FileNotDecryptedError, PyPdfError
+from pypdf.errors import FileNotDecryptedError, LimitReachedError, PyPdfError
 
 from ingestion.sources.documents.parsing.blocks import MAX_TITLE, Block, Facts, Unreadable, line, tidy
 
@@ -24,21 +24,25 @@ def parse(file: IO[bytes], most_pages: int) -> Iterator[Facts | Block]:
     except RecursionError as error:  # a tree of pages that holds itself
         raise Unreadable("damaged") from error
     yield Facts(pages=len(pages), title=_title(reader), notes=_notes(reader))
-    unread = letters = 0
+    unread = letters = too_large = 0
     for number, page in enumerate(pages, 1):
         try:
-            text = tidy(page.extract_text())
+            text = tidy(page.extract_text()) or _empty(page)
         except MemoryError:
             raise
+        except LimitReachedError:
+            too_large += 1
+            continue
         except Exception:  # one page that cannot be read takes no other with it
             unread += 1
             continue
         letters += sum(map(str.isalnum, text[:1000]))
         yield Block(text=text, page=number)
+    unread += too_large
+    if unread == len(pages):
+        raise Unreadable("limits" if too_large else "damaged")
     if letters < SCAN_LETTERS and any(map(_has_picture, pages[:PICTURES_LOOKED_FOR])):
         raise Unreadable("no_text")
-    if unread and unread == len(pages):
-        raise Unreadable("damaged")
     if unread:
         told = "1 page" if unread == 1 else f"{unread} pages"
         yield Facts(pages=len(pages), notes=(f"{told} could not be read.",))
@@ -52,11 +56,19 @@ def _pages(reader: PdfReader, most: int) -> list[Any]:
             found.append(page)
             if len(found) > most:
                 raise Unreadable("too_many_pages")
+    except LimitReachedError as error:
+        raise Unreadable("limits" if "depth" in str(error) else "too_many_pages") from error
     except (PyPdfError, ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
         raise Unreadable("damaged") from error
     if not found:
         raise Unreadable("damaged")
     return found
+
+
+def _empty(page: Any) -> str:
+    """Return no text. Raises LimitReachedError where that is because the page unpacks to too much (F18)."""
+    page.get_contents()
+    return ""
 
 
 def _has_picture(page: Any) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import IO
 
 from ingestion import encodings
-from ingestion.source import SourceError
+from ingestion.errors import SourceError
 from ingestion.sources.documents.parsing.blocks import (
     MAX_HEADING,
     MAX_TITLE,

