@@ -7,7 +7,7 @@ from typing import IO
 
 import charset_normalizer
 
-from ingestion.source import SourceError
+from ingestion.errors import SourceError
 
 CHUNK = 1 << 20
 SAMPLE = 64 << 10  # of lines with bytes outside ASCII

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from django.db.models import Count
+from django.db.models import Count, QuerySet
 from django.utils import timezone
 
 from ingestion import serializers, source, stability
@@ -42,19 +42,34 @@ def overview(user: Any) -> dict[str, Any]:
         job for job in mine.filter(state=State.WAITING).order_by("pk")[:MAX_WAITING] if can_act(user, job)
     ]
     recent = list(mine.filter(state__in=FINAL).order_by("-pk")[:MAX_RECENT])
+    others = _to_review(user)
+    reviews = [(job, source.get(job.source).review_url(job)) for job in others.order_by("pk")[:MAX_WAITING]]
     counts = dict.fromkeys(OPEN, 0) | _counts(user)
     return {
         "active": running + queued,
         "waiting": waiting,
+        "reviews": reviews,
         "recent": recent,
         "running_count": counts[State.RUNNING],
         "queued_count": counts[State.PENDING],
-        "waiting_count": counts[State.WAITING],
+        "waiting_count": counts[State.WAITING]
+        + (others.count() if len(reviews) == MAX_WAITING else len(reviews)),
         "active_count": counts[State.RUNNING] + counts[State.PENDING],
         "now": timezone.now(),
         "system": stability.kept(),
         "refresh": bool(running or queued),
     }
+
+
+def _to_review(user: Any) -> QuerySet[Job]:
+    """Return the jobs of others that wait for this user's review; the job itself may not be theirs to see."""
+    asked = [(kind.kind, who) for kind in source.registry().values() if (who := kind.reviewers()) is not None]
+    mine = [name for name, who in asked if who.filter(pk=user.pk).exists()]
+    if not mine:
+        return Job.objects.none()
+    return Job.objects.filter(source__in=mine, state=State.WAITING, waiting_for__kind="review").exclude(
+        owner=user
+    )
 
 
 def _counts(user: Any) -> dict[State, int]:

@@ -84,8 +84,8 @@ def header(job: Job, user: Any, now: datetime) -> dict[str, Any]:
 
 def review_url(job: Job) -> str:
     """Return the page on which a source wants its answer given, or an empty text."""
-    give = getattr(source.find(job.source), "review_url", None)
-    return give(job) if callable(give) else ""
+    kind = source.find(job.source)
+    return kind.review_url(job) if kind is not None else ""
 
 
 def steps(job: Job, now: datetime) -> list[StepRow]:

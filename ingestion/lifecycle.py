@@ -45,7 +45,7 @@ from ingestion.models import (
     Priority,
     State,
 )
-from ingestion.outcomes import LEVEL_OF, by_whom, cancelled_note, judge, sentence
+from ingestion.outcomes import LEVEL_OF, QUIET, by_whom, cancelled_note, judge, sentence
 from ingestion.source import Outcome, Source, SourceError, SourceParams, find
 from notifications import inbox
 from realtime.publish import publish, recheck
@@ -115,6 +115,10 @@ def retry(job: Job, by: Any, *, keys: Sequence[str] | None = None, error_code: s
     if not parent.leaves_work:
         raise Refused("nothing_to_retry", "There is nothing to retry.")
     source, p = validated(parent.source, parent.params)
+    try:
+        source.can_retry(parent)
+    except SourceError as error:
+        raise Refused(error.code, error.message) from error
     chosen = ~Q(state__in=(ItemState.DONE, ItemState.SKIPPED))
     if keys is not None:
         chosen &= Q(key__in=keys)
@@ -256,7 +260,7 @@ def finish(job: Job, outcome: Outcome, figures: Figures | None = None) -> bool:
     columns: dict[str, Any] = {
         "error": error,
         "message": text[:300],
-        "result": dict(outcome.data) or None,
+        "result": {**outcome.data, **({QUIET: True} if outcome.quiet else {})} or None,
         "result_url": outcome.url[:500],
     }
     if not job.items_failed:

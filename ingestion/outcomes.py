@@ -5,6 +5,7 @@ from typing import Any
 from ingestion.history import Note
 from ingestion.models import ItemState, Job, Level, State
 
+QUIET = "quiet"  # in a job's result: its source says that nothing is new
 LEVEL_OF = {
     State.COMPLETED: Level.SUCCESS,
     State.PARTIAL: Level.WARNING,

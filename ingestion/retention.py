@@ -12,6 +12,7 @@ from django.db.models.functions import Now
 
 from ingestion.models import FINAL, IdempotencyKey, Job, JobAttempt, JobEvent, Process, Upload
 from notifications import inbox, keeping
+from realtime.models import Session
 
 BATCH = 1000
 FORGET_PROCESS_AFTER = timedelta(minutes=10)
@@ -31,6 +32,18 @@ STATE_EVENTS = (
     "crashed",
     "quarantined",
 )
+
+
+_contributed: dict[str, Callable[[int], int]] = {}
+
+
+def contribute(name: str, forget: Callable[[int], int]) -> None:
+    """Have what a source keeps pruned too. Called from `AppConfig.ready`.
+
+    forget: deletes at most so many batches, and returns how many rows went; fewer than BATCH mean that none
+    is left.
+    """
+    _contributed[name] = forget
 
 
 def kept(name: str, default: int) -> timedelta:
@@ -60,7 +73,9 @@ def prune(jobs_older_than: timedelta | None = None, batches: int = 1000) -> dict
         "events": _in_batches(chatter, batches),
         "tracebacks": _in_batches(traces, batches, _forget_tracebacks, delete=False),
         "idempotency_keys": _in_batches(keys, batches),
+        "sessions": _in_batches(Session.objects.filter(expire_date__lt=Now()), batches),
         "notifications": keeping.prune(batches),
+        **{name: forget(batches) for name, forget in _contributed.items()},
     }
 
 

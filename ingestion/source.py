@@ -11,7 +11,12 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model, field_validator
 from pydantic_core import PydanticCustomError
 
+from ingestion.errors import SourceError as SourceError  # a part of the contract
+
 if TYPE_CHECKING:
+    from django.contrib.auth.models import User
+    from django.db.models import QuerySet
+
     from ingestion.run import Run
 
 KIND = re.compile(r"[a-z][a-z0-9_]{1,49}")
@@ -83,30 +88,14 @@ class Outcome:
 
     text: one sentence for the user. url: where the result is. data: JSON kept with the job.
     partial: something of what was given could not be used, though every item is done; no retry is offered.
+    quiet: nothing is new; where a schedule started the job, its end is kept in the inbox as read.
     """
 
     text: str = ""
     url: str = ""
     data: Mapping[str, Any] = field(default_factory=dict)
     partial: bool = False
-
-
-class SourceError(Exception):
-    """A failure that the source understands.
-
-    code: from the error catalogue or the source's own, [a-z_]. message: a sentence for the user.
-    retryable: True when trying again later may help; False ends the job or the item at once.
-    retry_after: seconds that the other side asked us to wait, at most an hour is honoured.
-    """
-
-    def __init__(
-        self, code: str, message: str, *, retryable: bool = False, retry_after: float | None = None
-    ) -> None:
-        super().__init__(message)
-        self.code = code
-        self.message = message
-        self.retryable = retryable
-        self.retry_after = retry_after
+    quiet: bool = False
 
 
 class Source:
@@ -167,6 +156,9 @@ class Source:
     def can_start(self, user: Any, p: Any) -> None:
         """Raise SourceError when this user may not start this job. Uploads are checked by the engine."""
 
+    def can_retry(self, job: Any) -> None:
+        """Raise SourceError when nothing can go on with what this ended job left."""
+
     def asks_first(self, p: Any) -> tuple[str, str] | None:
         """Return (kind, text) of what a person must give before anything starts, or None."""
         return None
@@ -177,6 +169,18 @@ class Source:
     def may_answer(self, job: Any, kind: str, user: Any) -> bool:
         """Say whether somebody who may act on the job may answer a question of this kind."""
         return True
+
+    def reviewers(self) -> "QuerySet[User] | None":
+        """Return who is told, beside a job's own people, when one waits for review; None for nobody more.
+
+        They are led to `review_url`, a page that they may see, and their rows follow the job from then on.
+        Both are asked in the transaction of each move: short, and of this database alone.
+        """
+        return None
+
+    def review_url(self, job: Any) -> str:
+        """Return the path of the page on which a job is reviewed, or an empty text for the job's own."""
+        return ""
 
     def answered(
         self, job: Any, kind: str, answer: str, data: Mapping[str, Any], by: Any

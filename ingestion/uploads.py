@@ -42,6 +42,9 @@ GZIP = "application/gzip"
 ZIP = "application/zip"
 XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 DOCX = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
+DOC = "application/msword"
+RTF = "application/rtf"
+PICTURES = PNG, GIF, JPEG = "image/png", "image/gif", "image/jpeg"
 UNKNOWN = "application/octet-stream"
 
 # What a name promises: (what to call it, the types that keep the promise).
@@ -66,6 +69,10 @@ _SEPARATORS = ",;\t|"
 _NO_TEXT = (
     b"{\\rtf", b"\xd0\xcf\x11\xe0", b"\x7fELF", b"MZ\x90", b"\x89PNG", b"GIF8", b"\xff\xd8\xff", b"%!PS",
     b"RIFF",
+)  # fmt: skip
+# Those of them of which a source may say what to do instead.
+_KNOWN_BY = (
+    (b"{\\rtf", RTF), (b"\xd0\xcf\x11\xe0", DOC), (b"\x89PNG", PNG), (b"GIF8", GIF), (b"\xff\xd8\xff", JPEG),
 )  # fmt: skip
 
 
@@ -119,7 +126,9 @@ def check(upload: Upload, source: Source | None) -> None:
     """Refuse a file of a type that the source does not take. Raises Problem file_type."""
     takes = getattr(source, "file_types", None)
     if takes and upload.type not in takes:
-        raise Problem("file_type", type=getattr(source, "file_noun", "supported"))
+        noun = getattr(source, "file_noun", "supported")
+        remedy = getattr(source, "file_remedies", {}).get(upload.type, "")
+        raise Problem("file_type", detail=f"This is not a {noun} file. {remedy}".rstrip())
 
 
 def max_bytes(source: Source | None = None) -> int:
@@ -228,7 +237,7 @@ def type_of(head: bytes) -> str:
         return PDF if not head.startswith((b"GIF8", b"\x89PNG", b"\xff\xd8")) else UNKNOWN
     text = _text(head)
     if text is None:
-        return UNKNOWN
+        return next((kind for sign, kind in _KNOWN_BY if head.startswith(sign)), UNKNOWN)
     start = text.lstrip().lower()
     if start.startswith(("<!doctype html", "<html", "<head", "<body", "<script")):
         return HTML
@@ -270,7 +279,10 @@ def _check_promise(upload: Upload) -> None:
     noun, types = promise
     if upload.type not in types:
         hint = " Save the sheet as CSV." if noun == "CSV" and upload.type == ZIP else ""
-        raise Problem("file_type", detail=f"This is not a {noun} file.{hint}")
+        if noun in ("Excel", "Word"):
+            hint = " One with a password cannot be read: save it without."
+        article = "an" if noun in ("Excel", "HTML") else "a"
+        raise Problem("file_type", detail=f"This is not {article} {noun} file.{hint}")
 
 
 class _Pieces:

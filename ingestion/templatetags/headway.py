@@ -298,5 +298,6 @@ def source_pages() -> list[dict[str, Any]]:
             url = reverse(name)
         except NoReverseMatch:
             continue
-        pages.append({"url": url, "length": len(url), "label": getattr(kind, "page_label", "") or kind.label})
+        label, picture = getattr(kind, "page_label", "") or kind.label, getattr(kind, "page_icon", "table")
+        pages.append({"url": url, "length": len(url), "label": label, "icon": picture})
     return pages

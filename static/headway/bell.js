@@ -44,10 +44,14 @@ const known = new Map(); // what was unread so far: id -> when it last said some
 const since = Date.parse($('meta[name="server-time"]').content); // what is older is no news, though it be unread again
 let unread;
 
-const pageOf = () => $("main [data-live][data-title]")?.dataset.live;
+// Say whether the page in front shows what the row is about: it says so where that is not the stream it follows.
+function isHere(row) {
+  const { about, live } = $("main [data-live][data-title]")?.dataset ?? {};
+  return !document.hidden && row.about && row.about === (about ?? live);
+}
 
 function tellOf(row) {
-  if (document.hidden || (row.about && row.about === pageOf())) return;
+  if (document.hidden || isHere(row)) return;
   if ($("#bell:popover-open") || $("[data-inbox]")) return; // it is on the screen, or a button there says so
   const [status, icon] = ICONS[row.level] ?? ICONS.info;
   const stays = row.level === "error" || row.level === "warning";
@@ -57,8 +61,7 @@ function tellOf(row) {
 
 // What was said while its page was in front has been seen.
 function readHere(rows) {
-  const about = !document.hidden && pageOf();
-  const seen = rows.filter((row) => about && row.about === about && row.unread).map((row) => row.id);
+  const seen = rows.filter((row) => row.unread && isHere(row)).map((row) => row.id);
   if (seen.length) post("/inbox/act/", { one: `read ${seen.join()}` }).catch(() => {});
 }
 

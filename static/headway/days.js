@@ -93,6 +93,11 @@ function heard(state) {
   last = state;
   const { data, gone } = state;
   if (gone || !data) return;
+  const day = $("#day");
+  if (day && data.status !== day.dataset.account) {
+    day.dataset.account = data.status; // it was paused, or goes on: the page says so
+    refetch(day);
+  }
   for (const [date, { version }] of Object.entries(data.moved ?? {})) {
     const cell = document.getElementById(`cell-${date}`);
     if (cell && version > Number(cell.dataset.version)) paintCell(cell, date);

@@ -1,12 +1,11 @@
 // Files are sent as soon as they are chosen or dropped, three at a time, each with its progress and a button that
 // stops it. What is wrong before sending is said at once. Without this file the form sends them together.
 
-const form = document.querySelector("[data-documents]");
 const AT_ONCE = 3;
 const MOST_FILES = 20;
 const MEGABYTE = 1 << 20;
 
-if (form) {
+function bind(form) {
   const input = form.querySelector('input[type="file"]');
   const list = form.querySelector("[data-uploads]");
   const zone = form.querySelector("[data-drop]");
@@ -71,9 +70,12 @@ if (form) {
     part("stop").onclick = () => request.abort();
     request.addEventListener("loadend", () => {
       sending -= 1;
-      if (request.status === 200) {
+      const ours = request.getResponseHeader("Content-Type")?.startsWith("application/json");
+      if (request.status === 200 && ours) {
         gone(row); // the live list has its row now
         say(`Uploaded ${file.name}`);
+      } else if (request.status === 200) {
+        refuse(shown, "You are signed out. Sign in and send it again."); // it was led to the page for that
       } else if (request.status) {
         let detail;
         try {
@@ -123,3 +125,34 @@ if (form) {
       }
     });
 }
+
+// The form comes with the page, or with the news that a workspace is ready.
+const bound = new WeakSet();
+const look = () => {
+  const form = document.querySelector("[data-documents]");
+  if (!form || bound.has(form)) return;
+  bound.add(form);
+  bind(form);
+};
+look();
+document.addEventListener("htmx:afterSettle", look);
+
+// A question that is being typed stays when news come, and so does the caret in it.
+const question = () => document.getElementById("document-q");
+let typed = null;
+document.addEventListener("htmx:beforeSwap", ({ detail }) => {
+  const input = detail.target?.id === "workspace" ? question() : null;
+  const { value, selectionStart, selectionEnd } = input ?? {};
+  const focused = input !== null && document.activeElement === input;
+  typed = input && (focused || value !== input.defaultValue) ? { value, selectionStart, selectionEnd, focused } : null;
+});
+document.addEventListener("htmx:afterSwap", () => {
+  const input = typed && question();
+  if (!input) return;
+  input.value = typed.value;
+  if (typed.focused) {
+    input.focus({ preventScroll: true });
+    input.setSelectionRange(typed.selectionStart, typed.selectionEnd);
+  }
+  typed = null;
+});
