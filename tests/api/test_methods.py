@@ -16,7 +16,7 @@ from tests.api.test_problems import SAMPLES, addresses
 pytestmark = pytest.mark.django_db
 
 # When somebody was last seen, and who is signed in: what reading may note.
-NOTED = {"django_session": "*", "ingestion_apitoken": "last_used_at", "auth_user": "last_login"}
+NOTED = {"realtime_session": "*", "ingestion_apitoken": "last_used_at", "auth_user": "last_login"}
 WAITS = ("wait", "ready")  # they wait for something to change, which nothing does here
 
 

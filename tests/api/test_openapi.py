@@ -3,11 +3,14 @@
 import re
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pytest
+from ninja import Schema
 
+from config.api import api
 from ingestion import lifecycle, tokens
 from tests.api.clients import ApiClient, assert_problem
 
@@ -72,3 +75,14 @@ def test_the_api_is_as_documented(live: str, alice: Any, tmp_path: Path) -> None
         timeout=600,
     )
     assert run.returncode == 0, re.sub(r"\n{3,}", "\n\n", run.stdout[-20_000:])
+
+
+def test_no_two_shapes_have_one_name() -> None:
+    """The later one would stand in the documentation for both."""
+    named = api.get_openapi_schema()["components"]["schemas"]
+    seen = Counter(one.__name__ for one in _below(Schema) if one.__name__ in named)
+    assert {name: n for name, n in seen.items() if n > 1} == {}
+
+
+def _below(shape: type) -> set[type]:
+    return {one for direct in shape.__subclasses__() for one in (direct, *_below(direct))}

@@ -157,7 +157,7 @@ INVALID = [
         "API32",
         {"source": "imports", "params": {"columns": ["a = name"] * 501}},
         "params.columns",
-        "At most 500.",
+        "At most 200.",
     ),
     ("API33", {"source": "shelves", "params": {"fail": [1, None, {}]}}, "params.fail.0", "Must be text."),
     ("API33b", {"source": "shelves", "params": {"fail": ["a", None]}}, "params.fail.1", "Must be text."),

@@ -150,7 +150,7 @@ TYPES = [
     (b"<!DOCTYPE html><p>", uploads.HTML),
     (b"<svg xmlns='x'/>", uploads.SVG),
     (b"\x7fELF\x02\x01", uploads.UNKNOWN),
-    (b"\x89PNG\r\n\x1a\n", uploads.UNKNOWN),
+    (b"\x89PNG\r\n\x1a\n", uploads.PNG),
     (bytes(range(256)) * 10, uploads.UNKNOWN),
 ]
 

@@ -167,7 +167,7 @@ def by_a_script(ticker: str) -> float:
 
     from ingestion.sources.companies import facts, source, storing
     from ingestion.sources.companies.client import Sec
-    from ingestion.sources.companies.models import Company, Filing
+    from ingestion.sources.companies.models import Company
     from tests.asking import Job
 
     job: Any = Job()
@@ -175,11 +175,10 @@ def by_a_script(ticker: str) -> float:
     with Sec(job) as sec:
         found = source.look_up(job, sec, source.Params(ticker=ticker, years=YEARS))
         company = Company.objects.get(pk=found["company"])
-        unread = storing.unread(found["filings"])
-        for filing in Filing.objects.filter(pk__in=found["filings"]).order_by("-filing_date"):
-            texts = source.read_texts(sec, company.cik, unread, filing)
+        for filing in storing.in_order(found["filings"]):
+            text = source.read_text(sec, company.cik, filing)
             with transaction.atomic():
-                storing.save_texts(texts)
+                storing.save_text(text)
         known = list(company.filings.values_list("accession", flat=True))
         told = facts.parse(sec.facts(company.cik), known)
         with transaction.atomic():

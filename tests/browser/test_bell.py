@@ -3,10 +3,13 @@
 import re
 
 import pytest
+from django.contrib.auth.models import Permission
 from playwright.sync_api import expect
 
+from ingestion.testing import run_inline
 from notifications.models import Inbox, Notification
 from tests.browser.test_inbox import LIVE, counted, five
+from tests.imports.conftest import store
 from tests.pages import rows
 from tests.waiting import until
 
@@ -136,3 +139,17 @@ def test_no_message_of_a_job_whose_page_is_in_front_and_it_is_read_there(
     expect(page.locator(".toast")).to_have_count(1)
     expect(page.locator(".toast")).to_contain_text("Something else")
     assert re.match(r"\d+% Shelves", page.title())  # a job's page says how far the job is
+
+
+def test_no_message_of_the_import_that_a_reviewer_has_in_front(page, signed_in, alice, bob):
+    """UX 33: their page follows the import, their row is about its job."""
+    bob.user_permissions.add(Permission.objects.get(codename="review"))
+    job = run_inline("imports", alice, file=store(alice, "tax_ident,name\n1,a\n"), review="always")
+    row = Notification.objects.get(recipient=bob)
+    signed_in(bob, row.url)
+    expect(page.locator(LIVE)).to_be_visible(timeout=10_000)
+    until(lambda: Notification.objects.get(pk=row.pk).read_at, what="it read")
+    rows.note(bob, "Asked once more", about=job.stream, url="/imports/")
+    rows.note(bob, "Something else", url=row.url)
+    expect(page.locator(".toast")).to_have_count(1)
+    expect(page.locator(".toast")).to_contain_text("Something else")

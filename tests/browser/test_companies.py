@@ -9,6 +9,8 @@ from playwright.sync_api import expect
 from ingestion import lifecycle
 from ingestion.models import Job
 from ingestion.sources.companies.models import Company, Ticker
+from ingestion.sources.companies.sample import standin
+from ingestion.testing import run_inline
 from tests.companies.standin import FACTS, Standin, document_path
 from tests.waiting import until
 
@@ -40,7 +42,18 @@ def work(engine, sec):
     engine.worker(HEADWAY_SEC_WWW_URL=sec.url, HEADWAY_SEC_DATA_URL=sec.url, HEADWAY_SEC_CONTACT=contact)
 
 
-@pytest.mark.seed("S1.81", "S1.83", "S1.93")
+BAR = """() => {
+  const bar = document.querySelector("#company-job .bar"), look = getComputedStyle(bar);
+  const part = document.createElementNS("http://www.w3.org/2000/svg", "rect");
+  bar.querySelector("svg").append(part);
+  const {transitionDuration, transitionTimingFunction, transitionProperty} = getComputedStyle(part);
+  part.remove();
+  return [look.height, parseFloat(look.borderRadius) >= 4, transitionProperty, transitionDuration,
+          transitionTimingFunction];
+}"""
+
+
+@pytest.mark.seed("S1.78", "S1.81", "S1.83", "S1.93")
 def test_a_company_is_found_by_keyboard_and_comes_live(
     page, context, signed_in, alice, engine, held, violations, picture
 ):
@@ -80,6 +93,7 @@ def test_a_company_is_found_by_keyboard_and_comes_live(
     expect(page.locator(LIVE)).to_be_visible(timeout=10_000)
     expect(page.locator("#company-job")).to_contain_text("Filling in as filings arrive.")
     expect(page.locator(".chip[data-status=pending]")).to_have_count(3)
+    assert page.evaluate(BAR) == ["8px", True, "width, x", "0.3s, 0.3s", "ease, ease"]
     page.evaluate("window.same = true")
     go.set()
     expect(page.locator(".chip[data-status=complete]")).to_have_count(3, timeout=40_000)
@@ -89,6 +103,12 @@ def test_a_company_is_found_by_keyboard_and_comes_live(
     assert page.evaluate("window.same === true"), "the page was loaded again"
     assert violations(page) == []
     picture(page, "company")
+    page.click("#figures summary")
+    expect(page.locator("#figures tbody tr")).to_have_count(5)
+    page.check("#daily")
+    expect(page.locator("#daily-when")).to_contain_text("They are looked for every day.")
+    expect(page.locator("#daily")).to_be_checked()
+    assert violations(page) == []
     assert page.watched.wrong == []
     assert Job.objects.get().state == "completed"
 
@@ -102,6 +122,26 @@ def test_a_company_is_found_by_keyboard_and_comes_live(
     assert violations(page) == []
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     picture(page, "company-phone-dark")
+
+
+def test_words_in_filings_are_found_and_read(page, signed_in, alice, violations, picture):
+    run_inline("companies", alice, ticker=standin.TICKER)
+    signed_in(alice, "/companies/filings/?q=fog+ice")
+    expect(page.locator("mark").first).to_have_text("Fog")
+    page.set_viewport_size({"width": 390, "height": 900})
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)
+        assert violations(page) == []
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        picture(page, f"texts-phone-{scheme}")
+    page.fill("main input[type=search]", "zebra")
+    page.press("main input[type=search]", "Enter")
+    expect(page.locator("main")).to_contain_text("No filing here says that")
+    assert violations(page) == []
+    page.go_back()
+    page.locator(".list a").first.click()
+    expect(page.locator("main h2").first).to_contain_text("Item 1A. Risk factors")
+    assert page.watched.wrong == []
 
 
 def test_an_unknown_ticker_is_told_a_year_that_fails_is_retried_and_a_sign_out_stops_nothing(

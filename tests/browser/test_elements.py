@@ -109,7 +109,7 @@ def test_what_may_not_be_seen_is_not_shown(somewhere, page, bob, alice):
     expect(page.locator("job-progress").first).to_be_hidden()
 
 
-@pytest.mark.seed("S1.59", "S1.68")
+@pytest.mark.seed("S1.59", "S1.68", "S3.35")
 def test_an_element_can_be_moved_changed_and_removed(somewhere, page, alice):
     one, two = rows.job(alice, "running", title="One"), rows.job(alice, "running", title="Two")
     somewhere(f'<job-progress job="{one.pk}"></job-progress>')

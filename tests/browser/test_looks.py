@@ -18,7 +18,7 @@ LOOKS = {
 }
 PAGES = [
     "home", "home-empty", "jobs", "jobs-empty", "running", "waiting", "many-errors", "failed", "queued",
-    "inbox", "inbox-empty", "inbox-picked", "bell", "snooze", "messages", "leave",
+    "inbox", "inbox-empty", "inbox-picked", "bell", "snooze", "messages", "leave", "account",
     "404", "refused-form", "signin", "signin-wrong", "signed-out", "403", "409",
 ]  # fmt: skip
 
@@ -63,6 +63,7 @@ def scene(name, alice, bob):
         "inbox": "/inbox/",
         "inbox-empty": "/inbox/",
         "inbox-picked": "/inbox/",
+        "account": "/account/",
         "jobs": "/jobs/",
         "jobs-empty": "/jobs/?state=failed",
         "404": "/jobs/nothing/",

@@ -6,9 +6,9 @@ import threading
 from contextlib import contextmanager
 
 import pytest
-from django.contrib.sessions.models import Session
 
 from ingestion import tokens
+from realtime.models import Session
 from tests.behind import NGINX, block, nginx, replaced
 from tests.commands.conftest import run
 from tests.servers import free_port, serving

@@ -72,12 +72,13 @@ def perform(verb: str, job_id: UUID, token: UUID, staff_id: int) -> None:
 class Life:
     """A job, those it is retried with, and one that needs it.
 
-    owner, follower and watcher (who follows its source) are told, staff moves it.
+    owner, follower and watcher (who follows its source) are told, reviewer when it waits, staff moves it.
     """
 
     owner: User
     follower: User
     watcher: User
+    reviewer: User
     staff: User
     chance: random.Random
     token: UUID = field(default_factory=uuid4)
@@ -126,15 +127,17 @@ class Life:
 
     def wrong(self) -> list[str]:
         """Return what is wrong with the rows that people have of these jobs."""
-        return wrong(self.jobs, [self.owner.pk, self.follower.pk], [self.watcher.pk])
+        return wrong(self.jobs, [self.owner.pk, self.follower.pk], [self.watcher.pk], self.reviewer.pk)
 
 
-def wrong(jobs: Sequence[UUID], always: Sequence[int], at_rest: Sequence[int]) -> list[str]:
+def wrong(jobs: Sequence[UUID], always: Sequence[int], at_rest: Sequence[int], reviewer: int) -> list[str]:
     """Return where people's rows differ from what the jobs' own rows and events say.
 
     always: who has a row from a job's start on. at_rest: who must have one where it waits or has ended.
+    reviewer: who has one since it first waited for review, unread while it does.
     """
     found = []
+    asked = set(JobEvent.objects.filter(job__in=jobs, kind="waiting").values_list("job", flat=True))
     moves = JobEvent.objects.filter(job__in=jobs, kind__in=MOVES).values_list("job")
     versions = dict(moves.annotate(Max("version")))
     rows: dict[tuple[str, int], list[tuple[Any, ...]]] = {}
@@ -150,4 +153,7 @@ def wrong(jobs: Sequence[UUID], always: Sequence[int], at_rest: Sequence[int]) -
             says = rows.get((job.stream, user), [])
             if says != ([(version, display(job), rests)] if version else []):
                 found.append(f"{job.source} {job.state} at {version}: user {user} has {says}")
+        says = rows.get((job.stream, reviewer), [])
+        if says != ([(version, display(job), job.state == State.WAITING)] if job.pk in asked else []):
+            found.append(f"{job.source} {job.state} at {version}: the reviewer has {says}")
     return found

@@ -18,8 +18,8 @@ from tests.faults.conftest import FULL, pass_time
 from tests.imports.conftest import store
 from tests.waiting import until
 
-KILLS, ROWS = (20, 1_000_000) if FULL else (3, 50_000)
-LONGEST = 0.3 if FULL else 0.05  # seconds into the work after the item that was waited for
+KILLS, ROWS = (20, 1_000_000) if FULL else (3, 100_000)
+LONGEST = 0.3 if FULL else 0.02  # seconds into the work after the item that was waited for
 LEFT = 10  # items that are not done by then
 BAD = 1000  # every such row has an error
 SEED = int(os.environ.get("HEADWAY_FAULT_SEED", "0")) or random.randrange(10**6)
@@ -84,8 +84,8 @@ def test_an_import_killed_at_random_loads_exactly_the_right_rows(engine: Engine,
     spans = len(Import.objects.get(job=job).spans)
     for kill, after in enumerate(sorted(pick.sample(range(1, 2 * spans - LEFT), KILLS)), 1):
         until(partial(reached, job, kill, after), 300, f"item {after} in attempt {kill}")
-        pass_time(pick.random() * LONGEST)
         horse = horse_of(worker)
+        pass_time(pick.random() * LONGEST)
         os.kill(horse, signal.SIGKILL)
     loaded_exactly(ended(job, 600), ROWS, KILLS)
 

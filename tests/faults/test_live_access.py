@@ -5,13 +5,13 @@ from collections.abc import Callable
 
 import pytest
 from django.contrib.auth.models import User
-from django.contrib.sessions.models import Session
 from django.test import Client
 
 from ingestion.models import Job
 from notifications import inbox
 from notifications.models import Follow
 from realtime.limits import Close
+from realtime.models import Session
 from tests.crowd import Crowd, everywhere
 from tests.faults.conftest import FULL, pass_time, within
 from tests.realtime.rows import make_job, move

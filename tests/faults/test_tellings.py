@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import Permission, User
+from django.contrib.auth.models import Group, Permission, User
 from django.db import DatabaseError, InterfaceError, connection, transaction
 
 from ingestion import failpoints, notices
@@ -46,9 +46,10 @@ def points(verb: str) -> list[str]:
 @pytest.fixture
 def people(transactional_db: None) -> dict[str, User]:
     """Who is told, and who moves the jobs."""
-    names = ("owner", "follower", "watcher", "staff")
+    names = ("owner", "follower", "watcher", "reviewer", "staff")
     found = {name: User.objects.create_user(name, is_staff=name == "watcher") for name in names}
     found["watcher"].user_permissions.add(Permission.objects.get(codename="view_all_jobs"))
+    found["reviewer"].groups.add(Group.objects.create(name="reviewers"))
     for source in ("faulty", "ping"):
         inbox.follow(found["watcher"], f"source:{source}")
     return found

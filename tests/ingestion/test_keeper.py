@@ -15,6 +15,7 @@ from ingestion.models import IdempotencyKey, Job, PendingReason, Schedule, State
 from ingestion.orphans import end_orphans
 from ingestion.schedules import next_time, plan, run_now, start_due
 from ingestion.source import Outcome
+from realtime.models import Session
 
 pytestmark = pytest.mark.django_db
 
@@ -177,10 +178,13 @@ def test_prune_takes_what_is_old_and_never_what_is_open(alice: User) -> None:
     Upload.objects.create(
         owner=alice, name="a.csv", path="a", size=1, sha256="x", type="text/csv", expires_at=old
     )
+    Session.objects.create(session_key="over", expire_date=old)
+    Session.objects.create(session_key="lasting", expire_date=Now() + timedelta(days=1))
 
     assert {kind: n for kind, n in retention.prune().items() if n} == {
         "uploads": 1,
         "jobs": 1,
         "idempotency_keys": 1,
+        "sessions": 1,
     }
     assert list(Job.objects.all()) == [open_job]

@@ -9,7 +9,7 @@ from django.utils import timezone
 from ingestion import figures, lifecycle, notices, serializers
 from ingestion.admission import Refused
 from ingestion.history import Figures
-from ingestion.models import Job
+from ingestion.models import Job, Schedule
 from ingestion.source import Outcome
 from notifications import acting, inbox, listing
 from notifications.listing import Filter
@@ -264,3 +264,47 @@ def test_it_costs_one_statement_a_move(alice, running, django_assert_num_queries
     with django_assert_num_queries(1):
         notices.tell([job])
     assert listing.entries(alice, Filter("all"), limit=5)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "by_schedule", "joined", "unread"),
+    [
+        (Outcome(quiet=True), True, False, False),
+        (Outcome(quiet=True), False, False, True),  # who started it by hand waits for it
+        (Outcome(quiet=True), True, True, True),
+        (Outcome(), True, False, True),
+        (Outcome(quiet=True, partial=True), True, False, True),
+    ],
+)
+def test_a_scheduled_job_that_found_nothing_new_ends_as_read(
+    alice, bob, running, outcome, by_schedule, joined, unread
+):
+    job, token = running
+    if by_schedule:
+        Schedule.objects.create(name="x", source=job.source, cron="0 6 * * *", owner=alice, last_job=job)
+    if joined:
+        inbox.follow(bob, job.stream)
+
+    lifecycle.finish(job.pk, token, outcome)
+
+    assert (row(alice).read_at is None) == unread and agrees(job, alice)
+    assert row(alice).title.startswith(("Shelves completed", "Shelves finished"))
+    assert Inbox.objects.get(user=alice).unread == unread
+    assert not joined or row(bob).read_at is None
+
+
+@pytest.mark.parametrize(("alices", "unread"), [(True, False), (False, True)])
+def test_who_joined_by_a_schedule_of_their_own_asked_for_no_more_than_the_first(
+    alice, bob, running, alices, unread
+):
+    """Two people who have a company looked at daily: the second's schedule joins the first's job."""
+    job, token = running
+    for owner in (alice, bob) if alices else (bob,):
+        Schedule.objects.create(
+            name=owner.username, source=job.source, cron="0 6 * * *", owner=owner, last_job=job
+        )
+    inbox.follow(bob, job.stream)
+
+    lifecycle.finish(job.pk, token, Outcome(quiet=True))
+
+    assert [row(one).read_at is None for one in (alice, bob)] == [unread, unread]
