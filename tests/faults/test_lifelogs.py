@@ -101,7 +101,10 @@ def test_a_backfill_whose_workers_are_killed_brings_each_day_once(
     told = described(job)
     assert (job.state, job.items_done, job.items_total) == (State.COMPLETED, DAYS, DAYS), told
     outcomes = list(job.attempts.order_by("number").values_list("outcome", flat=True))
-    assert outcomes == [*["crashed"] * KILLS, "completed"], told
+    # A worker that dies with its horse is missed by the keeper, and one that is young itself blames nobody.
+    expected = [{"crashed", "lost"} if n % 2 else {"crashed"} for n in range(KILLS)]
+    assert len(outcomes) == KILLS + 1 and outcomes.pop() == "completed", told
+    assert all(outcome in among for outcome, among in zip(outcomes, expected, strict=True)), told
     assert again == [], "finished days were asked for again"
     assert account.items.count() == DAYS * ITEMS == account.items.values("key").distinct().count()
     days = account.days.filter(ingestion_status=Ingestion.COMPLETE, items_count=ITEMS, version=1)
