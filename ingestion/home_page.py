@@ -15,6 +15,7 @@ from realtime.models import Epoch
 MAX_ACTIVE = 5
 MAX_RECENT = 6
 MAX_WAITING = 5
+MAX_ASKING = 50  # looked at for whom they wait
 
 
 def start(kind: source.Source | None, form: StartForm | None = None) -> dict[str, Any]:
@@ -38,23 +39,24 @@ def overview(user: Any) -> dict[str, Any]:
     active = mine.filter(state__in=OPEN).exclude(state=State.WAITING)
     running = list(active.filter(state=State.RUNNING).order_by("-pk")[:MAX_ACTIVE])
     queued = list(active.filter(state=State.PENDING).order_by("pk")[: MAX_ACTIVE - len(running)])
-    waiting = [
-        job for job in mine.filter(state=State.WAITING).order_by("pk")[:MAX_WAITING] if can_act(user, job)
-    ]
+    asking = list(mine.filter(state=State.WAITING).order_by("pk")[:MAX_ASKING])
+    waiting = [job for job in asking if can_act(user, job) and "answer" in serializers.can(job, user)]
+    for_others = [job for job in asking if job not in waiting]
     recent = list(mine.filter(state__in=FINAL).order_by("-pk")[:MAX_RECENT])
     others = _to_review(user)
     reviews = [(job, source.get(job.source).review_url(job)) for job in others.order_by("pk")[:MAX_WAITING]]
     counts = dict.fromkeys(OPEN, 0) | _counts(user)
     return {
-        "active": running + queued,
-        "waiting": waiting,
+        "active": [*running, *queued, *for_others][:MAX_ACTIVE],
+        "waiting": waiting[:MAX_WAITING],
         "reviews": reviews,
         "recent": recent,
         "running_count": counts[State.RUNNING],
         "queued_count": counts[State.PENDING],
         "waiting_count": counts[State.WAITING]
+        - len(for_others)
         + (others.count() if len(reviews) == MAX_WAITING else len(reviews)),
-        "active_count": counts[State.RUNNING] + counts[State.PENDING],
+        "active_count": counts[State.RUNNING] + counts[State.PENDING] + len(for_others),
         "now": timezone.now(),
         "system": stability.kept(),
         "refresh": bool(running or queued),

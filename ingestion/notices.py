@@ -48,7 +48,9 @@ def _news(jobs: Sequence[Job]) -> list[News]:
     others = [
         _for_reviewers(one, job, reviewers[job.stream], people) for job, one in own if job.stream in reviewers
     ]
-    return [*(one for _, one in own), *others]  # in this order: who is told of a job twice has the first
+    # Who is told of a job twice has the first: a follower who is asked to review has that, then news again.
+    asking = [one for one in others if not one.update_only]
+    return [*asking, *(one for _, one in own), *(one for one in others if one.update_only)]
 
 
 def _of(job: Job, watchers: Mapping[str, set[int]], people: People) -> News | None:
@@ -91,6 +93,7 @@ def _for_reviewers(own: News, job: Job, users: Collection[int], people: People) 
     """Return what reviewers are told: that it waits for them. Later only the rows that they have go on."""
     source = find(job.source)
     page = source.review_url(job) if source is not None else ""
+    users = set(users) - {job.owner_id}
     shown = replace(own, url=page, data=_seen(own.data), users=users, followers=False)
     if not _asks_review(job):
         return replace(shown, update_only=True)
@@ -193,7 +196,9 @@ def _reviewers(jobs: Sequence[Job]) -> Mapping[str, set[int]]:
             everybody = set(who.values_list("pk", flat=True))
             found |= dict.fromkeys(asking, everybody)
         if going_on := {job.stream for job in of_source} - asking:
-            rows = Notification.objects.filter(group_key__in=going_on, recipient__in=who)
+            # Also of who may not review any more: their row would say for ever that it waits for them.
+            urls = [source.review_url(job) for job in of_source]
+            rows = Notification.objects.filter(group_key__in=going_on, url__in=urls)
             for stream, user_id in rows.values_list("group_key", "recipient"):
                 found[str(stream)].add(user_id)
     return found

@@ -164,13 +164,22 @@ def test_an_owner_and_a_follower_who_may_review_have_one_row_and_their_own(
 
     job = resume_inline(job)
 
-    for user in (alice, reviewer):
-        assert rows(user) == [
-            ("job_waiting", "Import register.csv is ready to review", job.get_absolute_url(), True)
-        ]
+    title = "Import register.csv is ready to review"
+    assert rows(alice) == [("job_waiting", title, job.get_absolute_url(), True)]
+    assert rows(reviewer) == [("job_waiting", title, Import.objects.get().get_absolute_url(), True)]
     lifecycle.cancel(job, alice)
     assert agrees(alice, job) and agrees(reviewer, job)
     assert [rows(user)[0][3] for user in (alice, reviewer)] == [False, True]
+
+
+def test_the_row_of_who_may_not_review_any_more_goes_on_too(run: Run, alice: User, reviewer: User) -> None:
+    imported = run(BAD)
+    reviewer.user_permissions.clear()
+
+    lifecycle.answer(imported.job, "reject", {"reason": "wrong year"}, alice)
+
+    assert rows(reviewer)[0][1::2] == ("Import register.csv was rejected", False)
+    assert Notification.objects.get(recipient=reviewer).data == {"status": "rejected"}
 
 
 def test_columns_and_files_are_the_uploaders_to_give(run: Run, alice: User, reviewer: User) -> None:
@@ -194,6 +203,9 @@ def test_an_owner_who_may_not_decide_is_told_who_does(
     assert rows(reviewer)[0][1] == "Import register.csv is ready to review"
     client.force_login(alice)
     assert "Review: " not in client.get("/inbox/").content.decode()
+    home = client.get("/").content.decode()
+    assert "Nothing waits for you." in home and f'id="review-{job.pk}"' not in home
+    assert job.get_absolute_url() in home  # it has not ended: it stands among the active ones
     page = client.get(job.get_absolute_url()).content.decode()
     assert "Somebody else has to decide." in page and "alice decides" not in page
     assert f'href="{imported.get_absolute_url()}"' in page
