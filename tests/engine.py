@@ -81,9 +81,9 @@ class Engine:
 
         until(serves, 90, "the web process")
 
-    def worker(self, queue: str = "default", **env: str) -> subprocess.Popen[bytes]:
+    def worker(self, queue: str = "default", *options: str, **env: str) -> subprocess.Popen[bytes]:
         """Start a worker and return when it has beaten."""
-        child = self.start("worker", "--queue", queue, **env)
+        child = self.start("worker", "--queue", queue, *options, **env)
         until(
             lambda: Process.objects.filter(pid=child.pid, role="worker").exists(),
             40,

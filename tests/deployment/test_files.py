@@ -1,0 +1,137 @@
+"""The files in `deploy` name what exists: settings, commands, queues, figures, and the documented proxy."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from django.conf import settings
+from django.core.management import get_commands
+
+from config.env import INTERNAL
+from ingestion import metrics as jobs
+from realtime import metrics as live
+from realtime.metrics import Family
+from tests.behind import block
+from tests.realtime.client import fresh_hub
+from tests.test_docs import settings_read
+
+ROOT = Path(__file__).resolve().parents[2]
+DEPLOY = ROOT / "deploy"
+COMPOSE = yaml.safe_load((DEPLOY / "compose.yaml").read_text().replace(":?set it in deploy/.env", ""))
+RULES = yaml.safe_load((DEPLOY / "alerts.yaml").read_text())["groups"][0]["rules"]
+UNITS = {path.name: path.read_text() for path in sorted((DEPLOY / "systemd").iterdir())}
+OURS = {name: one for name, one in COMPOSE["services"].items() if one["image"] == "headway"}
+
+
+def processes() -> dict[str, list[list[str]]]:
+    """Return the commands that each of the two ways starts, as often as it starts them."""
+    composed = [
+        one["command"] for one in OURS.values() for _ in range(one.get("deploy", {}).get("replicas", 1))
+    ]
+    started = []
+    for name, instance in re.findall(r"(headway-\w+)@(\w+)\.service", UNITS["headway.target"]):
+        (line,) = re.findall(
+            r"^ExecStart=\S+/python manage.py (.+)$", UNITS[f"{name}@.service"], re.MULTILINE
+        )
+        started.append(line.replace("%i", instance).split())
+    return {"compose": [one for one in composed if one[0] != "migrate"], "systemd": started}
+
+
+@pytest.mark.parametrize("way", ["compose", "systemd"])
+def test_both_ways_start_every_process_that_there_must_be(way: str) -> None:
+    started = processes()[way]
+    assert sum(one[0] == "serve" for one in started) == 2
+    assert sum(one[0] == "keeper" for one in started) == 2
+    queues = [one[one.index("--queue") + 1] for one in started if one[0] == "worker"]
+    assert set(queues) == set(settings.QUEUES) and queues.count("default") == 3
+    assert {one[0] for one in started} <= set(get_commands())
+
+
+def test_only_settings_that_somebody_reads_are_set() -> None:
+    texts = [path.read_text() for path in DEPLOY.rglob("*") if path.is_file()]
+    texts += [(ROOT / "docs" / name).read_text() for name in ("install.md", "operate.md")]
+    named = set(re.findall(r"\b(?:HEADWAY_[A-Z_]+[A-Z]|DATABASE_URL|REDIS_URL)\b", "\n".join(texts)))
+    assert named <= settings_read() | set(INTERNAL)
+    example = (DEPLOY / "headway.env.example").read_text()
+    assert "HEADWAY_PROFILE=production" in example
+    assert re.search(r"^HEADWAY_SECRET_KEY=$", example, re.MULTILINE), "nobody may share a key"
+
+
+def test_nothing_runs_as_root_and_every_image_is_one_version() -> None:
+    docker = (DEPLOY / "Dockerfile").read_text()
+    assert re.findall(r"^USER (.+)$", docker, re.MULTILINE) == ["headway"]
+    assert "--require-hashes" in docker
+    images = re.findall(r"^FROM (\S+)", docker, re.MULTILINE)
+    images += [one["image"] for one in COMPOSE["services"].values() if one["image"] != "headway"]
+    assert all(re.search(r":\d+(\.\d+)+(-\w+)+$", image) for image in images), images
+    for name, one in OURS.items():
+        assert one["read_only"] and one["cap_drop"] == ["ALL"], name
+    for name, text in UNITS.items():
+        if name.endswith(".service"):
+            assert "\nUser=headway\n" in text and "\nNoNewPrivileges=yes\n" in text, name
+
+
+def test_each_process_knows_its_role() -> None:
+    roles = {"serve": "web", "worker": "worker", "keeper": "keeper"}
+    for name, one in OURS.items():
+        if one["command"][0] in roles:
+            assert one["environment"]["HEADWAY_ROLE"] == roles[one["command"][0]], name
+            assert one["environment"].keys() >= {"DATABASE_URL", "REDIS_URL"}, name
+    for name, text in UNITS.items():
+        for command in re.findall(r"manage.py (\w+)", text):
+            assert f"HEADWAY_ROLE={roles[command]} " in text, name
+
+
+def test_nginx_is_the_one_of_the_proxys_page() -> None:
+    addresses = [
+        COMPOSE["services"][name]["networks"]["default"]["ipv4_address"] for name in ("web-1", "web-2")
+    ]
+    text = block("nginx").replace("127.0.0.1:8000", f"{addresses[0]}:8000")
+    text = text.replace("127.0.0.1:8001", f"{addresses[1]}:8000").replace(
+        "server_name headway.example", "server_name _"
+    )
+    text = text.replace("/etc/ssl/headway.example", "/etc/ssl/headway/site")
+    assert (DEPLOY / "nginx.conf").read_text().partition("\n")[2] == text
+    subnet = COMPOSE["networks"]["default"]["ipam"]["config"][0]["subnet"]
+    assert all(one["environment"]["HEADWAY_TRUSTED_PROXIES"] == subnet for one in OURS.values())
+
+
+def exposed(families: list[Family]) -> dict[str, set[str]]:
+    """Return the names that `/metrics` shows with their labels' names."""
+    found: dict[str, set[str]] = {}
+    for family in families:
+        known = {f"headway_{family.name}{sample.suffix}" for sample in family.samples}
+        for name in known or {f"headway_{family.name}"}:
+            found[name] = {label for sample in family.samples for label in sample.labels}
+    return found
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_rules_and_dashboard_ask_for_figures_that_exist(alice: Any) -> None:
+    from tests.realtime.client import in_database
+
+    async with fresh_hub() as hub:
+        families = list(live.figures(hub))
+    families += await in_database(lambda: list(jobs.figures()))
+    known = exposed(families).keys() | {"headway_database_up", "headway_redis_up"}
+    board = json.loads((DEPLOY / "grafana.json").read_text())
+    asked = [target["expr"] for panel in board["panels"] for target in panel["targets"]]
+    asked += [rule["expr"] for rule in RULES]
+    for text in asked:
+        names = set(re.findall(r"headway_\w+", text))
+        assert names <= known, (text, names - known)
+    assert len(asked) > 30
+
+
+def test_every_rule_says_what_to_do() -> None:
+    page = (ROOT / "docs" / "operate.md").read_text()
+    told = re.findall(r"^### (\w+)$", page, re.MULTILINE)
+    assert told == [rule["alert"] for rule in RULES]
+    assert all(
+        rule["annotations"]["summary"] and rule["labels"]["severity"] in ("page", "ticket") for rule in RULES
+    )
+    for command in re.findall(r"\./run ([a-z_]+)", page + (ROOT / "docs" / "install.md").read_text()):
+        assert command in {*get_commands(), "help"}, command
