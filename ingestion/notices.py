@@ -187,8 +187,7 @@ def _reviewers(jobs: Sequence[Job]) -> Mapping[str, set[int]]:
     found: defaultdict[str, set[int]] = defaultdict(set)
     for name in sorted({job.source for job in jobs}):
         source = find(name)
-        who = source.reviewers() if source is not None else None
-        if who is None:
+        if source is None or (who := source.reviewers()) is None:
             continue
         of_source = [job for job in jobs if job.source == name]
         asking = {job.stream for job in of_source if _asks_review(job)}
