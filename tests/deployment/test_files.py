@@ -1,7 +1,11 @@
 """The files in `deploy` name what exists: settings, commands, queues, figures, and the documented proxy."""
 
 import json
+import os
 import re
+import secrets
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +62,29 @@ def test_only_settings_that_somebody_reads_are_set() -> None:
     example = (DEPLOY / "headway.env.example").read_text()
     assert "HEADWAY_PROFILE=production" in example
     assert re.search(r"^HEADWAY_SECRET_KEY=$", example, re.MULTILINE), "nobody may share a key"
+
+
+@pytest.mark.parametrize("way", ["compose", "systemd"])
+def test_production_starts_with_what_is_written_there(way: str, tmp_path: Path) -> None:
+    lines = (DEPLOY / "headway.env.example").read_text().splitlines()
+    env = dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
+    env |= {"HEADWAY_SECRET_KEY": secrets.token_urlsafe(50), "HEADWAY_DATA": str(tmp_path)}
+    if way == "compose":
+        env |= COMPOSE["services"]["web-1"]["environment"]
+    else:
+        page = (ROOT / "docs" / "install.md").read_text()
+        env |= dict(re.findall(r"`(DATABASE_URL|REDIS_URL)` \(`([^`]+)`\)", page))
+        env |= dict(re.findall(r"`(HEADWAY_TRUSTED_PROXIES)=([^`]+)`", page))
+    command = [sys.executable, "-c", "import config.settings as s; print(s.env.problems, s.PROFILE)"]
+    done = subprocess.run(
+        command,
+        cwd=ROOT,
+        env={"PATH": os.environ["PATH"], **env},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.stdout, done.returncode) == ("[] production\n", 0), done.stderr
 
 
 def test_nothing_runs_as_root_and_every_image_is_one_version() -> None:
