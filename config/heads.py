@@ -12,7 +12,7 @@ MAX_HEADERS = 100  # a browser behind two proxies sends some forty
 MAX_HEAD = 64 * 1024  # bytes of the address and all headers together
 LINGER_SECONDS = 1.0  # for which a refused client may go on sending, so that it can read why
 
-UPGRADES = 4  # WebSockets that are made on one turn of the event loop
+UPGRADES = 2  # WebSockets that are made on one turn of the event loop
 
 _TEXTS = {414: "The address is too long.", 431: "The headers are too large."}
 

@@ -19,6 +19,7 @@ log = structlog.get_logger(__name__)
 DRAIN_SECONDS = 3.0
 STUCK_MS = 30_000  # for which a client may take nothing of what waits for it, before the kernel drops it
 GRACEFUL_SECONDS = 5
+OLD_AFTER = 50  # searches of younger objects between two of all; Python's own are 10
 SWITCH_SECONDS = 0.001  # for which a thread may compute while others wait
 
 
@@ -56,6 +57,9 @@ def _settle() -> None:
     # The collector would look through all of it again and again, for 0.1 to 0.3 s in which nobody is served.
     gc.collect()
     gc.freeze()
+    # With hundreds of clients gone and hundreds new, one more such search is 0.1 s in which nobody is served.
+    young, middle, _ = gc.get_threshold()
+    gc.set_threshold(young, middle, OLD_AFTER)
     # Python's own 5 ms are what each answer of the database waits for while the event loop is busy.
     sys.setswitchinterval(SWITCH_SECONDS)
 

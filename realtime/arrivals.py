@@ -10,7 +10,7 @@ import logging
 import time
 from collections import defaultdict, deque
 from collections.abc import Hashable, Iterable, Mapping, Sequence
-from itertools import islice
+from itertools import count, islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import uuid4
 from weakref import WeakKeyDictionary
@@ -129,10 +129,12 @@ class Arrivals:
         self._skip_until = 0.0
         self._redis: Redis | None = None
         self._turns = asyncio.Semaphore(CONNECTIONS)
+        # Who asks the kernel for chance gives way to other threads: in a storm, once for each newcomer.
+        self._name, self._numbers = uuid4().hex, count()
 
     def opened(self, socket: Viewer) -> None:
         """Tell the other processes of a new socket, and hear whether it is one too many."""
-        name = self._ids[socket] = uuid4().hex
+        name = self._ids[socket] = f"{self._name}-{next(self._numbers)}"
         if socket.standing.credential is not None:
             self._entering.append((socket, name))
             self._say()

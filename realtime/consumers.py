@@ -3,12 +3,12 @@
 import asyncio
 import hashlib
 import logging
+import random
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
@@ -138,7 +138,7 @@ class Connection:
         welcome = {
             "type": "welcome",
             "v": limits.PROTOCOL,
-            "connection": uuid4().hex[:12],
+            "connection": f"{random.getrandbits(48):012x}",
             "time": hubs.now_ms(),
             "beat_ms": settings.WS_HEARTBEAT_SECONDS * 1000,
             "limits": {

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +12,7 @@ from urllib.error import HTTPError
 from urllib.parse import parse_qs, unquote, urlsplit
 from urllib.request import urlopen
 
+from tests.demo.sabotage import LOOK_SECONDS
 from tests.engine import Engine, environment
 from tests.proxy import Address, Proxy
 from tests.waiting import until
@@ -50,16 +52,18 @@ class Site:
     def web(self, host: str = "127.0.0.1", *, through: str = "", **env: str) -> int:
         """Start a web process and return its port when it serves.
 
-        through: the address of another proxy before its database.
+        through: the address of another proxy before its database. Redis then has none: ours is in this
+        process, and where hundreds of viewers live in it too, each answer of Redis would wait for them.
         """
         database = urlsplit(environment()["DATABASE_URL"])
         number = parse_qs(urlsplit(os.environ["REDIS_URL"]).query).get("db", ["0"])[0]
+        redis = os.environ["REDIS_URL"] if through else f"redis://{self.redis.address}/{number}"
         start, option = (self.engine.daphne, "-b") if self.server == "daphne" else (self.engine.web, "--host")
         process, port = start(
             option,
             host,
             DATABASE_URL=f"postgres://{database.username}@{through or self.database.address}{database.path}",
-            REDIS_URL=f"redis://{self.redis.address}/{number}",
+            REDIS_URL=redis,
             HEADWAY_WS_HEARTBEAT_SECONDS=str(BEAT_SECONDS),
             HEADWAY_SESSION_SWEEP_SECONDS=str(SWEEP_SECONDS),
             HEADWAY_TEST_SWITCHES=str(self.switches),
@@ -73,11 +77,13 @@ class Site:
         """Switch protections of the web processes off (tests/demo/sabotage.py) and on again."""
         for name in protections:
             (self.switches / name).touch()
+        time.sleep(LOOK_SECONDS)  # the processes may have looked just before
         try:
             yield
         finally:
             for name in protections:
                 (self.switches / name).unlink()
+            time.sleep(LOOK_SECONDS)
 
     def heal(self) -> None:
         """Let everything work again, with one process."""

@@ -5,6 +5,7 @@ off are, at any moment, those protections that a file there is named after.
 """
 
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -88,6 +89,8 @@ def _no_company_slots() -> None:
     Companies.limit = 4
 
 
+LOOK_SECONDS = 0.005
+
 SWITCHES: dict[str, Callable[[], None]] = {
     "rescue": _no_rescue,
     "wake": _no_wake,
@@ -100,11 +103,28 @@ SWITCHES: dict[str, Callable[[], None]] = {
 }
 
 
+class _Folder:
+    """A folder that is looked into at most once in LOOK_SECONDS: each look lets other threads go first."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._names: frozenset[str] = frozenset()
+        self._until = 0.0
+
+    def has(self, name: str) -> bool:
+        """Say whether a file of this name is there."""
+        now = time.monotonic()
+        if now >= self._until:
+            self._names = frozenset(path.name for path in self._path.iterdir())
+            self._until = now + LOOK_SECONDS
+        return name in self._names
+
+
 def apply() -> None:
     """Switch off what the environment names."""
     if folder := os.environ.get("HEADWAY_TEST_SWITCHES"):
         from tests.demo import switches
 
-        switches.apply(lambda name: (Path(folder) / name).exists())
+        switches.apply(_Folder(Path(folder)).has)
     for name in filter(None, os.environ.get("HEADWAY_TEST_WITHOUT", "").split(",")):
         SWITCHES[name]()
