@@ -11,5 +11,7 @@ class ProjectConfig(AppConfig):
     verbose_name = "Headway"
 
     def ready(self) -> None:
-        """Register the checks."""
-        from config import checks  # noqa: F401 - importing registers them
+        """Register the checks, and hear who signs in."""
+        from config import checks, security_log  # noqa: F401 - importing registers the checks
+
+        security_log.listen()

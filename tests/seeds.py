@@ -24,7 +24,7 @@ LIFELOGS = _ids("S0.", upto(1, 34))
 STABILITY = _ids("S4.", upto(1, 74))
 COMPANIES = _ids("S1.", upto(1, 104))
 DOCUMENTS = _ids("S3.", upto(1, 59))
-SECURITY = _ids("SEC", upto(1, 24), upto(31, 35), 37, 38, 44, 46, 50, 51, upto(62, 66), 76)
+SECURITY = _ids("SEC", upto(1, 24), upto(31, 68), upto(70, 79))
 
 # Without a test, and why.
 ANSWERED_OTHERWISE = {

@@ -3,6 +3,8 @@
 import re
 from importlib.metadata import version
 
+import pytest
+
 from tests.engine import ROOT
 
 TEXT = (ROOT / "docs" / "promises.md").read_text()
@@ -38,6 +40,7 @@ def test_every_promise_has_a_control_of_its_own():
             seen |= set(controls)
 
 
+@pytest.mark.seed("SEC79")
 def test_daphne_is_new_enough():
     """F15: before 4.2.2 a message was of any size (CVE-2026-44545), and headers could be smuggled."""
     assert tuple(map(int, version("daphne").split("."))) >= (4, 2, 2)

@@ -46,6 +46,7 @@ def _texts(answer: Any) -> list[str]:
 # ---- who --------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.seed("SEC67")
 @pytest.mark.django_db
 @pytest.mark.parametrize("path", ["/admin/", JOBS, SCHEDULES])
 def test_who_is_not_signed_in_is_sent_to_our_sign_in(client: Client, path: str) -> None:
@@ -54,11 +55,13 @@ def test_who_is_not_signed_in_is_sent_to_our_sign_in(client: Client, path: str) 
     assert answer.redirect_chain[-1][0].endswith(f"?next={path}")
 
 
+@pytest.mark.seed("SEC67")
 @pytest.mark.parametrize("path", ["/admin/", JOBS])
 def test_who_is_not_staff_is_refused(alice: User, path: str) -> None:
     assert _client(alice).get(path, follow=True).status_code == 403
 
 
+@pytest.mark.seed("SEC67")
 def test_staff_without_permissions_see_nothing(alice: User) -> None:
     User.objects.filter(pk=alice.pk).update(is_staff=True)
     job = rows.job(alice)
@@ -171,6 +174,7 @@ def test_a_job_shows_attempts_history_and_items(desk: Client, alice: User) -> No
     assert [item.state for item in answer.context["items"][:3]] == ["failed", "failed", "done"]
 
 
+@pytest.mark.seed("SEC68")
 @pytest.mark.parametrize("state", ["running", "completed"])
 def test_a_job_cannot_be_changed_by_hand(admin_client: Client, alice: User, state: str) -> None:  # SEC68
     job = rows.job(alice, state)
@@ -224,6 +228,7 @@ def test_an_action_on_the_filter_is_bounded_and_counted(
     assert Job.objects.get(pk=other.pk).state == State.PENDING
 
 
+@pytest.mark.seed("SEC68")
 @pytest.mark.parametrize(
     ("action", "state", "told"),
     [

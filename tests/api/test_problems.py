@@ -79,6 +79,7 @@ def test_other_sites_get_no_leave(as_alice: ApiClient) -> None:
         assert not [name for name in answer.headers if name.lower().startswith("access-control-")]
 
 
+@pytest.mark.seed("SEC71")
 def test_a_fault_of_ours_tells_nothing(as_alice: ApiClient, monkeypatch: pytest.MonkeyPatch) -> None:
     """SEC71."""
     fail_with(monkeypatch, RuntimeError("SELECT secret FROM /etc/passwd"))
@@ -104,6 +105,7 @@ def test_a_request_id_is_ours(as_alice: ApiClient) -> None:
     assert "mine" not in (first, second) and first != second
 
 
+@pytest.mark.seed("SEC42")
 def test_a_wrong_host_is_refused(as_alice: ApiClient) -> None:
     """SEC42."""
     assert_problem(as_alice.read("/jobs", headers={"Host": "evil.test"}), 400, "bad_request")

@@ -303,6 +303,7 @@ def test_a_key_means_one_request(as_alice: ApiClient) -> None:
     assert_problem(_keyed(as_alice, "k", {"source": "flash"}), 422, "idempotency_mismatch")
 
 
+@pytest.mark.seed("SEC77")
 def test_a_key_is_its_users(as_alice: ApiClient, as_bob: ApiClient) -> None:
     """SEC77."""
     assert _keyed(as_alice, "k").json()["id"] != _keyed(as_bob, "k").json()["id"]

@@ -28,6 +28,7 @@ def test_a_token_needs_neither_session_nor_csrf(program: Program, alice: Any) ->
     assert Job.objects.get().owner == alice
 
 
+@pytest.mark.seed("SEC59")
 def test_only_the_hash_is_stored(alice: Any) -> None:
     """SEC59."""
     row, token = tokens.create(alice, "mine")
@@ -91,6 +92,7 @@ def test_operate_gives_nobody_more_than_they_may(program: Program, bob: Any, job
     assert_problem(program("write", "operate", user=bob).send(f"/jobs/{job.pk}/cancel"), 404, "not_found")
 
 
+@pytest.mark.seed("SEC60")
 @pytest.mark.parametrize("name", ["token", "access_token"])
 def test_a_token_in_the_address_is_refused(as_alice: ApiClient, anon: ApiClient, name: str) -> None:
     """SEC60."""

@@ -91,6 +91,7 @@ def test_an_upload_is_its_owners(as_alice: ApiClient, as_bob: ApiClient, as_staf
         assert_problem(stranger.delete(f"/api{path}"), 404, "not_found")
 
 
+@pytest.mark.seed("SEC48")
 def test_a_download_is_harmless(as_alice: ApiClient) -> None:
     """SEC48."""
     pk = as_alice.post("/api/uploads", {"file": SimpleUploadedFile('bä"d.csv', CSV)}).json()["id"]
@@ -121,6 +122,7 @@ NAMES = [
 ]
 
 
+@pytest.mark.seed("SEC47")
 @pytest.mark.parametrize(("given", "kept"), NAMES)
 def test_a_name_is_cleaned(given: str, kept: str) -> None:
     """SEC47."""
@@ -192,6 +194,7 @@ def test_a_large_file_is_refused_and_gone(as_alice: ApiClient, files: Path) -> N
     assert (Upload.objects.count(), stored(files)) == (0, [])
 
 
+@pytest.mark.seed("SEC49")
 def test_a_user_has_room_for_so_many_files(as_alice: ApiClient, as_bob: ApiClient) -> None:
     """SEC49."""
     with override_settings(MAX_FILES_PER_USER=1):
@@ -202,6 +205,7 @@ def test_a_user_has_room_for_so_many_files(as_alice: ApiClient, as_bob: ApiClien
     assert problem["detail"] == "You already have 1 files, which is the limit."
 
 
+@pytest.mark.seed("SEC49")
 def test_a_user_has_room_for_so_many_bytes(as_alice: ApiClient, alice: Any, files: Path) -> None:
     raw(as_alice, CSV)
     Upload.objects.update(size=20 * 1024**3 - 5)

@@ -285,6 +285,7 @@ def test_a_failpoint_that_does_not_exist_is_named():
     assert (done.returncode, done.stderr) == (1, "HEADWAY_FAILPOINTS: no failpoint nosuch\n")
 
 
+@pytest.mark.seed("SEC74")
 def test_a_secret_never_shows_in_a_problem():
     env = Environment(
         {"A": "hush", "B": "postgres://u:hush@h:bad/n", "C": "http://:hush@x", "D": "smtp://u:hush@h:x"}

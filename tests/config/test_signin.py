@@ -32,6 +32,7 @@ def test_the_right_password_leads_where_the_person_wanted(client, alice):
     assert (answer.status_code, answer["Location"]) == (302, "/jobs/?state=failed")
 
 
+@pytest.mark.seed("SEC39")
 def test_sign_in_gives_a_new_session(client, alice):
     client.get("/signin/")
     client.session["kept"] = 1

@@ -274,6 +274,7 @@ async def test_who_may_upload_is_judged_as_on_the_live_wire(alice):
 # --- error pages ---
 
 
+@pytest.mark.seed("SEC71")
 @pytest.mark.urls("tests.config.test_web")
 @pytest.mark.parametrize(
     ("url", "status"), [("/broken/", 500), ("/away/", 503), ("/denied/", 403), ("/no/", 404)]
@@ -293,6 +294,7 @@ def test_the_page_of_an_unexpected_error_names_the_request(db):
     assert answer["X-Request-Id"] in answer.content.decode()
 
 
+@pytest.mark.seed("SEC42")
 def test_a_foreign_host_is_refused(client):
     answer = client.get("/signin/", headers={"host": "evil.test"})
     assert answer.status_code == 400 and "evil" not in answer.content.decode()

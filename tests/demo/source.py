@@ -132,6 +132,7 @@ class Door(Source):
 class FaultyParams(SourceParams):
     times: int = 1
     retryable: bool = True
+    secretive: bool = False
 
 
 @register
@@ -146,6 +147,8 @@ class Faulty(Source):
         return User.objects.filter(groups__name="reviewers")
 
     def run(self, job: Any, p: FaultyParams) -> None:
+        if p.secretive:  # with what nobody outside may read
+            raise RuntimeError("cannot open /srv/canary of https://ann:canary-word@canary.internal")
         if job.attempt <= p.times:
             raise SourceError("unlucky", "It did not work out.", retryable=p.retryable)
 

@@ -1,0 +1,35 @@
+"""One line in the log for each sign-in, sign-out and failed try: who and from where, not what was typed."""
+
+from typing import Any
+
+import structlog
+from django.contrib.auth.models import User
+from django.contrib.auth.signals import user_logged_in, user_logged_out, user_login_failed
+from django.http import HttpRequest
+
+log = structlog.get_logger(__name__)
+
+
+def listen() -> None:
+    """Hear Django's signals; again is the same as once."""
+    user_logged_in.connect(_signed_in, dispatch_uid="security_log.signed_in")
+    user_logged_out.connect(_signed_out, dispatch_uid="security_log.signed_out")
+    user_login_failed.connect(_failed, dispatch_uid="security_log.failed")
+
+
+def _signed_in(request: HttpRequest | None, user: User, **rest: Any) -> None:
+    log.info("signed_in", user=user.pk, address=_address(request))
+
+
+def _signed_out(request: HttpRequest | None, user: User | None, **rest: Any) -> None:
+    if user is not None:
+        log.info("signed_out", user=user.pk, address=_address(request))
+
+
+def _failed(request: HttpRequest | None = None, **rest: Any) -> None:
+    # Without the name: people type their password there, and a look whether it exists would take time.
+    log.warning("signin_failed", address=_address(request))
+
+
+def _address(request: HttpRequest | None) -> str:
+    return request.META.get("REMOTE_ADDR", "") if request is not None else ""
