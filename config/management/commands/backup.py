@@ -1,0 +1,81 @@
+"""Save the database and all files into one archive."""
+
+import os
+from argparse import ArgumentParser
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import CommandError
+from django.db import connection, transaction
+from django.db.migrations.recorder import MigrationRecorder
+
+from config import archives, dumps, embedded
+from config.plain import PlainCommand
+
+
+class Command(PlainCommand):
+    """`backup [FILE]`, while everything runs."""
+
+    help = "Save the database and all stored files into one file, while everything runs."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """Take where to."""
+        parser.add_argument("file", nargs="?", default=".", help="a new file, or a folder; default here")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Write beside the name first: what has the name is whole."""
+        target = Path(options["file"]).absolute()
+        if target.is_dir():
+            target /= f"headway-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.tar"
+        if target.exists():
+            raise CommandError(f"{target} is there already.")
+        part, dump = (target.with_name(f".{target.name}.{os.getpid()}{end}") for end in ("", ".dump"))
+        try:
+            count = _save(part, dump)
+            os.link(part, target)  # unlike a rename, this replaces nothing that came meanwhile
+        except FileExistsError as error:
+            raise CommandError(f"{target} is there already.") from error
+        except OSError as error:
+            raise CommandError(f"{target} cannot be written: {error.strerror}.") from error
+        except (dumps.DumpError, embedded.ServiceError) as error:
+            raise CommandError(str(error)) from error
+        finally:
+            part.unlink(missing_ok=True)
+            dump.unlink(missing_ok=True)
+        size = target.stat().st_size / 1e6
+        files = "1 file" if count == 1 else f"{count:,} files"
+        self.stdout.write(f"Saved the database and {files} in {target} ({size:,.1f} MB).")
+
+
+def _save(part: Path, dump: Path) -> int:
+    """Write an archive. Return how many files are in it."""
+    with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as target:
+        archive = archives.Writer(target)
+        archive.add_files()
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+            cursor.execute("SELECT pg_export_snapshot()")  # all that follows sees one moment
+            snapshot = cursor.fetchone()[0]
+            server = dumps.server_major()
+            tools = dumps.tools(server)
+            migrations = MigrationRecorder(connection).applied_migrations()
+            dumps.dump(tools, dump, snapshot)
+        dumped = archive.add_dump(dump)
+        archive.add_files()
+        archive.close(
+            archives.Manifest(
+                format=archives.FORMAT,
+                made_at=datetime.now(UTC).isoformat(timespec="seconds"),
+                server=server,
+                tools=tools.major,
+                migrations=sorted([app, name] for app, name in migrations),
+                key=archives.fingerprint(settings.SECRET_KEY),
+                dump=dumped,
+                files=archive.files,
+            )
+        )
+        target.flush()
+        os.fsync(target.fileno())
+        return sum(1 for member in archive.files if member.path)

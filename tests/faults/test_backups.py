@@ -1,0 +1,106 @@
+"""The restore drill: real processes, a real backup, and everybody looking on."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.db import connection
+
+from ingestion import lifecycle
+from ingestion.models import Job
+from realtime import epoch
+from tests.commands.conftest import process
+from tests.crowd import Crowd, all_right, everywhere
+from tests.engine import Engine, effects_once, ended, fresh, keys, running
+from tests.faults.conftest import ROUNDS, within
+from tests.realtime.rows import make_job, move
+from tests.site import Site
+from tests.waiting import until
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> dict[str, str]:
+    """Where the files of this drill are."""
+    folder = tmp_path / "files"
+    folder.mkdir()
+    return {"HEADWAY_UPLOAD_DIR": str(folder)}
+
+
+def test_after_a_restore_nobody_keeps_what_the_database_does_not_have(
+    site: Site, crowd: Crowd, owner: User, files: dict[str, str], tmp_path: Path
+) -> None:
+    jobs = [make_job(owner) for _ in range(3)]
+    for job in jobs:
+        move(job, event="log")
+    viewers = everywhere(crowd, owner, *[job.stream for job in jobs])
+    saved = process("backup", tmp_path / "saved.tar", **files)
+    assert saved.code == 0, saved.err
+    for _ in range(10):
+        for job in jobs:
+            move(job, event="log", message="Lost with the restore")
+    all_right(viewers, 10)
+    old = epoch.current()
+
+    connection.close()
+    done = process("restore", tmp_path / "saved.tar", "--yes", **files)
+
+    assert done.code == 0, done.err
+    assert epoch.current() != old
+    all_right(viewers, within(10))  # P24
+    for viewer in viewers:
+        for job in jobs:
+            assert viewer.held(job.stream).version == Job.objects.get(pk=job.pk).version == 2
+            assert viewer.held(job.stream).epoch == epoch.current()
+    for job in jobs:  # and on it goes
+        move(job, event="log")
+    all_right(viewers, within(2))
+
+
+def test_a_job_that_ran_through_a_restore_is_done_again_from_the_backup_on(
+    engine: Engine, owner: User, files: dict[str, str], tmp_path: Path
+) -> None:
+    engine.keeper(**files)
+    engine.worker(**files)
+    job = running(lifecycle.create("shelves", {"name": "drill", "n": 40, "wait": 0.2}, owner=owner).job)
+    saved = process("backup", tmp_path / "saved.tar", **files)
+    assert saved.code == 0, saved.err
+    done_then = fresh(job).items_done
+    until(lambda: fresh(job).items_done > done_then, 40, "more work")
+
+    connection.close()
+    done = process("restore", tmp_path / "saved.tar", "--yes", **files)
+
+    assert done.code == 0, done.err
+    assert ended(job).state == "completed"
+    assert fresh(job).attempt > 1  # who held the lease of the backup could write nothing
+    effects_once(fresh(job), keys(40))
+
+
+def test_a_restore_that_is_killed_anywhere_was_whole_or_was_not(
+    engine: Engine, owner: User, files: dict[str, str], tmp_path: Path
+) -> None:
+    saved = process("backup", tmp_path / "saved.tar", **files)
+    assert saved.code == 0, saved.err
+    for n in range(ROUNDS):
+        User.objects.create_user(f"later-{n}")
+        before = epoch.current()
+        connection.close()
+        child = engine.start("restore", str(tmp_path / "saved.tar"), "--yes", **files)
+        until(lambda child=child: loading() or child.poll() is not None, 60, "the restore to be at work")
+        engine.kill(child)
+        until(lambda: not loading(), 60, "the end of its transaction")
+        connection.close()
+        came = epoch.current() != before
+        assert User.objects.filter(username=f"later-{n}").exists() is not came
+        assert User.objects.filter(pk=owner.pk).exists()
+
+
+def loading() -> Any:
+    """Say whether a psql is connected to our database. Its transaction holds every table."""
+    with connection._nodb_cursor() as cursor:  # in another database: a restore ends who is in its own
+        cursor.execute(
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = %s AND application_name = 'psql'",
+            [connection.settings_dict["NAME"]],
+        )
+        return cursor.fetchone()[0]
