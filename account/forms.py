@@ -68,8 +68,21 @@ class PasswordForm(forms.Form):
 
 
 class TokenForm(forms.Form):
-    """What a token is for, what it may do and how long."""
+    """What a token is for, what it may do and how long. One without an end needs the password."""
 
     name = forms.CharField(max_length=100)
     scopes = forms.MultipleChoiceField(choices=[(scope, scope) for scope in tokens.SCOPES])
     days = forms.ChoiceField(choices=list(EXPIRES.items()), required=False)
+    current = forms.CharField(required=False, strip=False, max_length=1_000)
+
+    def __init__(self, data: Any = None, *, user: User | None = None) -> None:
+        super().__init__(data)
+        self.user = user
+
+    def clean(self) -> dict[str, Any]:
+        """Ask for the password: who finds a page open must not leave with a key for ever."""
+        found: dict[str, Any] = super().clean() or {}
+        asked = self.user is not None and found.get("days") == "" and self.user.has_usable_password()
+        if asked and self.user is not None and not self.user.check_password(found.get("current", "")):
+            self.add_error("current", WRONG_PASSWORD)
+        return found

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from django.contrib.auth import HASH_SESSION_KEY
 from django.contrib.auth.models import User
 from django.http import HttpRequest
 from django.utils import timezone
@@ -62,7 +63,7 @@ def of(user: User, here: str | None) -> list[SignIn]:
     here: the key of the session that asks.
     """
     rows = _living(user).order_by("-expire_date")[:MAX_LISTED]
-    found = [_read(row, here) for row in rows]
+    found = [one for row in rows if (one := _read(row, here, user)) is not None]
     return sorted(found, key=lambda one: (one.here, one.at is not None and one.at.timestamp()), reverse=True)
 
 
@@ -91,8 +92,15 @@ def _living(user: User) -> Any:
     return Session.objects.filter(user=user, expire_date__gt=timezone.now())
 
 
-def _read(row: Session, here: str | None) -> SignIn:
-    noted = row.get_decoded().get(NOTED) or {}
+def _read(row: Session, here: str | None, user: User) -> SignIn | None:
+    """Return what a session noted; None for one of an earlier password, which signs nobody in."""
+    data = row.get_decoded()
+    if data.get(HASH_SESSION_KEY) not in (
+        user.get_session_auth_hash(),
+        *user.get_session_auth_fallback_hash(),
+    ):
+        return None
+    noted = data.get(NOTED) or {}
     return SignIn(
         key=_name(row.session_key),
         at=datetime.fromisoformat(noted["at"]) if noted else None,

@@ -108,11 +108,14 @@ def end_others(request: HttpRequest) -> HttpResponse:
 
 @login_required
 @require_POST
+@sensitive_post_parameters("current")
 @sensitive_variables("token")
 def make_token(request: HttpRequest) -> HttpResponse:
     """Make a token; this one answer shows it."""
     user = cast(User, request.user)
-    form = TokenForm(request.POST)
+    if request.POST.get("current") and (wait := _must_wait(request)):
+        return _refused(request, wait)
+    form = TokenForm(request.POST, user=user)
     if form.is_valid() and user.tokens.count() >= MAX_TOKENS:
         form.add_error("name", f"You have {MAX_TOKENS} tokens, which is the limit. Revoke one first.")
     if not form.is_valid():

@@ -5,11 +5,14 @@ from typing import Any, cast
 
 from django.contrib.auth import SESSION_KEY
 from django.contrib.sessions.backends import db
+from django.contrib.sessions.backends.base import CreateError
+from django.contrib.sessions.exceptions import SessionInterrupted
 from django.utils import timezone
 
 from realtime.models import Session
 
 MOVED_TO = "_moved_to"  # in the row that is left behind, which signs nobody in
+GONE = "The account of this session is no more."
 MOVED_SECONDS = 60  # longer than the longest time between two sweeps
 
 
@@ -35,6 +38,25 @@ class SessionStore(db.SessionStore):
     async def acreate_model_instance(self, data: dict[str, Any]) -> Session:
         """As `create_model_instance`, for who saves a session without a thread."""
         return _named(cast(Session, await super().acreate_model_instance(data)), data)
+
+    def save(self, must_create: bool = False) -> None:
+        """Write the session. Raises SessionInterrupted, which answers 400, when its user is no more."""
+        try:
+            super().save(must_create)
+        except CreateError as error:
+            # Django takes every broken constraint for a key that is taken, and would try keys for ever.
+            if self.exists(self.session_key or ""):
+                raise
+            raise SessionInterrupted(GONE) from error
+
+    async def asave(self, must_create: bool = False) -> None:
+        """As `save`, for who saves a session without a thread."""
+        try:
+            await super().asave(must_create)
+        except CreateError as error:
+            if await self.aexists(self.session_key or ""):
+                raise
+            raise SessionInterrupted(GONE) from error
 
     def cycle_key(self) -> None:
         """Give the session a new key."""

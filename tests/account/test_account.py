@@ -4,8 +4,10 @@ import re
 from datetime import timedelta
 
 import pytest
+from asgiref.sync import async_to_sync
 from django.contrib.auth import SESSION_KEY
 from django.contrib.auth.models import User
+from django.contrib.sessions.exceptions import SessionInterrupted
 from django.test import Client
 
 from account import sign_ins
@@ -13,6 +15,7 @@ from config import rates
 from ingestion import tokens
 from ingestion.models import ApiToken
 from realtime.models import Session
+from realtime.sessions import SessionStore
 
 FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:130.0) Gecko/20100101 Firefox/130.0"
 OLD, NEW = "a password of today", "quite another password"
@@ -148,9 +151,50 @@ def test_a_token_is_shown_once_works_and_is_revoked(ann):
 
 @pytest.mark.parametrize("scopes", [[], ["read", "everything"]])
 def test_a_token_without_known_scopes_is_refused(ann, scopes):
-    answer = browser(ann).post("/account/tokens/", {"name": "x", "scopes": scopes})
+    answer = browser(ann).post("/account/tokens/", {"name": "x", "scopes": scopes, "days": "30"})
     assert (answer.status_code, ApiToken.objects.count()) == (422, 0)
     assert "Choose at least one." in answer.text
+
+
+@pytest.mark.parametrize("current", ["", "wrong"])
+def test_a_token_without_an_end_needs_the_password(ann, current):
+    client = browser(ann)
+    asked = {"name": "for ever", "scopes": ["read"], "days": "", "current": current}
+    answer = client.post("/account/tokens/", asked)
+    assert (answer.status_code, ApiToken.objects.count()) == (422, 0)
+    assert "That is not your password." in answer.text
+    answer = client.post("/account/tokens/", asked | {"current": OLD})
+    assert answer.status_code == 200 and ApiToken.objects.get().expires_at is None
+    assert OLD not in answer.text
+
+
+def test_the_password_of_a_token_cannot_be_guessed_for_long(ann):
+    client = browser(ann)
+    asked = {"name": "for ever", "scopes": ["read"], "days": "", "current": "wrong"}
+    codes = {client.post("/account/tokens/", asked).status_code for _ in range(10)}
+    assert codes == {422}
+    assert client.post("/account/tokens/", asked | {"current": OLD}).status_code == 429
+    assert not ApiToken.objects.exists()
+
+
+def test_sessions_of_an_earlier_password_are_not_listed(ann):
+    browser(ann)
+    ann.set_password(NEW)
+    ann.save(update_fields=["password"])
+    assert Session.objects.filter(user=ann).count() == 1 and not sign_ins.of(ann, None)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_sign_in_whose_account_is_deleted_meanwhile_ends_with_a_sentence(ann):
+    """Django's own store takes the broken link to the user for a key that is taken, and tries for ever."""
+    user = str(ann.pk)
+    ann.delete()
+    for sign_in in (SessionStore.save, async_to_sync(SessionStore.asave), SessionStore.cycle_key):
+        store = SessionStore()
+        store[SESSION_KEY] = user
+        with pytest.raises(SessionInterrupted):
+            sign_in(store)
+    assert not Session.objects.exists()
 
 
 @pytest.mark.parametrize("pk", ["", "0", "-1", "one", "9" * 40, "²"])
@@ -163,8 +207,8 @@ def test_a_wrong_id_revokes_nothing(ann, pk):
 def test_tokens_have_a_limit(ann, monkeypatch):
     monkeypatch.setattr("account.views.MAX_TOKENS", 1)
     client = browser(ann)
-    client.post("/account/tokens/", {"name": "one", "scopes": ["read"]})
-    answer = client.post("/account/tokens/", {"name": "two", "scopes": ["read"]})
+    client.post("/account/tokens/", {"name": "one", "scopes": ["read"], "days": "30"})
+    answer = client.post("/account/tokens/", {"name": "two", "scopes": ["read"], "days": "30"})
     assert answer.status_code == 422 and "which is the limit" in answer.text
     assert ApiToken.objects.count() == 1
 
