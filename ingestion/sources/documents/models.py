@@ -3,7 +3,6 @@
 from typing import Any, ClassVar
 
 from django.conf import settings
-from django.contrib.postgres.indexes import GinIndex
 from django.contrib.postgres.search import SearchVector, SearchVectorField
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
@@ -236,7 +235,7 @@ class Chunk(models.Model):
     """A passage of a document, with where it stands. Found only while its generation is the document's."""
 
     document = models.ForeignKey(Document, on_delete=models.CASCADE, related_name="chunks", db_index=False)
-    workspace_id = models.BigIntegerField()  # of the document: a search begins with it
+    workspace_id = models.BigIntegerField()  # of the document: a word is looked for in one workspace
     generation = models.PositiveIntegerField()
     ordinal = models.PositiveIntegerField()
     page = models.PositiveIntegerField(null=True)
@@ -252,11 +251,7 @@ class Chunk(models.Model):
         constraints: ClassVar = [
             models.UniqueConstraint(name="chunk_once", fields=["document", "generation", "ordinal"]),
         ]
-        indexes: ClassVar = [
-            # search by words
-            GinIndex(name="chunk_by_words", fields=["words"]),
-            models.Index(name="chunk_of_workspace", fields=["workspace_id"]),
-        ]
+        # and the index `chunk_by_terms` of migration 0004, for the search by words
 
     def __str__(self) -> str:
         return f"{self.document} {self.ordinal}"

@@ -1,0 +1,117 @@
+"""Which passages of a workspace have the words of a question: ranked by their rarity, then by their density.
+
+The index `chunk_by_terms` alone says who has which word; the words of a passage, which are kept apart from
+its row, are read for the few that come first: what a search costs does not grow with how many passages match.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from config.statements import execute
+
+MAX_WORDS = 16  # different words of a question that are looked for
+MOST_OF_A_WORD = 250  # passages of a word by which others are found: one that more have tells little
+MOST_RANKED = 1500  # passages that are ranked by the words they have
+MOST_COMPARED = 40  # of them, by how densely those words stand: that costs most
+
+_WORDS = "SELECT DISTINCT w FROM unnest(tsvector_to_array(to_tsvector('english', %s))) w LIMIT %s"
+# Only what a search may find. No join: it would ask the index for a word once a document.
+_FOUND = """
+    SELECT c.id FROM documents_chunk c WHERE {terms} AND c.generation = (
+        SELECT d.generation FROM documents_document d WHERE d.id = c.document_id AND d.status = 'ready'
+            AND (%s::bigint[] IS NULL OR d.id = ANY(%s::bigint[]))
+    ) LIMIT %s
+"""
+_TERMS = "documents_terms(c.workspace_id, c.words)"
+_WITH_EACH = f"""
+    SELECT asked.n, found.id FROM unnest(%s::text[]) WITH ORDINALITY AS asked(term, n)
+    CROSS JOIN LATERAL ({_FOUND.format(terms=f"{_TERMS} @> ARRAY[asked.term]")}) found
+"""  # nosec B608  # our own words
+_WITH_ALL = _FOUND.format(terms=f"{_TERMS} @> %s::text[]")
+_WITH_ONE_OF_AND = _FOUND.format(terms=f"{_TERMS} && %s::text[] AND {_TERMS} @> %s::text[]")
+_DENSITY = "SELECT id, ts_rank_cd(words, %s::tsquery, 1) FROM documents_chunk WHERE id = ANY(%s)"
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where to look: a workspace, of how many passages, and which of its documents; none means all."""
+
+    workspace: int
+    passages: int
+    documents: Sequence[int] = ()
+
+    def term(self, word: str) -> str:
+        """Return a word as the index knows it."""
+        return f"{self.workspace}:{word}"
+
+
+def words_of(query: str) -> list[str]:
+    """Return the different words of a question, as the index spells them."""
+    return [row[0] for row in execute(_WORDS, [query, MAX_WORDS])]
+
+
+def ranked(place: Place, words: Sequence[str], most: int) -> list[int]:
+    """Return the passages that have the rarest of these words, best first."""
+    having = _having_each(place, words)
+    if not having:
+        return []
+    weights = {word: math.log(1 + place.passages / len(found)) for word, found in having.items()}
+    rare, common = _chosen(having)
+    if rare:
+        candidates = set().union(*(having[word] for word in rare))
+        having |= {word: _having_too(place, rare, word) for word in common}
+    else:
+        # Words that too many passages have choose nothing by themselves; together they do.
+        candidates = _having(place, common, MOST_RANKED) or having[common[0]]
+    weighed = {pk: sum(weights[word] for word, found in having.items() if pk in found) for pk in candidates}
+    ordered = sorted(weighed, key=lambda pk: (-weighed[pk], pk))
+    best, others = ordered[:MOST_COMPARED], ordered[MOST_COMPARED:most]
+    dense = dict(execute(_DENSITY, [query_of(list(having), " | "), best]))
+    scores = {pk: weighed[pk] * (1 + dense.get(pk, 0.0)) for pk in best}
+    return (sorted(scores, key=lambda pk: (-scores[pk], pk)) + others)[:most]
+
+
+def query_of(words: Sequence[str], sign: str) -> str:
+    """Return words as a tsquery, joined by `&` or `|`."""
+    quoted = ("'" + word.replace("\\", "\\\\").replace("'", "''") + "'" for word in words)
+    return sign.join(quoted)
+
+
+def _chosen(having: Mapping[str, set[int]]) -> tuple[list[str], list[str]]:
+    """Return the words whose passages are ranked, and the others, the rarest first."""
+    rare: list[str] = []
+    reached = 0
+    ordered = sorted(having, key=lambda word: (len(having[word]), word))
+    for word in ordered:
+        reached += len(having[word])
+        if len(having[word]) > MOST_OF_A_WORD or (rare and reached > MOST_RANKED):
+            break
+        rare.append(word)
+    return rare, ordered[len(rare) :]
+
+
+def _having_each(place: Place, words: Sequence[str]) -> dict[str, set[int]]:
+    """Return the passages of each word that any has; of one that many have, one more than may choose."""
+    every = list(place.documents) or None
+    terms = [place.term(word) for word in words]
+    having: dict[str, set[int]] = {}
+    for n, pk in execute(_WITH_EACH, [terms, every, every, MOST_OF_A_WORD + 1]):
+        having.setdefault(words[n - 1], set()).add(pk)
+    return having
+
+
+def _having(place: Place, words: Sequence[str], most: int) -> set[int]:
+    """Return passages that have all of these words."""
+    every = list(place.documents) or None
+    rows = execute(_WITH_ALL, [[place.term(word) for word in words], every, every, most])
+    return {row[0] for row in rows}
+
+
+def _having_too(place: Place, rare: Sequence[str], word: str) -> set[int]:
+    """Return the passages with one of the rare words that have another too."""
+    every = list(place.documents) or None
+    terms = [place.term(one) for one in rare]
+    return {
+        row[0] for row in execute(_WITH_ONE_OF_AND, [terms, [place.term(word)], every, every, MOST_RANKED])
+    }
