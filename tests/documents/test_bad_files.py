@@ -2,6 +2,7 @@
 
 import io
 import resource
+import struct
 import time
 import zipfile
 from collections.abc import Iterator
@@ -17,7 +18,7 @@ from ingestion import uploads
 from ingestion.models import Upload
 from ingestion.source import SourceError, get
 from ingestion.sources.documents import reading
-from tests.documents.making import docx, paragraphs, pdf, raw_pdf
+from tests.documents.making import docx, paragraphs, pdf, raw_pdf, stream
 
 MEGABYTE = 1 << 20
 GOOD = "Cobalt suppliers are audited every two years."
@@ -46,7 +47,22 @@ def text_of(parsed: reading.Parsed) -> str:
     return "\n".join(block.text for block in parsed.blocks)
 
 
-def object_streams_in_each_other() -> bytes:
+def object_streams_in_each_other(depth: int = 10_000) -> bytes:
+    """Return a PDF whose catalogue is in a stream of objects that is in another, and so on."""
+    head = b"1 0 2 30 "
+    content = head + b"<</Type/Catalog/Pages 2 0 R>>".ljust(30) + b"<</Type/Pages/Count 0/Kids[]>>"
+    last = 2 + depth
+    form = b"%d 0 obj\n<</Type/ObjStm/N 2/First %d/Length %d>>stream\n%b\nendstream\nendobj\n"
+    start = b"%PDF-1.5\n"
+    body = start + form % (last, len(head), len(content), content)
+    rows = [(0, 0, 65535), (2, 3, 0), (2, 3, 1), *((2, n + 1, 0) for n in range(3, last))]
+    rows += [(1, len(start), 0), (1, len(body), 0)]
+    table = b"".join(struct.pack(">BIH", *row) for row in rows)
+    form = b"%d 0 obj\n<</Type/XRef/Size %d/W[1 4 2]/Root 1 0 R/Length %d>>stream\n%b\nendstream\nendobj\n"
+    return body + form % (last + 1, last + 2, len(table), table) + b"startxref\n%d\n%%%%EOF" % len(body)
+
+
+def dictionaries_in_each_other() -> bytes:
     inner = b"<</Type/Catalog/Pages 2 0 R>>"
     for n in range(10_000):
         inner = b"<</X %b/N %d>>" % (inner, n)
@@ -73,7 +89,8 @@ REFUSED = {
     "UP44 flate bomb": (lambda: pdf([b"\0" * (100 * MEGABYTE)]), "pdf_limits"),
     "UP45 too many pages": (too_many_pages, "pdf_too_many_pages"),
     "UP46 a tree that holds itself": (looping_pages, "pdf_damaged"),
-    "UP47 nested without end": (object_streams_in_each_other, "pdf_damaged"),
+    "UP47 nested streams of objects": (object_streams_in_each_other, "pdf_limits"),
+    "nested dictionaries": (dictionaries_in_each_other, "pdf_damaged"),
     "UP50 a form of XML": (lambda: pdf([b""], b"/AcroForm<</XFA[(a)(b)]>>"), "pdf_no_text"),
 }
 
@@ -86,6 +103,36 @@ def test_a_bad_pdf_is_refused_in_words(name: str, read: Any) -> None:
         read(make(), "pdf")
     assert found.value.code == code and found.value.message.startswith(("This PDF", "No text"))
     assert found.value.message.count(". ") >= 1  # what is wrong, and what to do
+
+
+@pytest.mark.seed("SEC51")
+@pytest.mark.parametrize("where", ["FontFile2", "ToUnicode"])
+def test_a_pdf_with_a_huge_font_is_read_or_refused_within_limits(where: str, read: Any) -> None:
+    """UP52: its outlines are not looked at; a map of its letters is, up to a size."""
+    font = stream(b"\0" * (50 * MEGABYTE)) if where == "FontFile2" else stream(mapping())
+    entry = b"/FontDescriptor<</FontFile2 3 0 R>>" if where == "FontFile2" else b"/ToUnicode 3 0 R"
+    data = raw_pdf(
+        [
+            b"<</Type/Catalog/Pages 2 0 R>>",
+            b"<</Type/Pages/Count 1/Kids[4 0 R]>>",
+            font,
+            b"<</Type/Page/Parent 2 0 R/MediaBox[0 0 9 9]/Contents 5 0 R/Resources<</Font<</F1"
+            b"<</Type/Font/Subtype/TrueType/BaseFont/A%b>>>>>>>>" % entry,
+            stream(b"BT /F1 12 Tf (%b) Tj ET" % GOOD.encode()),
+        ]
+    )
+    if where == "FontFile2":
+        assert text_of(read(data, "pdf")) == GOOD
+        return
+    with pytest.raises(SourceError) as found:
+        read(data, "pdf")
+    assert found.value.code == "pdf_limits"
+
+
+def mapping() -> bytes:
+    """Return 50 MB of what a font says of its letters."""
+    row = b"<0041> <0041>\n"
+    return b"100 beginbfchar\n" + row * (50 * MEGABYTE // len(row)) + b"endbfchar\n"
 
 
 @pytest.mark.seed("SEC51")

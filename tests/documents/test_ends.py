@@ -9,8 +9,8 @@ from django.db import connection, transaction
 
 from ingestion import embedders, lifecycle
 from ingestion.embedders import DEFAULT_EMBEDDER
-from ingestion.models import Job, State
-from ingestion.sources.documents import members, source
+from ingestion.models import Job, JobItem, State
+from ingestion.sources.documents import chunks, members, processing
 from ingestion.sources.documents.models import Chunk, Document, Role, Workspace, WorkspaceRetrieval
 from ingestion.testing import Killed, kill_at, lose_worker, resume_inline
 from tests.documents.conftest import Add, Counting, store
@@ -67,12 +67,12 @@ def test_the_index_takes_its_job_before_its_document(
     """The end of a job holds the job and writes the document: the other order would be a deadlock."""
     job = created(alice, workspace)
     waits, goes = threading.Event(), threading.Event()
-    index = source.Documents.index
+    index = processing.index
 
-    def held_up(self: Any, *args: Any) -> None:
+    def held_up(*args: Any) -> None:
         waits.set()
         assert goes.wait(30)
-        index(self, *args)
+        index(*args)
 
     def in_a_thread() -> None:
         try:
@@ -80,7 +80,7 @@ def test_the_index_takes_its_job_before_its_document(
         finally:
             connection.close()
 
-    monkeypatch.setattr(source.Documents, "index", held_up)
+    monkeypatch.setattr(processing, "index", held_up)
     worker = threading.Thread(target=in_a_thread)
     worker.start()
     assert waits.wait(30)
@@ -141,6 +141,19 @@ def test_a_refresh_of_all_workspaces_takes_those_of_which_one_is_an_owner(
         assert document.chunk_size == size
 
 
+def test_a_refresh_leaves_a_document_as_it_is_that_would_become_too_many_passages(
+    add: Add, alice: User, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    document = add(TEXT, "policy.txt")
+    workspace.retrieval.chunk_size = 500
+    workspace.retrieval.save()
+    monkeypatch.setattr(chunks, "MAX_CHUNKS", 2)
+    job = resume_inline(lifecycle.create("document_refresh", {"workspace": workspace.pk}, owner=alice).job)
+    assert (job.items_failed, JobItem.objects.get(job=job).error_code) == (1, "document_limits")
+    document.refresh_from_db()
+    assert (document.status, document.chunk_size) == ("ready", 1000)
+
+
 def test_a_refresh_leaves_alone_what_another_job_has_taken_meanwhile(
     add: Add, alice: User, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -159,7 +172,8 @@ def test_a_refresh_leaves_alone_what_another_job_has_taken_meanwhile(
     refreshed = resume_inline(
         lifecycle.create("document_refresh", {"workspace": workspace.pk}, owner=alice).job
     )
-    assert (refreshed.items_skipped, Document.objects.get().status) == (1, "pending")
+    assert (refreshed.items_skipped, Document.objects.get().chunk_size) == (1, 1000)
+    assert set(document.chunks.values_list("generation", flat=True)) == {document.generation}
     assert resume_inline(taken[0]).state == State.COMPLETED
     document.refresh_from_db()
     assert (document.status, document.chunk_size) == ("ready", 500)

@@ -10,7 +10,7 @@ from django.db import connection
 
 from ingestion import lifecycle
 from ingestion.models import State
-from ingestion.sources.documents import filing, indexing, source, statuses, workspaces
+from ingestion.sources.documents import filing, indexing, processing, source, statuses, workspaces
 from ingestion.sources.documents.models import Document, DocumentStatus, Workspace, WorkspaceStatus
 from ingestion.sources.documents.statuses import (
     DOCUMENT_EVENT,
@@ -80,7 +80,7 @@ def test_a_repository_is_what_writes_both_statuses() -> None:
 
 @pytest.mark.seed("S3.3", "S3.19")
 def test_web_and_workers_share_one_service_of_their_process() -> None:
-    ours = {module.statuses for module in (source, workspaces, filing, indexing)}  # type: ignore[attr-defined]
+    ours = {module.statuses for module in (source, processing, workspaces, filing, indexing)}  # type: ignore[attr-defined]
     assert {one.service for one in ours} == {statuses.service}
 
 

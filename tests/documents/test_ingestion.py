@@ -5,11 +5,13 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 from django.core.files.storage import default_storage
+from django.db import transaction
+from django.test import Client
 
 from ingestion import lifecycle
 from ingestion.admission import Refused
-from ingestion.models import Job, State
-from ingestion.sources.documents import filing, members, vectors, workspaces
+from ingestion.models import Job, State, Upload
+from ingestion.sources.documents import filing, indexing, members, search, vectors, workspaces
 from ingestion.sources.documents.models import Chunk, Document, Role, Vector, Workspace
 from ingestion.testing import Killed, kill_at, lose_worker, resume_inline, run_inline
 from tests.documents.conftest import Add, store
@@ -99,6 +101,66 @@ def test_a_retry_of_what_is_gone_is_refused(gone: str, add: Add, alice: User, wo
         workspace.delete()
     assert again.state == State.FAILED and refused(again, alice) == "not_found"
     assert document.job is not None and refused(document.job, alice) == "not_found"
+
+
+def test_the_same_content_that_comes_again_while_the_first_goes_keeps_its_file(
+    add: Add, alice: User, workspace: Workspace
+) -> None:
+    first = add(TEXT)
+    with transaction.atomic():
+        filing.remove(first)  # its file goes after this transaction
+        second = Document.objects.create(
+            workspace=workspace, name="again.txt", size=1, type="text/plain", sha256=first.sha256
+        )
+        upload = Upload.objects.get(pk=store(alice, TEXT))
+        second.path = filing.keep(second, upload)
+    assert not default_storage.exists(first.path)
+    with filing.open_file(second) as kept:
+        assert kept.read() == TEXT.encode()
+
+
+def test_what_is_processed_again_is_found_all_the_time_and_stays_ready_when_that_fails(
+    add: Add, alice: User, workspace: Workspace, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    document = add("Otters sleep while they hold hands.", "otters.txt")
+    first = document.generation
+
+    def stands() -> tuple[Any, ...]:
+        document.refresh_from_db()
+        hits = search.search(workspace, "otters").hits
+        return document.status, document.error, document.generation, [one.chunk.document_id for one in hits]
+
+    as_before = ("ready", "", first, [document.pk])
+    client.force_login(alice)
+    job = lifecycle.create("documents", {"document": document.pk}, owner=alice).job
+    assert stands() == as_before
+    seen: list[Any] = []
+    write = indexing.write
+
+    def looking(*args: Any) -> None:
+        write(*args)
+        seen.append((stands(), client.get(workspace.get_absolute_url()).content.decode()))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(indexing, "write", looking)
+        assert resume_inline(job).state == State.COMPLETED
+    while_it_ran, page = seen[0]
+    assert while_it_ran == as_before
+    assert "Cancel otters.txt" in page and "Ready" in page
+    assert stands() == ("ready", "", document.generations, [document.pk]) != as_before
+    second = document.generation
+    page = client.get(workspace.get_absolute_url()).content.decode()
+    assert "Cancel otters.txt" not in page
+    assert "could not be processed again" not in page
+
+    version = Workspace.objects.get(pk=workspace.pk).version
+    default_storage.delete(document.path)
+    again = run_inline("documents", alice, document=document.pk)
+    assert again.state == State.FAILED and stands() == ("ready", "", second, [document.pk])
+    assert Workspace.objects.get(pk=workspace.pk).version > version  # open pages look again
+    for url in (workspace.get_absolute_url(), document.get_absolute_url()):
+        page = client.get(url).content.decode()
+        assert "could not be processed again" in page and "The file is no longer kept." in page
 
 
 def test_processing_again_replaces_all_passages_at_once(add: Add, alice: User, workspace: Workspace) -> None:

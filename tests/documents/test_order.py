@@ -24,7 +24,6 @@ MAY_FOLLOW = {
     ("pending", "failed"),
     ("processing", "ready"),
     ("processing", "failed"),
-    ("ready", "pending"),
     ("failed", "pending"),
 }
 Word = tuple[int, str, str]  # which job, what it says, in which step

@@ -1,4 +1,4 @@
-"""The files of documents in the storage: one for each content of a workspace, under names of our own."""
+"""The files of documents in the storage: one a document, under names of our own."""
 
 from typing import Any
 
@@ -17,13 +17,16 @@ log = structlog.get_logger(__name__)
 
 
 def path_of(document: Document) -> str:
-    """Return where a document's file is kept: by workspace and content, never by a name from outside."""
-    return f"documents/{document.workspace_id}/{document.sha256[:2]}/{document.sha256}"
+    """Return where a document's file is kept: by workspace and content, never by a name from outside.
+
+    The number is this row's alone: the same content may come again while the first goes.
+    """
+    return f"documents/{document.workspace_id}/{document.sha256[:2]}/{document.sha256}-{document.pk}"
 
 
 def keep(document: Document, upload: Upload) -> str:
     """Keep the file of an upload with its document; a second time changes nothing."""
-    path = path_of(document)
+    path = document.path or path_of(document)
     if default_storage.exists(path) and default_storage.size(path) == upload.size:
         return path
     default_storage.delete(path)  # a copy that was cut off
@@ -36,7 +39,7 @@ def keep(document: Document, upload: Upload) -> str:
 
 def remove(document: Document) -> None:
     """Remove a document with its passages, then its file; open pages look again."""
-    path = path_of(document)  # what was read of it earlier may be older than its file
+    path = document.path or path_of(document)  # what was read of it earlier may be older than its file
     with transaction.atomic():
         # By hand: Django would read every passage first, to see what else goes with it.
         Vector.objects.filter(document_id=document.pk)._raw_delete("default")

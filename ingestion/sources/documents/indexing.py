@@ -4,7 +4,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import F
+from django.db.models import F, QuerySet
 from django.db.models.functions import Now
 
 from ingestion.models import Job
@@ -78,7 +78,16 @@ def publish(
 def sweep(document: int) -> None:
     """Remove the passages that nobody finds any more, some at a time: those before the ready generation."""
     ready = Document.objects.filter(pk=document).values_list("generation", flat=True).first()
-    old = Chunk.objects.filter(document=document, generation__lt=ready or 0).order_by("pk")
+    _remove(Chunk.objects.filter(document=document, generation__lt=ready or 0))
+
+
+def drop(document: int, generation: int) -> None:
+    """Remove the passages of a generation that will not be found."""
+    _remove(Chunk.objects.filter(document=document, generation=generation))
+
+
+def _remove(chunks: QuerySet[Chunk]) -> None:
+    old = chunks.order_by("pk")
     while some := list(old.values_list("pk", flat=True)[:SWEPT]):
         with transaction.atomic():
             Vector.objects.filter(pk__in=some).delete()

@@ -25,6 +25,7 @@ from ingestion.uploads import CSV, DOCX, HTML, PDF, TEXT
 MODULE = "ingestion.sources.documents.parsing.child"
 POLL_SECONDS = 0.2  # how soon a cancelled job hears of it
 SILENT_SECONDS = 300  # without a word from the child: the machine is stuck, or the child sleeps
+LEAVING_SECONDS = 10  # from a child's last word to its end
 PIECE_SECONDS = 30  # of CPU for a page, or for all of what has no pages
 MAX_CHARACTERS = 25_000_000
 MAX_OUTPUT = 200 << 20  # bytes of JSON
@@ -162,18 +163,26 @@ def _said(kind: str, path: str, check: Callable[[], None]) -> Iterator[dict[str,
             ended = ended or "end" in said or "error" in said
             if "end" not in said:
                 yield said
-        if not ended:  # killed: by its limit on CPU time, by the kernel for memory, by itself
-            child.wait(10)
-            raise failure(kind, "limits" if child.returncode < 0 else "damaged")
+        if not ended:
+            raise failure(kind, "damaged" if _left_by_itself(child) else "limits")
     finally:
         children.stop(child, signal.SIGKILL, 10)
         if child.stdout is not None:
             child.stdout.close()
 
 
+def _left_by_itself(child: "subprocess.Popen[bytes]") -> bool:
+    """Say whether a child that said no last word has left; else it was killed, or it is still there."""
+    try:
+        return child.wait(LEAVING_SECONDS) >= 0  # below: by its limit on CPU time, by the kernel for memory
+    except subprocess.TimeoutExpired:
+        return False
+
+
 def _lines(child: "subprocess.Popen[bytes]", check: Callable[[], None]) -> Iterator[bytes]:
     assert child.stdout is not None
-    rest, size, heard = b"", 0, time.monotonic()
+    size, heard = 0, time.monotonic()
+    begun: list[bytes] = []  # of a line: a page may be one of many megabytes, which come in small pieces
     with selectors.DefaultSelector() as selector:
         selector.register(child.stdout, selectors.EVENT_READ)
         while True:
@@ -188,5 +197,8 @@ def _lines(child: "subprocess.Popen[bytes]", check: Callable[[], None]) -> Itera
             size += len(piece)
             if size > MAX_OUTPUT:
                 return
-            *whole, rest = (rest + piece).split(b"\n")
-            yield from whole
+            first, *others = piece.split(b"\n")
+            begun.append(first)
+            for following in others:
+                yield b"".join(begun)
+                begun = [following]

@@ -8,10 +8,10 @@ from django.db.models import F, Q, QuerySet
 from pydantic import Field
 
 from ingestion import embedders
-from ingestion.models import Job
+from ingestion.models import OPEN, Job
 from ingestion.run import Run
 from ingestion.source import Outcome, Source, SourceError, SourceParams, Step, register
-from ingestion.sources.documents import chunks, indexing, members, reading
+from ingestion.sources.documents import indexing, members, processing, reading
 from ingestion.sources.documents.models import Document, DocumentStatus, Role, Workspace
 
 
@@ -53,7 +53,8 @@ class Refresh(Source):
             if p.workspace is None
             else Workspace.objects.filter(pk=p.workspace)
         )
-        documents = stale(rows).select_related("workspace__retrieval").order_by("pk")
+        taken = stale(rows).exclude(job__state__in=OPEN)  # what works on it makes it with the settings of now
+        documents = taken.select_related("workspace__retrieval").order_by("pk")
         with job.step("documents") as step:
             values = list(documents)
             for item in step.items(values, key=_key, label=str, fetch=partial(_made, job)):
@@ -64,6 +65,7 @@ class Refresh(Source):
                         indexing.publish(item.value, plan, parsed, count, None)
                         job.changed(item.value.workspace)
                     else:
+                        indexing.drop(item.value.pk, item.fetched[0]["generation"])
                         item.skip("Another job has taken it meanwhile.")
                 indexing.sweep(item.value.pk)
         count = job.steps["documents"].count()
@@ -93,11 +95,10 @@ def _made(job: Run, document: Document) -> tuple[dict[str, Any], reading.Parsed,
     plan = indexing.plan_of(document, document.workspace.retrieval.values)
     kind = reading.kind_of(document.name, document.type) or "text"
     parsed = reading.read(document.path, kind, lambda done, pages: None, job.checkpoint)
-    passages = chunks.cut(parsed.blocks, plan["chunk_size"], plan["overlap"])
+    passages = processing.cut(parsed, plan)
     embedder = embedders.get(plan["embedder"])
-    for start in range(0, len(passages), embedders.BATCH):
+    for batch in processing.batches(passages):
         job.checkpoint()
-        batch = passages[start : start + embedders.BATCH]
         made = embedder.encode([indexing.said(one) for one in batch])
         with transaction.atomic():
             indexing.write(document, plan["generation"], plan["embedder"], batch, made)
@@ -106,4 +107,4 @@ def _made(job: Run, document: Document) -> tuple[dict[str, Any], reading.Parsed,
 
 def _is_as_it_was(document: Document) -> bool:
     rows = Document.objects.select_for_update().filter(pk=document.pk, status=DocumentStatus.READY)
-    return rows.filter(generation=document.generation).exists()
+    return rows.filter(generation=document.generation, job=document.job_id).exists()

@@ -23,9 +23,10 @@ WORKSPACE_EVENT = "workspace.status.updated"
 MAX_ERROR = 500
 MAX_MESSAGE = 300
 
-# The statuses each may be entered from. Only a job that begins anew brings a document back to pending.
+# The statuses each may be entered from. A job that begins anew brings a failed document back to pending; one
+# that is ready stays so until what is made of it anew takes its place.
 ENTERED_FROM: Mapping[DocumentStatus, frozenset[DocumentStatus]] = {
-    DocumentStatus.PENDING: frozenset({DocumentStatus.READY, DocumentStatus.FAILED, DocumentStatus.PENDING}),
+    DocumentStatus.PENDING: frozenset({DocumentStatus.FAILED, DocumentStatus.PENDING}),
     DocumentStatus.PROCESSING: frozenset({DocumentStatus.PENDING, DocumentStatus.PROCESSING}),
     DocumentStatus.READY: frozenset({DocumentStatus.PROCESSING, DocumentStatus.READY}),
     DocumentStatus.FAILED: frozenset({DocumentStatus.PENDING, DocumentStatus.PROCESSING}),

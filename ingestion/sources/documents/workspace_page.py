@@ -8,14 +8,17 @@ from urllib.parse import urlencode
 from django.db.models import Count
 
 from ingestion import source
-from ingestion.models import FINAL
+from ingestion.models import FINAL, OPEN, Job, State
 from ingestion.sources.documents import members, refresh, search
 from ingestion.sources.documents.models import Document, DocumentStatus, Role, Workspace
-from ingestion.sources.documents.source import Documents, settle
+from ingestion.sources.documents.processing import settle
+from ingestion.sources.documents.source import Documents
 from ingestion.uploads import max_bytes
 
 PAGE = 25
 FILTERS = ("processing", "failed", "ready")
+FORMATS = (("pdf", "PDF"), ("docx", "Word"), ("html", "HTML"), ("text", "Text and Markdown"))  # of a search
+MAX_NAME = 255
 _OPEN = (DocumentStatus.PENDING, DocumentStatus.PROCESSING)
 
 
@@ -39,12 +42,9 @@ class Shown:
 
     document: Document
     steps: list[StepShown]
-    what: str  # the badge's words
-
-    @property
-    def is_open(self) -> bool:
-        """Say whether something works on it."""
-        return self.document.status in _OPEN
+    what: str = ""  # the badge's words
+    is_open: bool = False  # something works on it
+    problem: str = ""  # why it could not be processed again; it is found as before
 
 
 def context(workspace: Workspace, user: Any, given: Mapping[str, str]) -> dict[str, Any]:
@@ -61,6 +61,9 @@ def context(workspace: Workspace, user: Any, given: Mapping[str, str]) -> dict[s
     page = list(rows[: PAGE + 1])
     role = members.role_of(user, workspace.pk)
     query = given.get("q", "").strip()[: search.MAX_QUERY]
+    filters = filters_of(given)
+    looked_in = {"format": "".join(filters.formats), "name": filters.name}
+    asked = {"q": query, **looked_in, "s": chosen, "before": before}
     stale = refresh.stale([workspace]).count() if counts["ready"] else 0
     return {
         "workspace": workspace,
@@ -69,15 +72,24 @@ def context(workspace: Workspace, user: Any, given: Mapping[str, str]) -> dict[s
         "owns": role == Role.OWNER,
         "counts": counts,
         "chosen": chosen,
-        "asked": urlencode({k: v for k, v in (("q", query), ("s", chosen), ("before", before)) if v}),
+        "asked": urlencode({name: value for name, value in asked.items() if value}),
         "rows": [shown(one) for one in page[:PAGE]],
         "following": page[PAGE - 1].pk if len(page) > PAGE else None,
         "query": query,
-        "found": search.search(workspace, query) if query else None,
+        "found": search.search(workspace, query, filters=filters) if query else None,
+        "filters": filters,
+        "formats": FORMATS,
         "members": workspace.memberships.count(),
         "stale": stale,
         "most_bytes": max_bytes(source.get(Documents.kind)),
     }
+
+
+def filters_of(given: Mapping[str, str]) -> search.Filters:
+    """Return where a search looks, as the query string says; what nobody knows is left out."""
+    chosen = given.get("format", "")
+    formats = (chosen,) if chosen in search.FORMATS else ()
+    return search.Filters(formats=formats, name=given.get("name", "").strip()[:MAX_NAME])
 
 
 def counts_of(workspace: Workspace) -> dict[str, int]:
@@ -98,20 +110,33 @@ def shown(document: Document) -> Shown:
     if document.status in _OPEN and document.job is not None and document.job.state in FINAL:
         settle(document.job)
         document.refresh_from_db()
+    if document.status == DocumentStatus.READY and document.job is not None:
+        return _ready(document, document.job)
     names = [step.name for step in Documents.steps]
     at = names.index(document.stage) if document.stage in names else -1
     steps = []
     for n, step in enumerate(Documents.steps):
-        status = "pending"
-        if document.status == DocumentStatus.READY or n < at:
-            status = "complete"
-        elif document.status == DocumentStatus.PROCESSING and n == at:
+        status = "complete" if document.status == DocumentStatus.READY or n < at else "pending"
+        if document.status == DocumentStatus.PROCESSING and n == at:
             status = "running"
         steps.append(StepShown(step.name, step.label, status))
     if document.status == DocumentStatus.FAILED:
         _mark_failed(document, steps)
     doing = next((step.label for step in steps if step.status == "running"), "")
-    return Shown(document, steps, doing)
+    return Shown(document, steps, doing, document.status in _OPEN)
+
+
+def _ready(document: Document, job: Job) -> Shown:
+    """Return a document that is found, whatever its latest job does or did: it may process it again."""
+    since = document.ready_at is None or document.ready_at < job.created_at  # else this job made it ready
+    again = since and job.state in OPEN
+    said = {"completed": "complete", "running": "running"} if again else {}
+    steps = []
+    for step in Documents.steps:
+        state = str(job.steps.get(step.name, {}).get("state"))
+        steps.append(StepShown(step.name, step.label, said.get(state, "pending" if again else "complete")))
+    problem = (job.error or {}).get("text", "") if since and job.state == State.FAILED else ""
+    return Shown(document, steps, is_open=again, problem=problem)
 
 
 def _mark_failed(document: Document, steps: list[StepShown]) -> None:

@@ -21,8 +21,8 @@ def parse(file: IO[bytes], most_pages: int) -> Iterator[Facts | Block]:
         pages = _pages(reader, most_pages)
     except FileNotDecryptedError as error:
         raise Unreadable("encrypted") from error
-    except RecursionError as error:  # a tree of pages that holds itself
-        raise Unreadable("damaged") from error
+    except RecursionError as error:  # streams of objects within each other (a loop of pages is seen as one)
+        raise Unreadable("limits") from error
     yield Facts(pages=len(pages), title=_title(reader), notes=_notes(reader))
     unread = letters = too_large = 0
     for number, page in enumerate(pages, 1):
