@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
+from django.db.models.functions import Now
 
 from ingestion.sources.documents import members
 from ingestion.sources.documents.models import Document, Membership, Role, Workspace
@@ -149,6 +150,48 @@ async def test_an_old_document_that_is_read_again_is_told_too(
         await in_database(_again, old)
         told = await until_ready(wire)
         assert {one["document_id"] for one in told} == {old.pk}
+
+
+async def test_of_more_documents_than_a_state_tells_each_that_moved_is_told_once(
+    workspace: Workspace, alice: User, bob: User
+) -> None:
+    def stand(**values: Any) -> Ready:
+        if values:
+            Document.objects.filter(workspace=workspace).update(**values, moved_at=Now())
+        key = str(workspace.pk)
+        read = streams.kinds()["workspace"].read({key: None})
+        return Ready("", "change", workspace.stream, data=read[key].data)
+
+    def more(who: User, first: int, count: int) -> list[int]:
+        rows = [
+            Document(workspace=workspace, added_by=who, name=f"{n}.txt", size=1, sha256=f"{n:064}")
+            for n in range(first, first + count)
+        ]
+        return [row.pk for row in Document.objects.bulk_create(rows)]
+
+    def gone(pk: int) -> None:
+        Document.objects.filter(pk=pk).delete()
+
+    async with fresh_hub() as hub:
+        feed = Statuses(alice, {})
+
+        async def told(frame: Ready) -> list[tuple[int, str]]:
+            said = await feed.tell(hub, frame) or []
+            return sorted((one["document_id"], one["message"]["status"]) for one in said if one != LISTENS)
+
+        for frame in (Ready("", "state", f"user:{alice.pk}"), await in_database(stand)):
+            assert await told(frame) == []
+        mine = await in_database(more, alice, 0, 150)
+        await in_database(more, bob, 1000, 20)
+        assert await told(await in_database(stand)) == [(pk, "pending") for pk in mine]
+        assert await told(await in_database(stand)) == []
+        moved = await in_database(stand, status="processing")
+        assert await told(moved) == [(pk, "processing") for pk in mine]
+        # What comes into a state because another went is no news.
+        await in_database(gone, mine[-1])
+        assert await told(await in_database(stand)) == []
+        late = await in_database(more, alice, 2000, 1)
+        assert await told(await in_database(stand)) == [(late[0], "pending")]
 
 
 def _again(document: Document) -> None:

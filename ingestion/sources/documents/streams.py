@@ -10,20 +10,24 @@ from notifications import abouts
 from realtime import streams
 from realtime.streams import Reading
 
+STREAM_DOCUMENTS = 60  # that the stream tells: see below
 STREAM_ERROR = 200  # characters of an error that the stream tells: see below
 
-# One statement, so that all of it is as of one version. The 60 documents that moved last: a page refetches
-# its table.
+# One statement, so that all of it is as of one version. The 60 documents that moved last, and since when if
+# there are so many: a page refetches its table.
 _STATE = """
     SELECT w.id, w.version,
         jsonb_build_object('name', w.name, 'status', w.status, 'message', nullif(w.status_message, ''),
                            'indexed', w.indexed,
+            'since', (SELECT d.moved_at FROM documents_document d WHERE d.workspace_id = w.id
+                      ORDER BY d.moved_at DESC, d.id DESC OFFSET 59 LIMIT 1),
         'counts', (SELECT coalesce(jsonb_object_agg(c.status, c.n), '{}') FROM (
             SELECT d.status, count(*) AS n FROM documents_document d WHERE d.workspace_id = w.id GROUP BY 1
         ) c),
         'documents', (SELECT coalesce(jsonb_object_agg(n.id::text, jsonb_build_object(
             'name', left(n.name, 150), 'status', n.status, 'stage', nullif(n.stage, ''),
-            'error', nullif(left(n.error, 200), ''), 'chunks', n.chunk_count, 'pages', n.pages)), '{}') FROM (
+            'error', nullif(left(n.error, 200), ''), 'chunks', n.chunk_count, 'pages', n.pages,
+            'generation', n.generation)), '{}') FROM (
             SELECT * FROM documents_document d WHERE d.workspace_id = w.id
             ORDER BY d.moved_at DESC, d.id DESC LIMIT 60
         ) n))::text
