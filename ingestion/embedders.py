@@ -1,5 +1,6 @@
 """Encoders of text as vectors, behind one interface. Loaded with their first use, kept by the process."""
 
+import json
 from collections.abc import Callable, Sequence
 from functools import partial
 from importlib.util import find_spec
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import httpx
 from django.conf import settings
 
+from ingestion.outside_bodies import BadBody, TooLarge, client, unpacked
 from ingestion.source import SourceError
 
 if TYPE_CHECKING:
@@ -24,7 +26,8 @@ OPENAI = "openai:"
 MINILM = "all-minilm-l6-v2-int8"
 MINILM_TOKENS = 256  # that it was trained with
 MAX_DIM = 4000  # what pgvector's halfvec can index
-TIMEOUT = 30.0
+TIMEOUT = 30.0  # seconds: to connect, for each piece, and for all of an answer
+MAX_ANSWER = 16 << 20  # bytes: 32 vectors of 4,000 numbers are 3 MB
 
 
 class Embedder(Protocol):
@@ -113,38 +116,55 @@ class OpenAICompatible:
     def __init__(self, model: str) -> None:
         self.id = OPENAI + model
         self._model = model
+        self._dim: int | None = None  # of this model, as it first answered
+        self._url = f"{settings.OPENAI_URL.rstrip('/')}/embeddings"
         key = {"Authorization": f"Bearer {settings.OPENAI_KEY}"} if settings.OPENAI_KEY else {}
-        self._client = httpx.Client(
-            base_url=settings.OPENAI_URL, headers=key, timeout=TIMEOUT, trust_env=False
-        )
+        self._client = client(httpx.Timeout(TIMEOUT), key)
 
     def encode(self, texts: Sequence[str]) -> "Vectors":
         """Return one row a text. Raises SourceError, retryable where asking again may help."""
         import numpy as np
 
+        body = self._ask(texts)
         try:
-            answer = self._client.post("embeddings", json={"model": self._model, "input": list(texts)})
+            rows = sorted(json.loads(body)["data"], key=lambda row: row["index"])
+            places = [row["index"] for row in rows]
+            with np.errstate(over="ignore"):  # what is too large becomes infinite, which is refused below
+                found = np.asarray([row["embedding"] for row in rows], dtype=np.float32)
+        except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
+            raise SourceError(
+                "embedder_answer", "The embedding service answered what is no list of vectors."
+            ) from error
+        fits = found.ndim == 2 and places == list(range(len(texts))) and 0 < found.shape[1] <= MAX_DIM
+        if not fits or not np.isfinite(found).all():
+            raise SourceError(
+                "embedder_answer", "The embedding service answered with vectors that do not fit."
+            )
+        if self._dim not in (None, found.shape[1]):
+            text = f"vectors of {found.shape[1]} numbers, before of {self._dim}."
+            raise SourceError("embedder_answer", f"The embedding service answered with {text}")
+        self._dim = found.shape[1]
+        lengths = np.linalg.norm(found, axis=1, keepdims=True)
+        return np.asarray(found / np.where(lengths > 0, lengths, 1.0), dtype=np.float32)
+
+    def _ask(self, texts: Sequence[str]) -> bytes:
+        asked = {"model": self._model, "input": list(texts)}
+        try:
+            with self._client.stream("POST", self._url, json=asked) as answer:
+                if answer.status_code != httpx.codes.OK:
+                    again = answer.status_code in (408, 429) or answer.status_code >= 500
+                    text = f"The embedding service answered {answer.status_code}."
+                    raise SourceError("embedder_refused", text, retryable=again)
+                return b"".join(unpacked(answer, MAX_ANSWER, TIMEOUT))
+        except TooLarge as error:
+            raise SourceError("embedder_answer", f"The embedding service's answer {error}.") from error
+        except BadBody as error:
+            text = f"The embedding service's answer {error}."
+            raise SourceError("embedder_away", text, retryable=True) from error
         except httpx.HTTPError as error:
             raise SourceError(
                 "embedder_away", "The embedding service does not answer.", retryable=True
             ) from error
-        if answer.status_code != httpx.codes.OK:
-            again = answer.status_code in (408, 429) or answer.status_code >= 500
-            text = f"The embedding service answered {answer.status_code}."
-            raise SourceError("embedder_refused", text, retryable=again)
-        try:
-            rows = sorted(answer.json()["data"], key=lambda row: row["index"])
-            found = np.asarray([row["embedding"] for row in rows], dtype=np.float32)
-        except (ValueError, KeyError, TypeError) as error:
-            raise SourceError(
-                "embedder_answer", "The embedding service answered what is no list of vectors."
-            ) from error
-        if found.ndim != 2 or len(found) != len(texts) or not 0 < found.shape[1] <= MAX_DIM:
-            raise SourceError(
-                "embedder_answer", "The embedding service answered with vectors that do not fit."
-            )
-        lengths = np.linalg.norm(found, axis=1, keepdims=True)
-        return np.asarray(found / np.where(lengths > 0, lengths, 1.0), dtype=np.float32)
 
 
 _loaded: dict[str, Embedder] = {}
