@@ -52,14 +52,50 @@ function bind(form) {
   };
 
   const next = () => {
-    while (sending < AT_ONCE && waiting.length) send(waiting.shift());
+    while (sending < AT_ONCE && waiting.length) {
+      const shown = waiting.shift();
+      if (shown.row.isConnected) send(shown); // else it was cancelled while it waited
+    }
+  };
+
+  const queue = (shown) => {
+    waiting.push(shown);
+    next();
+  };
+
+  // Which of two documents of one name is meant is asked before the file is sent. Without an answer both are kept.
+  const ask = async (shown) => {
+    const { row, part, file } = shown;
+    let there = null;
+    try {
+      const answer = await fetch(`${form.dataset.names}?${new URLSearchParams({ name: file.name })}`);
+      if (answer.ok && !answer.redirected) there = (await answer.json()).document;
+    } catch {
+      // what is wrong with the connection is said of the upload itself
+    }
+    if (!row.isConnected) return; // it was cancelled meanwhile
+    if (!there) return queue(shown);
+    const decide = (replaces) => {
+      part("choice").hidden = true;
+      row.querySelector(".badge").hidden = false;
+      part("said").textContent = "";
+      queue({ ...shown, replaces });
+    };
+    part("both-said").textContent = part("replace-said").textContent = ` ${file.name}`;
+    part("said").textContent = "A document of this name is here.";
+    row.querySelector(".badge").hidden = true;
+    part("choice").hidden = false;
+    part("both").onclick = () => decide();
+    part("replace").onclick = () => decide(there);
+    say(`${file.name}: a document of this name is here. Keep both, or replace it?`);
   };
 
   const send = (shown) => {
-    const { row, part, file } = shown;
+    const { row, part, file, replaces } = shown;
     const request = new XMLHttpRequest();
     const body = new FormData();
     body.append("file", file);
+    if (replaces) body.append("replaces", replaces);
     sending += 1;
     request.open("POST", form.action);
     request.setRequestHeader("Accept", "application/json");
@@ -102,13 +138,9 @@ function bind(form) {
         refuse(shown, text);
         continue;
       }
-      shown.part("stop").onclick = () => {
-        waiting.splice(waiting.indexOf(shown), 1);
-        gone(shown.row);
-      };
-      waiting.push(shown);
+      shown.part("stop").onclick = () => gone(shown.row);
+      ask(shown);
     }
-    next();
   };
 
   input.addEventListener("change", () => {
@@ -137,22 +169,25 @@ const look = () => {
 look();
 document.addEventListener("htmx:afterSettle", look);
 
-// A question that is being typed stays when news come, and so does the caret in it.
-const question = () => document.getElementById("document-q");
-let typed = null;
+// What is being typed or chosen for a search stays when news come, and so does the caret in it.
+const asked = () => document.querySelectorAll("#document-q, #document-format, #document-name");
+let typed = [];
 document.addEventListener("htmx:beforeSwap", ({ detail }) => {
-  const input = detail.target?.id === "workspace" ? question() : null;
-  const { value, selectionStart, selectionEnd } = input ?? {};
-  const focused = input !== null && document.activeElement === input;
-  typed = input && (focused || value !== input.defaultValue) ? { value, selectionStart, selectionEnd, focused } : null;
+  if (detail.target?.id !== "workspace") return;
+  typed = [...asked()].map(({ id, value, selectionStart, selectionEnd, defaultValue, options }) => {
+    const begun = options ? ([...options].find((one) => one.defaultSelected)?.value ?? "") : defaultValue;
+    const focused = document.activeElement?.id === id;
+    return { id, value, selectionStart, selectionEnd, focused, kept: focused || value !== begun };
+  });
 });
 document.addEventListener("htmx:afterSwap", () => {
-  const input = typed && question();
-  if (!input) return;
-  input.value = typed.value;
-  if (typed.focused) {
+  for (const { id, value, selectionStart, selectionEnd, focused } of typed.filter((one) => one.kept)) {
+    const input = document.getElementById(id);
+    if (!input) continue;
+    input.value = value;
+    if (!focused) continue;
     input.focus({ preventScroll: true });
-    input.setSelectionRange(typed.selectionStart, typed.selectionEnd);
+    if (input.setSelectionRange) input.setSelectionRange(selectionStart, selectionEnd);
   }
-  typed = null;
+  typed = [];
 });

@@ -14,7 +14,7 @@ from django.db import connections
 from playwright.sync_api import expect
 from pypdf import PdfReader, PdfWriter
 
-from ingestion import embedders, lifecycle
+from ingestion import embedders, lifecycle, source, uploads
 from ingestion.embedders import DEFAULT_EMBEDDER
 from ingestion.models import Job, State
 from ingestion.sources.documents import members, workspaces
@@ -236,3 +236,128 @@ def test_a_workspace_takes_files_as_soon_as_it_is_ready(page, signed_in, alice):
     expect(page.locator("[data-drop]")).to_be_visible(timeout=10_000)
     drop(page, otters_pdf=pdf([OTTERS]))
     expect(row(page, "otters.pdf")).to_have_count(1, timeout=10_000)
+
+
+def kept(page: Any) -> Any:
+    """Return the row of an upload that is sent or was refused."""
+    return page.locator("[data-uploads] li")
+
+
+@pytest.mark.seed("S3.50")
+def test_an_upload_that_is_cancelled_under_way_leaves_nothing_and_its_place_to_the_next(
+    page, signed_in, alice
+):
+    """UX 38. The requests are held on their way: all are under way for as long as it takes."""
+    workspace = workspaces.make(alice, "Rivers", "", status="ready")
+    signed_in(alice, workspace.get_absolute_url())
+    expect(page.locator(LIVE)).to_be_visible(timeout=10_000)
+    held: list[Any] = []
+    page.route("**/upload/", lambda route: held.append(route))
+    names = [f"river-{n}.txt" for n in range(5)]
+    drop(page, **{name.replace(".", "_"): name.encode() for name in names})
+    expect(kept(page)).to_have_count(5)
+    sending = kept(page).filter(has_text="Uploading")
+    expect(sending).to_have_count(3)
+    waiting = kept(page).filter(has_text="Waiting")
+    expect(waiting).to_have_count(2)
+    stopped = sending.first.locator("[data-name]").text_content()
+    with page.expect_event("requestfailed") as failed:
+        page.get_by_role("button", name=f"Cancel upload of {stopped}").click()
+    assert failed.value.url.endswith("/upload/")
+    expect(kept(page).filter(has_text=stopped)).to_have_count(0)
+    expect(sending).to_have_count(3)  # one that waited has its place
+    last = waiting.locator("[data-name]").text_content()
+    page.get_by_role("button", name=f"Cancel upload of {last}").click()
+    expect(kept(page)).to_have_count(3)
+    assert not Document.objects.exists()
+    for route in held:
+        if route.request.failure is None:
+            route.continue_()
+    expect(page.locator("#workspace tbody tr")).to_have_count(3, timeout=10_000)
+    expect(kept(page)).to_have_count(0)
+    assert set(workspace.documents.values_list("name", flat=True)) == set(names) - {stopped, last}
+
+
+@pytest.mark.seed("S3.50")
+def test_a_file_that_is_too_large_or_of_another_kind_is_refused_before_it_is_sent(
+    page, signed_in, alice, violations
+):
+    """UX 38."""
+    most = uploads.max_bytes(source.get("documents"))
+    workspace = workspaces.make(alice, "Rivers", "", status="ready")
+    page.emulate_media(reduced_motion="reduce")
+    signed_in(alice, workspace.get_absolute_url())
+    expect(page.locator(LIVE)).to_be_visible(timeout=10_000)
+    sent: list[str] = []
+    page.on("request", lambda request: sent.append(request.url))
+    drop(page, song_mp3=b"ID3", empty_txt=b"")
+    page.evaluate(
+        """most => {
+        const transfer = new DataTransfer();
+        transfer.items.add(new File([new Uint8Array(most + 1)], "large.txt"));
+        const event = new DragEvent("drop", {dataTransfer: transfer, bubbles: true});
+        document.querySelector("[data-drop]").dispatchEvent(event);
+    }""",
+        most,
+    )
+    for name, said in (
+        ("large.txt", f"The file is larger than the {most >> 20} MB limit."),
+        ("empty.txt", "The file is empty."),
+        ("song.mp3", "Only PDF, DOCX, HTML, Markdown and text files are read."),
+    ):
+        expect(kept(page).filter(has_text=name)).to_contain_text(said)
+    assert violations(page) == []
+    page.get_by_role("button", name="Dismiss large.txt").click()
+    expect(kept(page)).to_have_count(2)
+    assert [url for url in sent if "/upload/" in url or "/same-name/" in url] == []
+    assert not Document.objects.exists()
+
+
+def test_a_file_of_a_name_that_is_there_is_kept_beside_it_or_replaces_it(
+    page, signed_in, alice, monkeypatch, violations
+):
+    monkeypatch.setitem(embedders._loaded, DEFAULT_EMBEDDER, Counting())
+    workspace = workspaces.make(alice, "Rivers", "", status="ready")
+    params = {"file": store(alice, "Otters cross.", "river.txt"), "workspace": workspace.pk}
+    assert resume_inline(lifecycle.create("documents", params, owner=alice).job).state == State.COMPLETED
+    old = workspace.documents.get()
+    page.emulate_media(reduced_motion="reduce")
+    signed_in(alice, workspace.get_absolute_url())
+    expect(page.locator(LIVE)).to_be_visible(timeout=10_000)
+    drop(page, river_txt=b"Badgers dig.")
+    expect(kept(page)).to_contain_text("A document of this name is here.")
+    assert violations(page) == []
+    page.get_by_role("button", name="Keep both river.txt").click()
+    expect(row(page, "river (2).txt")).to_have_count(1, timeout=10_000)
+    drop(page, river_txt=b"Herons wait.")
+    page.get_by_role("button", name="Replace river.txt").click()
+    expect(page.locator("#workspace tbody tr")).to_have_count(3, timeout=10_000)
+    new = workspace.documents.latest("pk")
+    assert (new.name, new.job.params["replaces"]) == ("river.txt", old.pk)
+    assert resume_inline(new.job).state == State.COMPLETED
+    expect(page.locator("#workspace tbody tr")).to_have_count(2, timeout=10_000)
+    assert not Document.objects.filter(pk=old.pk).exists()
+
+
+def test_a_search_looks_where_it_is_told_to_and_says_so(page, signed_in, alice, monkeypatch, violations):
+    monkeypatch.setitem(embedders._loaded, DEFAULT_EMBEDDER, Counting())
+    workspace = workspaces.make(alice, "Rivers", "", status="ready")
+    for name, data in (("river.txt", "Otters cross."), ("lake.pdf", pdf(["Otters sleep."]))):
+        params = {"file": store(alice, data, name), "workspace": workspace.pk}
+        assert resume_inline(lifecycle.create("documents", params, owner=alice).job).state == State.COMPLETED
+    page.emulate_media(reduced_motion="reduce")
+    signed_in(alice, workspace.get_absolute_url())
+    page.fill("#document-q", "otters")
+    page.select_option("#document-format", "pdf")
+    page.press("#document-q", "Enter")
+    results = page.get_by_role("list", name="Results").get_by_role("listitem")
+    expect(results).to_have_count(1)
+    expect(results).to_contain_text("lake.pdf")
+    expect(page.locator("#workspace")).to_contain_text("Searched 1 of 2 ready documents.")
+    expect(page.locator("#document-format")).to_have_value("pdf")
+    assert violations(page) == []
+    page.select_option("#document-format", "")
+    page.fill("#document-name", "RIV")
+    page.press("#document-name", "Enter")
+    expect(results).to_have_count(1)
+    expect(results).to_contain_text("river.txt")

@@ -14,6 +14,7 @@ urlpatterns = [
     path("<int:pk>/refresh/", workspace_views.refresh, name="refresh"),
     path("<int:pk>/remove/", workspace_views.remove, name="remove-workspace"),
     path("<int:pk>/upload/", views.upload, name="upload"),
+    path("<int:pk>/same-name/", views.same_name, name="same-name"),
     path("documents/<int:pk>/", views.document, name="document"),
     path("documents/<int:pk>/file/", views.download, name="file"),
     path("documents/<int:pk>/retry/", views.retry, name="retry"),

@@ -29,11 +29,12 @@ def upload(request: HttpRequest, pk: int) -> HttpResponse:
     """Keep files and start to process each; a script sends one, and is told what became of it."""
     workspace = workspace_of(request, pk, edits=True)
     files = request.FILES.getlist("file")[:MAX_AT_ONCE]
+    replaces = _number(request.POST, "replaces") or None if len(files) == 1 else None
     wants_json = request.headers.get("Accept") == "application/json"
     refused: list[tuple[str, int]] = [] if files else [("Choose a file.", 400)]
     for file in files:
         try:
-            _take(request, workspace, file)
+            _take(request, workspace, file, replaces)
         except Problem as problem:
             refused.append((f"{uploads.clean_name(file.name or '')}: {problem.detail}", problem.status))
         except Refused as problem:
@@ -49,14 +50,25 @@ def upload(request: HttpRequest, pk: int) -> HttpResponse:
     return redirect(workspace)
 
 
-def _take(request: HttpRequest, workspace: Workspace, file: Any) -> None:
+@login_required
+@require_safe
+def same_name(request: HttpRequest, pk: int) -> JsonResponse:
+    """Say which document of a workspace has the name of a file that is to be sent, null for none."""
+    workspace = workspace_of(request, pk, edits=True)
+    name = uploads.clean_name(request.GET.get("name", ""))
+    found = workspace.documents.filter(name=name).order_by("-pk").values_list("pk", flat=True).first()
+    return JsonResponse({"document": found})
+
+
+def _take(request: HttpRequest, workspace: Workspace, file: Any, replaces: int | None) -> None:
     kept = uploads.store(request.user, file.name or "", file, source=source.get(Documents.kind))
     same = Document.objects.filter(workspace=workspace, sha256=kept.sha256).first()
     if same is not None and same.status != DocumentStatus.FAILED:
         uploads.delete(kept)
         added = f"{same.created_at:%-d %B %Y}"
         raise Problem("already_open", detail=f"Same file as {same.name}, added {added}.")
-    lifecycle.create(Documents.kind, {"file": str(kept.pk), "workspace": workspace.pk}, owner=request.user)
+    params = {"file": str(kept.pk), "workspace": workspace.pk, "replaces": replaces}
+    lifecycle.create(Documents.kind, params, owner=request.user)
 
 
 @login_required
