@@ -9,12 +9,13 @@ import pytest
 from django.contrib.auth.models import User
 
 from ingestion import items, lifecycle
-from ingestion.models import Job, Schedule, State
+from ingestion.models import Schedule, State
 from ingestion.sources.lifelogs import accounts, limitless, spans, storing
 from ingestion.sources.lifelogs.models import Account, DataItem, Day, begins, ends
 from ingestion.sources.lifelogs.walking import Walk
 from ingestion.testing import Killed, kill_at, lose_worker, resume_inline, run_inline
 from notifications.models import Notification
+from tests.lifelogs.looks import sync, the_day
 from tests.lifelogs.service import Answer, Server
 
 pytestmark = pytest.mark.django_db
@@ -29,14 +30,6 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> dict[str, datetime]:
     now = {"now": EVENING}
     monkeypatch.setattr(limitless, "read_clock", lambda: now["now"])
     return now
-
-
-def sync(account: Account, day: str = "2026-11-18") -> Job:
-    return run_inline("lifelogs", account.owner, account=account.pk, mode="day", date=day)
-
-
-def the_day(account: Account, day: str = "2026-11-18") -> Day:
-    return account.days.get(date=day)
 
 
 @pytest.mark.seed("S0.1", "S0.16", "S0.17", "S0.18", "S0.19", "S0.32")
@@ -230,45 +223,6 @@ def test_what_crosses_midnight_belongs_to_the_day_it_began(
     assert the_day(account).items_count == 1
 
 
-def test_an_item_that_began_on_another_day_leaves_this_one_and_comes_with_the_other(
-    service: Server, account: Account, clock: dict[str, Any]
-) -> None:
-    item = service.put("a", "2026-11-18T00:10+01:00")
-    sync(account)
-    item.started_at -= timedelta(minutes=20)
-    clock["now"] = NIGHT
-    sync(account)
-    assert (the_day(account).ingestion_status, the_day(account).items_count) == ("complete", 0)
-    sync(account, "2026-11-17")
-    assert the_day(account, "2026-11-17").items_count == 1 and the_day(account).version == 2
-
-
-def test_a_day_does_not_move_when_what_was_deleted_of_it_comes_on_another(
-    service: Server, account: Account, clock: dict[str, Any]
-) -> None:
-    item = service.put("a", "2026-11-18T00:10+01:00")
-    sync(account)
-    del service.items["a"]
-    sync(account)
-    assert (the_day(account).items_count, the_day(account).version) == (0, 2)
-    item.started_at -= timedelta(minutes=20)
-    service.items["a"] = item
-    sync(account, "2026-11-17")
-    assert (the_day(account).version, the_day(account, "2026-11-17").items_count) == (2, 1)
-
-
-def test_an_older_look_takes_nothing_from_a_day_that_was_read_after_it_began(
-    service: Server, account: Account, clock: dict[str, Any]
-) -> None:
-    item = service.put("a", "2026-11-17T23:50+01:00")
-    clock["now"] = NIGHT
-    sync(account, "2026-11-17")
-    item.started_at += timedelta(minutes=20)
-    clock["now"] = EVENING
-    sync(account)  # what the service said before
-    assert (the_day(account).items_count, the_day(account, "2026-11-17").items_count) == (0, 1)
-
-
 def test_what_another_job_brought_and_the_service_lost_meanwhile_keeps_a_day_open(
     service: Server, account: Account, clock: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -293,17 +247,6 @@ def test_what_another_job_brought_and_the_service_lost_meanwhile_keeps_a_day_ope
     assert (the_day(account).items_count, the_day(account).is_complete) == (2, False)
     run_inline("lifelogs", account.owner, account=account.pk, mode="sync")
     assert (the_day(account).items_count, the_day(account).is_complete) == (1, True)
-
-
-def test_an_item_whose_beginning_moves_to_another_day_moves_with_it(
-    service: Server, account: Account, clock: dict[str, Any]
-) -> None:
-    item = service.put("a", "2026-11-18T00:10+01:00")
-    sync(account)
-    item.started_at -= timedelta(minutes=20)
-    sync(account, "2026-11-17")
-    assert (the_day(account).items_count, the_day(account, "2026-11-17").items_count) == (0, 1)
-    assert (the_day(account).version, DataItem.objects.get().first_version) == (2, 1)
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,6 @@
 """Whatever a service does with a day, ours equals theirs once it has settled, and never lies before."""
 
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from typing import Any
@@ -14,9 +12,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ingestion.models import Job
-from ingestion.sources.lifelogs import accounts, limitless, storing
+from ingestion.sources.lifelogs import accounts, limitless
 from ingestion.sources.lifelogs.models import Account, Day, begins, ends
 from ingestion.testing import run_inline
+from tests.lifelogs.looks import overtaken
 from tests.lifelogs.service import KEY, Answer, Asked, Server
 
 pytestmark = pytest.mark.django_db
@@ -42,7 +41,7 @@ FAILS = {
 }
 # What happens at the service between two of our looks: (what, which item, at which minute of the day).
 DEEDS = st.tuples(
-    st.sampled_from(["appear", "appear", "grow", "vanish", "star", "neighbour"]),
+    st.sampled_from(["appear", "appear", "grow", "vanish", "star", "neighbour", "move"]),
     st.integers(0, 40),
     st.integers(0, 1379),
 )
@@ -68,6 +67,10 @@ def do(service: Server, deed: tuple[str, int, int], start: datetime) -> None:
         item.version += 1
     elif item is not None and what == "star":
         item.starred, item.version = not item.starred, item.version + 1
+    elif item is not None and what == "move":  # to the day before, or back
+        away = start - timedelta(minutes=1 + minute)
+        item.started_at = away if item.started_at >= start else start + timedelta(minutes=minute)
+        item.ended_at, item.version = item.started_at + timedelta(minutes=5), item.version + 1
     elif item is not None and what == "vanish":
         del service.items[name]
 
@@ -109,22 +112,6 @@ def meanwhile(service: Server, alice: User, deeds: list[Any], start: datetime, p
     run_inline("lifelogs", alice, **params)
     for deed in deeds:
         do(service, deed, start)
-
-
-@contextmanager
-def overtaken(monkeypatch: pytest.MonkeyPatch, by: Callable[[], None]) -> Iterator[None]:
-    """Let something happen after a job has looked at what is known, and before it asks the service."""
-    known_ids = storing.known_ids
-
-    def looked_up(*given: Any) -> Any:
-        patch.setattr(storing, "known_ids", known_ids)
-        known = known_ids(*given)
-        by()
-        return known
-
-    with monkeypatch.context() as patch:
-        patch.setattr(storing, "known_ids", looked_up)
-        yield
 
 
 @settings(

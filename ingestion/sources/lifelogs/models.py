@@ -190,6 +190,11 @@ class DataItem(models.Model):
     def __str__(self) -> str:
         return self.title or self.key
 
+    @property
+    def source_id(self) -> str:
+        """Return what the service calls it."""
+        return self.key.partition(":")[2]
+
 
 def begins(day: date, zone: ZoneInfo) -> datetime:
     """Return when a local day begins; where midnight is skipped or comes twice, its first moment.

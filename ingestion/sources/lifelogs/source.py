@@ -29,6 +29,8 @@ MODES = ("sync", "day", "range", "month", "incomplete", "watch")
 WATCH_ROUNDS, WATCH_SECONDS = 12, 6.0  # of the sample: how often, and how long between
 WATCH_WEEKS = 8  # of the sample, before the day that one watches
 Date = date  # a param is called as the type is
+Look = tuple[date, str]  # a day, and what tells it from an earlier look of the same job at it
+MOST_LOOKS = 3  # at a day to which items move while it is read
 _MONTH = re.compile(r"(19|20)[0-9]{2}-(0[1-9]|1[0-2])", re.ASCII)
 
 
@@ -85,39 +87,45 @@ class Lifelogs(Source):
             days = [date.fromisoformat(text) for text in found["days"]]
             tell_complete(job, account)  # of an attempt that was lost in between
             with job.step("days", f"Reading {len(days)} days" if len(days) > 1 else "") as step:
-                self.read(job, step, account, client, days)
+                self.read_all(job, step, account, client, days)
         if p.mode == "sync":
             note_sync(job, account, datetime.fromisoformat(found["at"]))
         # Four times a day: who wants to hear of it chose "day is complete".
         return _outcome(account, days, quiet=p.mode == "sync")
 
-    def read(
-        self, job: Run, step: StepHandle, account: Account, client: Client, days: list[date], turn: str = ""
+    def read_all(
+        self, job: Run, step: StepHandle, account: Account, client: Client, days: list[date]
     ) -> None:
-        """Read and store days. turn: makes items of a day that was read before."""
-        known = storing.known_ids(account, days)
+        """Read and store days, then those between which an item moved meanwhile.
 
-        def fetch(day: Date) -> Walk:
-            return walk(client, day, account.local, known[day])
+        All of them each time, for what an attempt has registered and does not list is given up.
+        """
+        looks: list[Look] = []
+        while len(looks) < len(
+            wanted := {**{(day, ""): None for day in days}, **_again(job, account, client)}
+        ):
+            looks = list(wanted)
+            self.read(job, step, account, client, looks)
 
-        values = step.items(
-            days, key=lambda day: f"{day.isoformat()}{turn}", label=_label, fetch=fetch, threads=2
-        )
+    def read(self, job: Run, step: StepHandle, account: Account, client: Client, looks: list[Look]) -> None:
+        """Read and store days."""
+        known = storing.known_ids(account, {day for day, _ in looks})
+
+        def fetch(look: Look) -> Walk:
+            return walk(client, look[0], account.local, known[look[0]])
+
+        values = step.items(looks, key=_key, label=lambda look: _label(look[0]), fetch=fetch, threads=2)
         for item in values:
+            day = item.value[0]
             with item:
-                stored = storing.save(job, account, item.value, item.fetched)
+                stored = storing.save(job, account, day, item.fetched)
                 if stored.stale:
                     item.skip("A newer look at this day is stored already.")
                 else:
-                    item.url = Day(account=account, date=item.value).get_absolute_url()
-                    item.result = {
-                        "new": stored.new,
-                        "changed": stored.changed,
-                        "deleted": stored.deleted,
-                        "completed": stored.completed,
-                    }
+                    item.url = Day(account=account, date=day).get_absolute_url()
+                    item.result = _said(stored)
             if item.error is None and item.result and item.result["completed"]:
-                tell_complete(job, account, item.value)
+                tell_complete(job, account, day)
             elif isinstance(item.error, accounts.AccountGone):
                 raise item.error  # the service is asked no more
         if client.refusal is not None:
@@ -132,12 +140,12 @@ class Lifelogs(Source):
         day = date.fromisoformat(start)
         with job.step("days", "Bringing the weeks before") as step:
             before = spans.incomplete(account, client.clock(), WATCH_WEEKS)
-            self.read(job, step, account, client, sorted({*before, day}))
+            self.read(job, step, account, client, [(one, "") for one in sorted({*before, day})])
             for turn in range(1, WATCH_ROUNDS + 1):
                 if account.days.filter(date=day, ingestion_status=Ingestion.COMPLETE).exists():
                     break
                 job.sleep(WATCH_SECONDS)
-                self.read(job, step, account, client, [day], f"#{turn}")
+                self.read(job, step, account, client, [(day, f"#{turn}")])
         return _outcome(account, [day])
 
     def unique_key(self, p: Params) -> str | None:
@@ -247,6 +255,34 @@ def _plan(account: Account, p: Params, now: datetime) -> dict[str, Any]:
         "incomplete": lambda: spans.incomplete(account, now),
     }
     return {"at": now.isoformat(), "days": [day.isoformat() for day in makers[p.mode]()]}
+
+
+def _key(look: Look) -> str:
+    return f"{look[0].isoformat()}{look[1]}"
+
+
+def _said(stored: storing.Stored) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "new": stored.new,
+        "changed": stored.changed,
+        "deleted": stored.deleted,
+        "completed": stored.completed,
+    }
+    if stored.again:
+        found["again"] = sorted(day.isoformat() for day in stored.again)
+    return found
+
+
+def _again(job: Run, account: Account, client: Client) -> dict[Look, None]:
+    """Return the days that are to be read once more, by what the looks of this job have found."""
+    last, found = spans.today(account, client.clock()), set()
+    items = Job.objects.get(pk=job.id).items.filter(step="days", result__has_key="again")
+    for key, days in items.values_list("key", "result__again"):
+        number = int(key.partition("#")[2] or 1) + 1
+        for day in map(date.fromisoformat, days):
+            if number <= MOST_LOOKS and spans.OLDEST <= day <= last:
+                found.add((day, f"#{number}"))
+    return dict.fromkeys(sorted(found))
 
 
 def _label(day: date) -> str:

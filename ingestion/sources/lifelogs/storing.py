@@ -5,6 +5,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from typing import Any
 
 from django.conf import settings
 from django.db import transaction
@@ -36,13 +37,33 @@ _WRITTEN = (
 
 @dataclass(frozen=True)
 class Stored:
-    """What a reading did to a day. stale: a newer one was stored before, so nothing was done."""
+    """What a reading did to a day.
+
+    stale: a newer one was stored before, so nothing was done. again: days that must be read after this one,
+    for an item moves between them.
+    """
 
     new: int = 0
     changed: int = 0
     deleted: int = 0
     completed: bool = False
     stale: bool = False
+    again: frozenset[date] = frozenset()
+
+
+@dataclass(frozen=True)
+class _Compared:
+    """How a reading of a day differs from what we have of it.
+
+    left: other days that lose an item to this one. is_all: nothing of it is in doubt. again: see `Stored`.
+    """
+
+    fresh: list[DataItem]
+    grown: list[DataItem]
+    gone: list[DataItem]
+    left: list[Day]
+    is_all: bool
+    again: frozenset[date]
 
 
 @dataclass(frozen=True)
@@ -78,46 +99,20 @@ def save(job: Run, account: Account, date_: date, walk: Walk) -> Stored:
     day, is_new = Day.objects.get_or_create(account=account, date=date_)
     if day.walked_at is not None and day.walked_at > walk.began:
         return Stored(stale=True)
-    had = {item.key: item for item in _known(account, day, walk)}
-    elsewhere = _brought_later(day, had, walk)
-    told = {key_of(account, one.source_id): one for one in walk.items}
-    told = {key: one for key, one in told.items() if key not in elsewhere}
-    left = _days_left(day, [item for key, item in had.items() if key in told])
-    version = day.version + 1
-    fresh, grown = _sorted_out(account, day, told, had, version)
-    ours = [one for one in had.values() if one.day_id == day.pk and one.deleted_at is None]
-    unseen = [one for one in ours if one.key not in told]
-    gone = [one.pk for one in unseen if one.key.partition(":")[2] in walk.gone]
-    DataItem.objects.bulk_create(fresh, batch_size=500)
-    DataItem.objects.bulk_update(grown, _WRITTEN, batch_size=100)
-    DataItem.objects.filter(pk__in=gone).update(
-        deleted_at=ClockTimestamp(), updated_at=ClockTimestamp(), day_version=version
-    )
-    # What another job brought meanwhile and this look neither saw nor asked for, the next one asks for.
-    completes = len(gone) == len(unseen) and walk.completes(date_, account.local, settle_time())
-    completed = completes and not day.is_complete
+    found = _compared(account, day, walk)
+    _write_items(found, day.version + 1)
+    completed = found.is_all and not day.is_complete and walk.completes(date_, account.local, settle_time())
     # A day that was shown as failed is so no more: open pages must hear of that.
-    moved = bool(is_new or fresh or grown or gone or completed or day.trouble)
-    values = {"walked_at": walk.began, "trouble": ""}
-    if moved:
-        values |= {"items_count": day.items.filter(deleted_at=None).count(), "moved_at": account.version + 1}
-    if completed:
-        values |= {
-            "ingestion_status": Ingestion.COMPLETE,
-            "completed_at": ClockTimestamp(),
-            "completed_version": version,
-        }
-    Day.objects.filter(pk=day.pk).update(**values)
-    status = Ingestion.COMPLETE if completed or day.is_complete else Ingestion.PARTIAL
-    day.items.exclude(ingestion_status=status).update(ingestion_status=status)
-    for other in left:
+    moved = bool(is_new or found.fresh or found.grown or found.gone or completed or day.trouble)
+    _write_day(account, day, walk, moved=moved, completed=completed)
+    for other in found.left:
         count = other.items.filter(deleted_at=None).count()
         Day.objects.filter(pk=other.pk).update(items_count=count, moved_at=account.version + 1)
-    for one in [*left, *([day] if moved else [])]:
+    for one in [*found.left, *([day] if moved else [])]:
         job.changed(one)
-    if left or moved:
+    if found.left or moved:
         job.changed(account)
-    return Stored(len(fresh), len(grown), len(gone), completed)
+    return Stored(len(found.fresh), len(found.grown), len(found.gone), completed, again=found.again)
 
 
 def note_troubles(account_pk: int, troubles: Mapping[date, Trouble]) -> None:
@@ -155,6 +150,51 @@ def digest_of(one: Recording) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+def _compared(account: Account, day: Day, walk: Walk) -> _Compared:
+    had = {item.key: item for item in _known(account, day, walk)}
+    elsewhere = _brought_later(day, had, walk)
+    told = {key_of(account, one.source_id): one for one in walk.items}
+    told = {key: one for key, one in told.items() if key not in elsewhere}
+    left = _days_left(day, [item for key, item in had.items() if key in told])
+    ours = [one for one in had.values() if one.day_id == day.pk and one.deleted_at is None]
+    unseen = [one for one in ours if one.key not in told]
+    where = {one.pk: walk.gone[one.source_id] for one in unseen if one.source_id in walk.gone}
+    again = {other for other in where.values() if other is not None}
+    fresh, grown = _sorted_out(account, day, told, had, day.version + 1)
+    return _Compared(
+        fresh,
+        grown,
+        [one for one in unseen if one.pk in where],
+        left,
+        # What another job brought meanwhile and this look neither saw nor asked for, the next one asks for.
+        is_all=len(where) == len(unseen) and not elsewhere,
+        again=frozenset(again | ({day.date} if elsewhere else set())),
+    )
+
+
+def _write_items(found: _Compared, version: int) -> None:
+    DataItem.objects.bulk_create(found.fresh, batch_size=500)
+    DataItem.objects.bulk_update(found.grown, _WRITTEN, batch_size=100)
+    DataItem.objects.filter(pk__in=[one.pk for one in found.gone]).update(
+        deleted_at=ClockTimestamp(), updated_at=ClockTimestamp(), day_version=version
+    )
+
+
+def _write_day(account: Account, day: Day, walk: Walk, *, moved: bool, completed: bool) -> None:
+    values: dict[str, Any] = {"walked_at": walk.began, "trouble": ""}
+    if moved:
+        values |= {"items_count": day.items.filter(deleted_at=None).count(), "moved_at": account.version + 1}
+    if completed:
+        values |= {
+            "ingestion_status": Ingestion.COMPLETE,
+            "completed_at": ClockTimestamp(),
+            "completed_version": day.version + 1,
+        }
+    Day.objects.filter(pk=day.pk).update(**values)
+    status = Ingestion.COMPLETE if completed or day.is_complete else Ingestion.PARTIAL
+    day.items.exclude(ingestion_status=status).update(ingestion_status=status)
+
+
 def _known(account: Account, day: Day, walk: Walk) -> list[DataItem]:
     keys = [key_of(account, one.source_id) for one in walk.items]
     rows = DataItem.objects.filter(Q(day=day) | Q(key__in=keys), account=account)
@@ -162,11 +202,17 @@ def _known(account: Account, day: Day, walk: Walk) -> list[DataItem]:
 
 
 def _brought_later(day: Day, had: Mapping[str, DataItem], walk: Walk) -> set[str]:
-    """Return the keys of items that are on another day, by a look at it that began after this one."""
+    """Return the keys of items that stand on another day, by a look at it that began after this one.
+
+    One that such a look took from that day stands nowhere: left out here, it would be lost.
+    """
     return {
         key
         for key, item in had.items()
-        if item.day_id != day.pk and item.day.walked_at is not None and item.day.walked_at > walk.began
+        if item.day_id != day.pk
+        and item.deleted_at is None
+        and item.day.walked_at is not None
+        and item.day.walked_at > walk.began
     }
 
 

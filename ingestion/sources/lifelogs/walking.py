@@ -4,7 +4,8 @@ Pages may shift while they are read. So a day of several pages is compared with 
 them in one request; what does not fit is read again.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -22,13 +23,13 @@ class Walk:
     """What a service has of a day.
 
     began: when its first page was asked for. whole: nothing was missed. gone: ids that we had of the day
-    and of which the service says that it has them no more, or on another day.
+    and of which the service says that it has them no more (None), or on which other day.
     """
 
     began: datetime
     items: list[Recording]
     whole: bool = True
-    gone: frozenset[str] = frozenset()
+    gone: Mapping[str, date | None] = field(default_factory=dict)
 
     def completes(self, day: date, zone: ZoneInfo, settle: timedelta) -> bool:
         """Say whether a day is complete after this: read whole, and begun a while after the day ended."""
@@ -44,13 +45,14 @@ def walk(client: Client, day: date, zone: ZoneInfo, known: frozenset[str] = froz
         if whole:
             break
     ours = {key: one for key, one in found.items() if one.started_at.astimezone(zone).date() == day}
-    gone = set()
+    gone: dict[str, date | None] = {}
     for one in sorted(known - ours.keys()):
         # One that shifted from one page to another while we turned it is not gone.
         at = found[one].started_at if one in found else client.began(one)
-        if at is None or at.astimezone(zone).date() != day:
-            gone.add(one)
-    return Walk(began, list(ours.values()), whole, frozenset(gone))
+        other = None if at is None else at.astimezone(zone).date()
+        if other != day:
+            gone[one] = other
+    return Walk(began, list(ours.values()), whole, gone)
 
 
 def _pages(client: Client, day: date, zone: ZoneInfo) -> tuple[dict[str, Recording], int]:
