@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
-from django.db import connection
 from django.test import Client
 
 from ingestion.models import Job, Schedule
@@ -294,27 +293,3 @@ def test_the_sample_can_be_seen_without_an_account(web: Client, alice: User) -> 
     account = Account.objects.get()
     assert account.is_sample and web.get("/days/")["Location"].startswith(f"/days/{account.pk}/")
     assert Job.objects.get().params["mode"] == "watch"
-
-
-def test_words_are_found_by_their_index_among_many_items(
-    web: Client, account: Account, service: Server, clock: dict[str, Any]
-) -> None:
-    service.put("a", "2026-11-18T08:00+01:00", text="about otters")
-    sync(account)
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """
-            INSERT INTO lifelogs_dataitem (account_id, day_id, key, title, markdown, contents, started_at,
-                ended_at, starred, digest, ingestion_status, day_version, first_version)
-            SELECT account_id, day_id, 'limitless:n' || n, 'Item ' || n, 'w' || n % 97, '[]',
-                started_at, ended_at, false, '', 'complete', 1, 1
-            FROM lifelogs_dataitem, generate_series(1, 4000) AS n
-            """
-        )
-        # What was just written waits in a list that is read whole, until a vacuum comes by.
-        cursor.execute("SELECT gin_clean_pending_list('item_by_words')")
-        cursor.execute("ANALYZE lifelogs_dataitem")
-    plan = finding.items(account.owner, "otters boats").explain()
-    assert "item_by_words" in plan and "Seq Scan on lifelogs_dataitem" not in plan, plan
-    assert [one["item"].key for one in finding.search(account.owner, "otters")] == ["limitless:a"]
-    assert len(finding.search(account.owner, "item")) == finding.MOST

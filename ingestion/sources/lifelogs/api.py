@@ -5,7 +5,6 @@ from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
 from ninja import Router, Schema
 from pydantic import Field
@@ -169,11 +168,8 @@ def search(request: HttpRequest, filters: Annotated[DayItemsFilter, StrictQuery(
     """Find your items in which all words occur, the newest first."""
     scope = paging.Scope("found", request.user.pk or 0, {"q": filters.q})
     after = paging.read_cursor(scope, filters.cursor)
-    rows = finding.items(request.user, filters.q.replace("\0", ""))
-    if after is not None:
-        at, pk = datetime.fromisoformat(after[0]), after[1]
-        rows = rows.filter(Q(started_at__lt=at) | Q(started_at=at, pk__lt=pk))
-    found = list(rows[: filters.limit + 1])
+    before = None if after is None else (datetime.fromisoformat(after[0]), int(after[1]))
+    found = list(finding.newest(request.user, filters.q.replace("\0", ""), filters.limit + 1, before))
     shown, following = paging.page(
         found, filters.limit, scope, lambda one: [one.started_at.isoformat(), one.pk]
     )

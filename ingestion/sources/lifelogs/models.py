@@ -185,6 +185,14 @@ class DataItem(models.Model):
         indexes: ClassVar = [
             # search by words
             GinIndex(fields=["words"], name="item_by_words"),
+            # the newest of an account, for search: a word that most of them have is among these soon
+            models.Index(
+                models.F("account"),
+                models.F("started_at").desc(),
+                models.F("id").desc(),
+                name="item_newest",
+                condition=Q(deleted_at=None),
+            ),
         ]
 
     def __str__(self) -> str:
