@@ -124,7 +124,7 @@ def _page(
     request: HttpRequest, error: accounts.NotPossible | None = None, status: int = 200, of: int = 0
 ) -> HttpResponse:
     context = {
-        "accounts": accounts.of(request.user),
+        "accounts": [(one, services.get(one.service).label) for one in accounts.of(request.user)],
         "services": services.known(),
         "zones": sorted(available_timezones()),
         "zone": request.POST.get("zone") or timezone.get_current_timezone_name(),

@@ -60,7 +60,7 @@ def find(user: Any, pk: int | None) -> Account | None:
 
 def sample_of(user: Any) -> Account:
     """Return the account of a user at the service that we made up; it is made with its first use."""
-    values = {"service": services.known()[0].name, "label": SAMPLE, "zone": standin.ZONE}
+    values = {"service": standin.SERVICE, "label": SAMPLE, "zone": standin.ZONE}
     return Account.objects.get_or_create(owner=user, is_sample=True, defaults=values)[0]
 
 
@@ -111,7 +111,7 @@ def give_key(account: Account, key: str) -> None:
         with transaction.atomic():
             values: dict[str, Any] = {"sealed_key": account.sealed_key, "fingerprint": account.fingerprint}
             _move(account, status=Account.Status.ACTIVE, reason="", **values)
-            _pause_schedules(account, False)
+            _start_schedules(account)
     except IntegrityError as error:
         raise NotPossible("You have an account with this key already.", "key") from error
 
@@ -122,7 +122,7 @@ def revoke(account: Account) -> None:
         raise NotPossible("The sample has no key.", "key")
     with transaction.atomic():
         _move(account, status=Account.Status.REVOKED, reason="", sealed_key="", fingerprint="")
-        _pause_schedules(account, True)
+        _stop_schedules(account)
 
 
 def pause(account: Account, reason: str = "") -> bool:
@@ -135,7 +135,7 @@ def resume(account: Account) -> bool:
     with transaction.atomic():
         changed = _move(account, {"status": Account.Status.PAUSED}, status=Account.Status.ACTIVE, reason="")
         if changed:
-            _pause_schedules(account, False)
+            _start_schedules(account)
     return changed
 
 
@@ -218,7 +218,7 @@ def _pause(account: Account, reason: str, **was: Any) -> bool:
         was["status"] = Account.Status.ACTIVE
         changed = _move(account, was, status=Account.Status.PAUSED, reason=reason[:300])
         if changed:
-            _pause_schedules(account, True)
+            _stop_schedules(account)
     return changed
 
 
@@ -236,6 +236,15 @@ def _schedules(account: Account) -> Any:
     return Schedule.objects.filter(owner=account.owner_id, source=KIND, params__account=account.pk)
 
 
-def _pause_schedules(account: Account, paused: bool) -> None:
-    for pk in _schedules(account).values_list("pk", flat=True):
-        schedules.set_paused(pk, paused)
+def _stop_schedules(account: Account) -> None:
+    """Pause what runs for an account. One that its owner has paused is not among what goes on with it."""
+    running = list(_schedules(account).filter(paused=False).values_list("pk", flat=True))
+    for pk in running:
+        schedules.set_paused(pk, True)
+    Account.objects.filter(pk=account.pk).update(stopped=[*account.stopped, *running])
+
+
+def _start_schedules(account: Account) -> None:
+    for pk in _schedules(account).filter(pk__in=account.stopped).values_list("pk", flat=True):
+        schedules.set_paused(pk, False)
+    Account.objects.filter(pk=account.pk).update(stopped=[])

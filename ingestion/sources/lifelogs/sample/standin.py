@@ -15,6 +15,7 @@ from ingestion.sources.lifelogs.sample import days
 
 ADDRESS = "http://sample.invalid"  # RFC 2606: nobody's; no request leaves the process
 ZONE = "UTC"
+SERVICE = "limitless"  # as which it answers
 SPEED = 600  # of the played clock, until it has caught up
 BEGINS = timedelta(hours=-5)  # before midnight
 OVER = timedelta(hours=3, minutes=30)  # what of the next day must have passed at least
@@ -34,6 +35,11 @@ def first_evening(born: datetime) -> datetime:
 def played(born: datetime, now: datetime) -> datetime:
     """Return what time it is for an account that was made at `born`."""
     return min(now, first_evening(born) + SPEED * (now - born))
+
+
+def really(born: datetime, at: datetime) -> datetime:
+    """Return when it was `at` for an account that was made at `born`."""
+    return max(at, born + (at - first_evening(born)) / SPEED)
 
 
 def application(clock: Callable[[], datetime]) -> Application:
