@@ -45,7 +45,7 @@ class Cell:
 class Week:
     """Seven cells, Monday first; None before the first and after the last day."""
 
-    month: str  # beside a week in which one begins
+    month: str  # beside the first week that begins in it
     cells: list[Cell | None]
 
 
@@ -83,10 +83,9 @@ def _calendar(account: Account, first: date, last: date, now: datetime) -> Calen
     weeks: list[Week] = []
     month = ""
     for row in rows:
-        newest = max(one.date for one in row if one is not None)
-        named = f"{newest:%b}" if f"{newest:%b}" != month or not weeks else ""
-        month = f"{newest:%b}"
-        weeks.append(Week(named, row))
+        oldest = min(one.date for one in row if one is not None)
+        weeks.append(Week("" if f"{oldest:%b}" == month else f"{oldest:%b}", row))
+        month = f"{oldest:%b}"
     found = Counter(one.status for one in cells if one is not None and one.begun)
     return Calendar(weeks, dict(found), len(spans.incomplete(account, now)))
 

@@ -57,16 +57,36 @@ def clock_of(account: Account) -> datetime:
     return standin.played(account.created_at, now) if account.is_sample else now
 
 
-def context(account: Account, when: date, user: Any, query: Mapping[str, str]) -> dict[str, Any]:
-    """Return what the page of a day shows to its owner."""
+@dataclass(frozen=True)
+class Look:
+    """What tells one view of a day from another; the rest follows from it."""
+
+    day: Day
+    seen: Seen
+    status: str
+    job: Job | None
+
+    @property
+    def tag(self) -> str:
+        """Return an entity tag."""
+        return f'"{self.day.version}:{self.seen.version}:{self.status}:{self.job.pk if self.job else ""}"'
+
+
+def look(account: Account, when: date, query: Mapping[str, str]) -> Look:
+    """Return where a day stands for who has this address."""
     day = account.days.filter(date=when).first() or Day(account=account, date=when)
     day.account = account
-    seen, now = Seen.of(query, day), clock_of(account)
+    status = "failed" if day.trouble and not day.is_complete else str(day.ingestion_status)
+    return Look(day, Seen.of(query, day), status, _job(account, day))
+
+
+def context(account: Account, found: Look, user: Any, query: Mapping[str, str]) -> dict[str, Any]:
+    """Return what the page of a day shows to its owner."""
+    day, seen, job, now = found.day, found.seen, found.job, clock_of(account)
+    when, today = day.date, spans.today(account, now)
     shown = _shown(account, day, seen) if day.pk else []
     wanted = query.get("f", "all")
     wanted = wanted if wanted in FILTERS else "all"
-    job = _job(account, day)
-    today = spans.today(account, now)
     return {
         "account": account,
         "service": services.get(account.service).label,
@@ -81,20 +101,28 @@ def context(account: Account, when: date, user: Any, query: Mapping[str, str]) -
         "deleted": _deleted(day, seen),
         "became_complete": day.is_complete and seen.status != Ingestion.COMPLETE,
         "moved": day.version > seen.version,
-        "status": "failed" if day.trouble and not day.is_complete else day.ingestion_status,
-        "settles_at": spans.settles_at(account, when).astimezone(account.local).replace(tzinfo=None),
-        "is_over": spans.settles_at(account, when) <= now,
-        "future": when > today,
-        "today": today,
-        "is_today": when == today,
-        "previous": when - timedelta(days=1),
-        "following": when + timedelta(days=1) if when < today else None,
+        "status": found.status,
         "bars": _bars(shown),
         "sources": _sources(user, when),
         "calendar": calendars.last_weeks(account, now),
         "job": job,
         "job_seen": job is not None and visible_jobs(user).filter(pk=job.pk).exists(),
         "refresh": job is not None,
+        **_times(account, when, today, now),
+    }
+
+
+def _times(account: Account, when: date, today: date, now: datetime) -> dict[str, Any]:
+    settles_at = spans.settles_at(account, when)
+    return {
+        "settles_at": settles_at.astimezone(account.local).replace(tzinfo=None),
+        "is_over": settles_at <= now,
+        "future": when > today,
+        "today": today,
+        "is_today": when == today,
+        "current": None if when == today else _today(account, today),
+        "previous": when - timedelta(days=1),
+        "following": when + timedelta(days=1) if when < today else None,
     }
 
 
@@ -185,6 +213,21 @@ def _sources(user: Any, when: date) -> list[dict[str, Any]]:
                 "day": day or Day(account=account, date=when),
                 "known": day is not None,
                 "last": f"{last.astimezone(account.local):%H:%M}" if last else "",
+                "synced": _synced(account, day),
             }
         )
     return found
+
+
+def _synced(account: Account, day: Day | None) -> datetime | None:
+    """Return when a day was read, on the clock of who reads this."""
+    if day is None or day.walked_at is None:
+        return None
+    return standin.really(account.created_at, day.walked_at) if account.is_sample else day.walked_at
+
+
+def _today(account: Account, date_: date) -> dict[str, Any]:
+    """Return how far the current day is, for who looks at another one."""
+    day = account.days.filter(date=date_).first() or Day(account=account, date=date_)
+    settled = spans.settles_at(account, date_).astimezone(account.local).replace(tzinfo=None)
+    return {"day": day, "settles_at": settled}

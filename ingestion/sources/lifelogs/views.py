@@ -33,15 +33,14 @@ def home(request: HttpRequest) -> HttpResponseBase:
 @require_safe
 def day(request: HttpRequest, pk: int, text: str) -> HttpResponseBase:
     """Show a day, or the part of its page that changed."""
-    account, when = _account(request, pk), _date(text)
-    context = day_page.context(account, when, request.user, request.GET)
-    shown, seen, job = context["day"], context["seen"], context["job"]
-    tag = f'"{shown.version}:{seen.version}:{context["status"]}:{job.pk if job else ""}"'
+    account = _account(request, pk)
+    found = day_page.look(account, _date(text), request.GET)
     fragment = request.headers.get("HX-Target") in ("day", "day-job")
-    if fragment and request.headers.get("If-None-Match") == tag:
-        return HttpResponse(status=HTTPStatus.NOT_MODIFIED, headers={"ETag": tag})
+    if fragment and request.headers.get("If-None-Match") == found.tag:
+        return HttpResponse(status=HTTPStatus.NOT_MODIFIED, headers={"ETag": found.tag})
+    context = day_page.context(account, found, request.user, request.GET)
     response = render(request, "lifelogs/_day.html" if fragment else "lifelogs/day.html", context)
-    response["ETag"] = tag
+    response["ETag"] = found.tag
     return response
 
 
@@ -52,7 +51,12 @@ def cell(request: HttpRequest, pk: int, text: str) -> HttpResponseBase:
     account = _account(request, pk)
     found = calendars.cell(account, _date(text), day_page.clock_of(account))
     current = parse_date(request.GET.get("on", ""))
-    return render(request, "lifelogs/_cell.html", {"cell": found, "current": current})
+    tag = f'"{found.version}:{found.status}:{found.begun:d}:{found.date == current:d}"'
+    if request.headers.get("If-None-Match") == tag:
+        return HttpResponse(status=HTTPStatus.NOT_MODIFIED, headers={"ETag": tag})
+    response = render(request, "lifelogs/_cell.html", {"cell": found, "current": current})
+    response["ETag"] = tag
+    return response
 
 
 @login_required
