@@ -22,6 +22,8 @@ from ingestion import api as jobs_api
 from ingestion import status_api, tokens, uploads_api
 from ingestion.admission import Refused
 from ingestion.schemas import ProblemOut, start_adapter
+from ingestion.sources.articles import api as articles_api
+from ingestion.sources.articles import tasks_api
 from ingestion.sources.companies import api as companies_api
 from ingestion.sources.documents import api as documents_api
 from ingestion.sources.imports import api as imports_api
@@ -164,6 +166,8 @@ api = HeadwayAPI(
 api.add_router("", jobs_api.router)
 api.add_router("", uploads_api.router)
 api.add_router("", status_api.router)
+api.add_router("", articles_api.router)
+api.add_router("", tasks_api.router)
 api.add_router("", companies_api.router)
 api.add_router("", documents_api.router)
 api.add_router("", imports_api.router)

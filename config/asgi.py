@@ -19,6 +19,7 @@ from config.headers import SecurityHeaders
 from config.proxies import Proxies
 from config.staticfiles import StaticFiles
 from ingestion import stability, tokens
+from ingestion.sources.articles import sockets as articles
 from ingestion.sources.companies import subscribers
 from ingestion.sources.documents import sockets as documents
 from ingestion.sources.lifelogs import sockets as lifelogs
@@ -49,7 +50,9 @@ http = BodyLimit(
     signed_in=signed_in,
     page=errors.page,
 )
-websocket = websockets(patterns=[subscribers.SOCKET, lifelogs.SOCKET, documents.SOCKET])
+websocket = websockets(
+    patterns=[subscribers.SOCKET, lifelogs.SOCKET, documents.SOCKET, articles.JOB, articles.TOPIC]
+)
 live = {PATH: LiveHttp(), stability.PATH: PlainEvents(stability.STREAM, stability.message)}
 
 

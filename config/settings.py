@@ -182,6 +182,10 @@ SEC_DATA_URL = env.origin("HEADWAY_SEC_DATA_URL", "https://data.sec.gov")
 SEC_CONTACT = env.text("HEADWAY_SEC_CONTACT")
 if SEC_CONTACT and not (SEC_CONTACT.isascii() and SEC_CONTACT.isprintable() and "@" in SEC_CONTACT):
     env.problem("HEADWAY_SEC_CONTACT", "must be a name and an e-mail address: Example Org admin@example.org")
+ARTICLES_CONTACT = env.text("HEADWAY_ARTICLES_CONTACT")  # told to the hosts of pages, in User-Agent
+if not (ARTICLES_CONTACT.isascii() and ARTICLES_CONTACT.isprintable()):
+    env.problem("HEADWAY_ARTICLES_CONTACT", "must be ASCII: an address of a page or of an e-mail")
+ARTICLES_PER_SECOND = env.whole("HEADWAY_ARTICLES_PER_SECOND", 2, 1, 100)  # pages of one host, all workers
 SEC_PER_SECOND = env.whole("HEADWAY_SEC_PER_SECOND", 8, 1, 10)  # the SEC's limit is 10, of all processes
 SEC_BLOCK_SECONDS = env.whole("HEADWAY_SEC_BLOCK_SECONDS", 600, 1, 86_400)  # quiet after it has blocked us
 
@@ -274,6 +278,7 @@ INSTALLED_APPS = [
     "ingestion.sources.companies",
     "ingestion.sources.lifelogs",
     "ingestion.sources.documents",
+    "ingestion.sources.articles",
     *EXTRA_APPS,
 ]
 # Each is able to run async: one that is not would hold a thread for every waiting long poll.

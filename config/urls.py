@@ -22,6 +22,7 @@ urlpatterns = [
     path("companies/", include("ingestion.sources.companies.urls")),
     path("days/", include("ingestion.sources.lifelogs.urls")),
     path("workspaces/", include("ingestion.sources.documents.urls")),
+    path("topics/", include("ingestion.sources.articles.urls")),
     path("charts/", include("ingestion.sources.imports.analytics.urls")),
     path("account/", include("account.urls")),
     path("inbox/", include("notifications.urls")),

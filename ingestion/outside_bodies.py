@@ -35,18 +35,22 @@ def tls() -> ssl.SSLContext:
 
 
 def client(
-    timeout: httpx.Timeout, headers: dict[str, str], app: Callable[..., Any] | None = None
+    timeout: httpx.Timeout,
+    headers: dict[str, str],
+    app: Callable[..., Any] | None = None,
+    transport: httpx.BaseTransport | None = None,
 ) -> httpx.Client:
     """Return a client that asks only where it is sent: no proxy of the environment, no redirect.
 
-    app: a WSGI application that answers in place of the network. (SEC28)
+    app: a WSGI application that answers in place of the network. transport: what connects, in place of
+    httpx's own. (SEC28)
     """
     return httpx.Client(
         trust_env=False,
         follow_redirects=False,
         timeout=timeout,
         verify=tls(),
-        transport=httpx.WSGITransport(app=app) if app else None,
+        transport=httpx.WSGITransport(app=app) if app else transport,
         headers={**headers, "Accept-Encoding": "gzip, deflate"},
     )
 

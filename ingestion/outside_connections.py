@@ -1,0 +1,120 @@
+"""Connections to addresses that strangers wrote down: public ones only, and none that lasts too long.
+
+The name is resolved once and the connection made to what was judged: asked again, it might lead elsewhere.
+"""
+
+import socket
+import threading
+import time
+from collections.abc import Iterable
+from ssl import SSLContext
+from typing import Any
+
+import httpcore
+import httpx
+from django.conf import settings
+
+from config import addresses
+from ingestion.outside_bodies import tls
+
+
+class Unresolvable(Exception):
+    """Nobody knows the host's name."""
+
+
+class Clock:
+    """When the request of each thread must be over, however steadily the other side drips."""
+
+    def __init__(self) -> None:
+        self._of_thread = threading.local()
+
+    def begin(self, seconds: float) -> None:
+        """Give this thread's requests so long from now."""
+        self._of_thread.end = time.monotonic() + seconds
+
+    def left(self) -> float:
+        """Return the seconds that are left, not below 0."""
+        end: float = getattr(self._of_thread, "end", float("inf"))
+        return max(0.0, end - time.monotonic())
+
+
+class _Timed(httpcore.NetworkStream):
+    def __init__(self, stream: httpcore.NetworkStream, clock: Clock) -> None:
+        self._stream, self._clock = stream, clock
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        """Read, while there is time."""
+        return self._stream.read(max_bytes, self._within(timeout, httpcore.ReadTimeout))
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        """Write, while there is time."""
+        self._stream.write(buffer, self._within(timeout, httpcore.WriteTimeout))
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._stream.close()
+
+    def start_tls(
+        self, ssl_context: SSLContext, server_hostname: str | None = None, timeout: float | None = None
+    ) -> httpcore.NetworkStream:
+        """Encrypt; the certificate must be the name's, not the number's."""
+        within = self._within(timeout, httpcore.ConnectTimeout)
+        return _Timed(self._stream.start_tls(ssl_context, server_hostname, within), self._clock)
+
+    def get_extra_info(self, info: str) -> Any:
+        """Return what httpcore asks of its streams."""
+        return self._stream.get_extra_info(info)
+
+    def _within(self, timeout: float | None, late: type[Exception]) -> float:
+        left = self._clock.left()
+        if left <= 0:
+            raise late("out of time")
+        return min(left, timeout if timeout is not None else left)
+
+
+class _Judged(httpcore.NetworkBackend):
+    def __init__(self, clock: Clock) -> None:
+        self._plain, self._clock = httpcore.SyncBackend(), clock
+
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[Any] | None = None,
+    ) -> httpcore.NetworkStream:
+        """Connect to what the name was judged by. Raises NotAllowed, Unresolvable."""
+        try:
+            found = addresses.resolve(host, port, settings.FETCH_ALLOW)
+        except (socket.gaierror, UnicodeError) as error:
+            raise Unresolvable from error
+        last: Exception = httpcore.ConnectError("no address")
+        for _, sockaddr in found:
+            within = min(timeout or float("inf"), self._clock.left())
+            if within <= 0:
+                raise httpcore.ConnectTimeout("out of time")
+            try:
+                stream = self._plain.connect_tcp(
+                    str(sockaddr[0]), port, within, local_address, socket_options
+                )
+            except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
+                last = error
+                continue
+            return _Timed(stream, self._clock)
+        raise last
+
+    def connect_unix_socket(self, *args: Any, **kwargs: Any) -> httpcore.NetworkStream:
+        """Refuse: no address of a page leads there."""
+        raise httpcore.ConnectError("not allowed")
+
+
+def transport(clock: Clock) -> httpx.BaseTransport:
+    """Return what connects for a client of strangers' addresses; each request has a connection of its own."""
+    made = httpx.HTTPTransport(verify=tls(), trust_env=False)
+    made._pool.close()
+    # httpx takes no backend; the pool that it would make is this one but for that.
+    made._pool = httpcore.ConnectionPool(
+        ssl_context=tls(), max_keepalive_connections=0, network_backend=_Judged(clock)
+    )
+    return made

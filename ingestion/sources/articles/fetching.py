@@ -1,0 +1,248 @@
+"""Pages and feeds of strangers: fetched politely, within limits, and never from inside. (SEC25 to SEC30)"""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import timedelta
+from types import TracebackType
+
+import httpx
+from django.conf import settings
+
+from config.addresses import NotAllowed
+from ingestion.clock import read_clock
+from ingestion.outside import OutsideHost
+from ingestion.outside_bodies import BadBody, CutShort, TooLarge, TooSlow, client, unpacked
+from ingestion.outside_connections import Clock, Unresolvable, transport
+from ingestion.run import Run
+from ingestion.source import SourceError
+from ingestion.sources.articles import addresses, robots
+from ingestion.sources.articles.models import MOST_SIGNS, Robots
+from ingestion.sources.articles.sample import standin
+
+TIME_OUT = httpx.Timeout(15.0, connect=10.0)  # seconds without a byte
+WHOLE_TIME = 30.0  # seconds for a page with its redirects
+MOST_BYTES = 10 * 1024 * 1024  # decoded
+MOST_REDIRECTS = 5
+ROBOTS_HOURS = 24
+LONGEST_PAUSE = 3600.0  # seconds that a host may ask us to stay away
+PAGES = ("text/html", "application/xhtml+xml", "text/plain")
+FEEDS = ("application/rss+xml", "application/atom+xml", "application/xml", "text/xml", "application/rdf+xml")
+_REDIRECTS = (301, 302, 303, 307, 308)
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """What came. url: where from, after redirects. passed: all addresses that led there, canonical."""
+
+    url: str
+    content: bytes
+    content_type: str
+    passed: tuple[str, ...] = ()
+    etag: str = ""
+    modified: str = ""
+
+
+class Fetcher:
+    """The outside as one job sees it. Used as a context manager; `get` may be called by several threads."""
+
+    def __init__(self, job: Run) -> None:
+        self._job = job
+        self._clock = Clock()
+        self._hosts: dict[str, OutsideHost] = {}
+        self._rules: dict[str, robots.Rules] = {}
+        contact = settings.ARTICLES_CONTACT
+        name = f"Headway/1.0 ({contact})" if contact else "Headway/1.0"
+        headers = {"User-Agent": name, "Accept": "text/html,*/*;q=0.5"}
+        self._http = client(TIME_OUT, headers, transport=transport(self._clock))
+        self._sample = client(TIME_OUT, headers, standin.application)
+
+    def __enter__(self) -> "Fetcher":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._http.close()
+        self._sample.close()
+
+    def get(
+        self, url: str, kinds: Collection[str] = PAGES, etag: str = "", modified: str = ""
+    ) -> Fetched | None:
+        """Return what is at an address, or None when it is still what `etag` and `modified` name.
+
+        url: canonical. kinds: content types that are of use. Raises SourceError with a code that begins with
+        `url_` or `robots_`.
+        """
+        self._clock.begin(WHOLE_TIME)
+        passed = [url]
+        while True:
+            self._check_robots(url, first=len(passed) == 1)
+            answer = self._ask(url, kinds, {"If-None-Match": etag, "If-Modified-Since": modified}, passed)
+            if not isinstance(answer, str):
+                return answer
+            if len(passed) > MOST_REDIRECTS:
+                raise SourceError("url_too_many_redirects", "The address leads to another, again and again.")
+            url = _followed(url, answer)
+            passed.append(url)
+
+    def _ask(
+        self, url: str, kinds: Collection[str], signs: dict[str, str], passed: list[str]
+    ) -> Fetched | str | None:
+        """Ask once. Return what came, where it is instead, or None when it is as before."""
+        host = self._host(url)
+        host.turn(self._job)
+        self._clock.begin(WHOLE_TIME)  # waiting for our own turn is not the host's fault
+        signs = {name: value for name, value in signs.items() if value}
+        try:
+            with self._client(url).stream("GET", url, headers=signs) as response:
+                if response.status_code in _REDIRECTS and response.headers.get("location"):
+                    return str(response.headers["location"])
+                if response.status_code == 304 and signs:
+                    return None
+                self._check_status(host, response)
+                kind = _kind(response)
+                if kind and kind not in kinds:
+                    raise SourceError("url_content_type", f"This is no page of text but {kind[:60]}.")
+                content = b"".join(unpacked(response, MOST_BYTES, WHOLE_TIME))
+        except NotAllowed as error:
+            raise _not_allowed(url, len(passed) == 1) from error
+        except (Unresolvable, BadBody, httpx.TransportError, httpx.InvalidURL) as error:
+            raise _failed(error) from error
+        if not content.strip():
+            raise SourceError("url_no_content", "The page is empty.")
+        if not kind and b"<" not in content[:1024]:
+            raise SourceError("url_content_type", "The page does not say what it is.")
+        etag, modified = (response.headers.get(name, "")[:MOST_SIGNS] for name in ("etag", "last-modified"))
+        return Fetched(url, content, kind, tuple(passed), etag, modified)
+
+    def _client(self, url: str) -> httpx.Client:
+        return self._sample if addresses.host_of(url) == standin.HOST else self._http
+
+    def _host(self, url: str) -> OutsideHost:
+        name = addresses.host_of(url)
+        if name not in self._hosts:
+            per_second = float(settings.ARTICLES_PER_SECOND)
+            if name == standin.HOST:
+                per_second = 1000.0  # it is in this process
+            self._hosts[name] = OutsideHost(name, per_second)
+        return self._hosts[name]
+
+    def _check_status(self, host: OutsideHost, response: httpx.Response) -> None:
+        """Raise SourceError unless there is a page; a host that asks for a pause gets it from all workers."""
+        status = response.status_code
+        if status == 204:
+            raise SourceError("url_no_content", "The page is empty.")
+        if 200 <= status < 300:
+            return
+        asked = _seconds(response)
+        if status == 429 and asked:
+            host.pause(asked, f"{host.host} asked us to wait for {asked:.0f} seconds")
+        later = status in (408, 425, 429) or status >= 500
+        raise SourceError("url_status", f"The host answered {status}.", retryable=later, retry_after=asked)
+
+    # -- robots --
+
+    def _check_robots(self, url: str, *, first: bool) -> None:
+        origin = addresses.origin(url)
+        if origin not in self._rules:
+            self._rules[origin] = self._rules_of(origin, first=first)
+        rules = self._rules[origin]
+        if not rules.allow(url):
+            raise SourceError("robots_disallow", "The host does not want this page to be read by programs.")
+        host = self._host(url)
+        if rules.delay:
+            host.place_ms = max(host.place_ms, int(rules.delay * 1000))
+
+    def _rules_of(self, origin: str, *, first: bool) -> robots.Rules:
+        """Return what a host allows, asked once a day for all workers."""
+        since = read_clock() - timedelta(hours=ROBOTS_HOURS)
+        row = Robots.objects.filter(origin=origin, read_at__gt=since).first()
+        if row is None:
+            status, text = self._read_robots(origin, first=first)
+            values = {"status": status, "text": text, "read_at": read_clock()}
+            row = Robots.objects.update_or_create(origin=origin, defaults=values)[0]
+        return robots.parse(row.text) if 200 <= row.status < 300 else robots.ANYTHING
+
+    def _read_robots(self, origin: str, *, first: bool) -> tuple[int, str]:
+        """Return the status and the text. Raises SourceError while the host cannot say: RFC 9309, 2.3.1.4."""
+        url = f"{origin}/robots.txt"
+        for n in range(MOST_REDIRECTS + 1):
+            self._host(url).turn(self._job)
+            self._clock.begin(WHOLE_TIME)
+            try:
+                with self._client(url).stream("GET", url) as response:
+                    if response.status_code in _REDIRECTS and response.headers.get("location"):
+                        url = _followed(url, str(response.headers["location"]))
+                        continue
+                    if response.status_code == 429 or response.status_code >= 500:
+                        self._check_status(self._host(url), response)
+                    return response.status_code, _head(response)
+            except NotAllowed as error:
+                raise _not_allowed(url, first and n == 0) from error
+            except (Unresolvable, BadBody, httpx.TransportError, httpx.InvalidURL) as error:
+                raise _failed(error) from error
+        return 404, ""  # it leads in circles: as if there were none
+
+
+def _head(response: httpx.Response) -> str:
+    """Return the beginning of a robots.txt, without what PostgreSQL does not store."""
+    pieces, size = [], 0
+    for piece in unpacked(response, MOST_BYTES, WHOLE_TIME):
+        pieces.append(piece)
+        size += len(piece)
+        if size > robots.MOST_BYTES:
+            break
+    return b"".join(pieces)[: robots.MOST_BYTES].decode("utf-8", "replace").replace("\0", "")
+
+
+def _followed(url: str, location: str) -> str:
+    """Return where a redirect leads. Raises SourceError for where we do not go."""
+    try:
+        return addresses.joined(url, location)
+    except SourceError as error:
+        raise SourceError(
+            "url_redirect_blocked", f"{addresses.host_of(url)} leads to an address that is not allowed."
+        ) from error
+
+
+def _not_allowed(url: str, first: bool) -> SourceError:
+    if first:
+        return SourceError("url_private", addresses.NOT_ALLOWED)
+    text = f"The page leads to {addresses.host_of(url)}, an address that is not allowed."
+    return SourceError("url_redirect_blocked", text)
+
+
+def _failed(error: Exception) -> SourceError:
+    """Say why nothing came."""
+    if isinstance(error, Unresolvable):
+        return SourceError("url_unresolvable", "Nobody knows a host of this name.")
+    if isinstance(error, TooLarge):
+        return SourceError("url_too_large", f"The page {error}.")
+    if isinstance(error, TooSlow | httpx.TimeoutException):
+        phase = "connect" if isinstance(error, httpx.ConnectTimeout) else "answer"
+        return SourceError("url_timeout", f"The host did not {phase} in time.", retryable=True)
+    if isinstance(error, CutShort):
+        return SourceError("url_bad_answer", f"The answer {error}.", retryable=True)
+    if isinstance(error, BadBody):
+        return SourceError("url_bad_answer", f"The answer {error}.")
+    if isinstance(error, httpx.ConnectError) and "SSL" in str(error).upper():
+        return SourceError("url_tls", "The host's certificate or its encryption is not valid.")
+    if isinstance(error, httpx.ConnectError):
+        return SourceError("url_unreachable", "The host does not take connections.", retryable=True)
+    if isinstance(error, httpx.InvalidURL):
+        return SourceError("url_no_host", "The address names no host that could be asked.")
+    garbage = isinstance(error, httpx.RemoteProtocolError) and "disconnected" not in str(error)
+    return SourceError(
+        "url_bad_answer",
+        "The answer cannot be read." if garbage else "The answer broke off.",
+        retryable=not garbage,
+    )
+
+
+def _kind(response: httpx.Response) -> str:
+    return str(response.headers.get("content-type", "")).partition(";")[0].strip().lower()
+
+
+def _seconds(response: httpx.Response) -> float | None:
+    text = response.headers.get("retry-after", "")
+    return min(float(text), LONGEST_PAUSE) if text.isascii() and text.isdigit() and len(text) < 9 else None

@@ -1,0 +1,217 @@
+"""Analyse articles in bulk: fetch each page, read it, judge it for a topic, keep what is relevant."""
+
+import hashlib
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, ClassVar
+
+from django.db import transaction
+from pydantic import Field, field_validator, model_validator
+from pydantic_core import PydanticCustomError
+
+from ingestion.clock import read_clock
+from ingestion.models import Job
+from ingestion.run import Run
+from ingestion.source import Outcome, Source, SourceError, SourceParams, Step, register
+from ingestion.sources.articles import addresses, analysis, keeping, members, reading, topics
+from ingestion.sources.articles.fetching import Fetcher
+from ingestion.sources.articles.models import LONGEST_URL, Topic
+from ingestion.sources.articles.sample import standin
+
+MOST_URLS = 10_000
+LONGEST_KEY = 300  # of an item
+THREADS = 3  # pages that one job fetches at once (S2.90)
+BATCH = 5  # articles that are told of together (S2.63, S2.69)
+FRESH = timedelta(hours=1)  # how long a page that was read is not fetched again
+SAMPLE = {
+    "name": "Sample: river ferries",
+    "description": "Ferries that cross the river, their timetables and what becomes of them",
+    "keywords": ["ferry", "river crossing", "Fähre"],
+    "threshold": 0.3,
+}
+
+
+class Params(SourceParams):
+    """Which pages, for which topic."""
+
+    topic: int | None = Field(
+        None, ge=1, le=2**63 - 1, description="Number of a topic; none: the sample, with pages that we wrote"
+    )
+    urls: list[str] = Field([], description=f"Addresses of pages, {MOST_URLS:,} at most")
+
+    @field_validator("urls")
+    @classmethod
+    def _hold_no_passwords(cls, given: list[str]) -> list[str]:
+        """Refuse passwords at once: what is wrong otherwise is told of each address when its turn comes."""
+        if len(given) > MOST_URLS:
+            raise PydanticCustomError("too_many", f"At most {MOST_URLS:,} addresses.")
+        kept: dict[str, None] = {}
+        for text in given:
+            try:
+                kept[addresses.canonical(text)] = None
+            except SourceError as error:
+                if error.code == "url_credentials":
+                    raise PydanticCustomError("url_credentials", "{text}", {"text": error.message}) from error
+                if error.code != "url_empty":
+                    kept[text.strip()[: LONGEST_URL + 1]] = None
+        return list(kept)
+
+    @model_validator(mode="after")
+    def _says_what(self) -> "Params":
+        if self.topic is None and self.urls:
+            raise PydanticCustomError("topic_missing", "Say for which topic.")
+        if self.topic is not None and not self.urls:
+            raise PydanticCustomError("urls_missing", "Give at least one address.")
+        return self
+
+
+@dataclass(frozen=True)
+class Read:
+    """A page as it was read, and what it says of the topic."""
+
+    page: reading.Page
+    told: analysis.Judgement
+
+
+@register
+class BulkAnalysis(Source):
+    """Pages are read and judged for a topic."""
+
+    kind, label, params = "bulk_analysis", "Bulk analysis", Params
+    description = "Read pages, judge them for a topic and keep the relevant ones."
+    steps: ClassVar[list[Step]] = [Step("articles", "Read and judge articles", 1)]
+    item_noun = "articles"
+    limit = 3  # at once; the fourth waits for a slot and is told so (S2.87)
+    offered = False
+    page, page_label, page_icon = "articles:topics", "Topics", "read"
+    example: ClassVar[dict[str, Any]] = {}
+
+    def run(self, job: Run, p: Params) -> Outcome:
+        """Read and judge each page; what fails is told of that page alone."""
+        topic = topic_of(job, p)
+        urls = p.urls or standin.URLS
+        with Fetcher(job) as fetcher, job.step("articles") as step:
+            topic_now = analysis.wanted(topic)
+
+            def fetch(url: str) -> Read:
+                page = read(fetcher, url)
+                return Read(page, analysis.judge(page, topic_now))
+
+            batches = -(-len(urls) // BATCH)
+            before = step.count()
+            for n, item in enumerate(
+                step.items(urls, key=key_of, label=addresses.label, fetch=fetch, threads=THREADS)
+            ):
+                step.message(f"Processing batch {min((before + n) // BATCH + 1, batches)}/{batches}")
+                with item:
+                    article = keeping.save(item.fetched.page)
+                    kept = keeping.judged(topic.pk, article, item.fetched.told, topic.threshold, job.id)
+                    item.result = result_of(kept)
+                    item.url = kept.analysis.get_absolute_url()
+                    job.changed(topic)
+        return _outcome(job, topic)
+
+    def can_start(self, user: Any, p: Params) -> None:
+        """Leave it to editors; a topic that they cannot see is not there. Raises SourceError."""
+        check_role(user, p.topic)
+
+    def can_retry(self, job: Job) -> None:
+        """Refuse it to who may not add to the topic any more. Raises SourceError."""
+        check_role(job.owner, self.stored_params(job.params).topic)
+
+    def describe(self, p: Params) -> tuple[str, str]:
+        """Call the job after its topic. (S2.72)"""
+        topic = Topic.objects.filter(pk=p.topic).first() if p.topic else None
+        name = topic.name if topic else str(SAMPLE["name"])
+        return f"Bulk Analysis: {name}", name
+
+    def created(self, job: Job, p: Params) -> None:
+        """Say which topic it is about."""
+        topic = Topic.objects.filter(pk=p.topic).first() if p.topic else sample_topic(job.owner)
+        if topic is not None:
+            job.object = topic.stream
+            job.save(update_fields=["object"])
+            topics.touch(topic.pk)
+
+    def ended(self, job: Job) -> None:
+        """Have open pages of the topic draw the end.
+
+        After the commit: an item locks the topic before its job's row, which is held here.
+        """
+        pk = (job.object or "").partition(":")[2]
+        if pk.isdigit():
+            transaction.on_commit(lambda: topics.touch(int(pk)), robust=True)
+
+
+def read(fetcher: Fetcher, url: str) -> reading.Page:
+    """Return the article at an address, fetched unless it was just now. Raises SourceError."""
+    url = addresses.canonical(url)
+    known = keeping.known(url)
+    if known is not None and known.fetched_at > read_clock() - FRESH:
+        return keeping.as_page(known)
+    fetched = fetcher.get(url)
+    assert fetched is not None  # nothing was named that it could equal
+    return reading.read(fetched)
+
+
+def topic_of(job: Run, p: Params) -> Topic:
+    """Return the topic of a job. Raises SourceError when it is gone."""
+    name = Job.objects.values_list("object", flat=True).get(pk=job.id) or ""
+    topic = Topic.objects.filter(pk=p.topic or int(name.partition(":")[2] or 0)).first()
+    if topic is None:
+        raise SourceError("topic_gone", "The topic was removed.")
+    return topic
+
+
+def sample_topic(user: Any) -> Topic:
+    """Return a user's topic of the sample, made with its first use."""
+    found = Topic.objects.filter(created_by=user, name=SAMPLE["name"]).first()
+    return found or topics.make(user, SAMPLE)
+
+
+def key_of(url: str) -> str:
+    """Return what makes an address the same in every attempt."""
+    return url if len(url) <= LONGEST_KEY else hashlib.sha256(url.encode()).hexdigest()
+
+
+def result_of(kept: keeping.Kept) -> dict[str, Any]:
+    """Return what is told of an article that was judged."""
+    row = kept.analysis
+    return {
+        "article": row.article_id,
+        "url": row.article.url,
+        "title": row.article.title[:200],
+        "language": row.article.language,
+        "relevance": row.relevance,
+        "sentiment": row.sentiment,
+        "summary": row.summary,
+        "saved": kept.kept,
+        "new": kept.new,
+    }
+
+
+def check_role(user: Any, topic: int | None) -> None:
+    """Leave a topic to its editors. Raises SourceError."""
+    if topic is None or user is None:
+        return
+    role = members.role_of(user, topic)
+    if not role:
+        raise SourceError("not_found", "Not found.")
+    if not members.may_edit(role):
+        raise SourceError("permission_denied", "You may read this topic, and not add to it.")
+
+
+def _outcome(job: Run, topic: Topic) -> Outcome:
+    items = Job.objects.get(pk=job.id).items
+    total = items.count()
+    done = [one or {} for one in items.filter(state="done").values_list("result", flat=True)]
+    saved = sum(bool(one.get("saved")) for one in done)
+    text = f"{len(done):,} of {total:,} articles analysed, {saved:,} kept"
+    data = {
+        "topic": topic.pk,
+        "processed": total,
+        "analysed": len(done),
+        "saved": saved,
+        "errors": total - len(done),
+    }
+    return Outcome(text=text, url=topic.get_absolute_url(), data=data)

@@ -1,0 +1,60 @@
+"""What the page of a topic shows: its articles, its keywords, and the jobs about it."""
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlencode
+
+from django.db.models import Count, Q
+
+from ingestion.models import FINAL, Job
+from ingestion.sources.articles import members
+from ingestion.sources.articles.models import Analysis, Role, Topic
+
+PAGE = 25
+JOBS = 5
+FILTERS = ("below",)
+
+
+def context(topic: Topic, user: Any, given: Mapping[str, str]) -> dict[str, Any]:
+    """Return what the page shows to a member. given: the query string."""
+    chosen = given.get("s", "") if given.get("s", "") in FILTERS else ""
+    before = given.get("before", "")
+    before = before if before.isascii() and before.isdigit() and len(before) < 19 else ""
+    rows = topic.analyses.select_related("article").filter(kept_at__isnull=bool(chosen)).order_by("-pk")
+    if before:
+        rows = rows.filter(pk__lt=int(before))
+    page = list(rows.defer("article__text")[: PAGE + 1])
+    role = members.role_of(user, topic.pk)
+    jobs = Job.objects.filter(object=topic.stream).order_by("-pk")
+    counts = topic.analyses.aggregate(kept=Count("pk", filter=Q(kept_at__isnull=False)), all=Count("pk"))
+    return {
+        "topic": topic,
+        "role": role,
+        "edits": members.may_edit(role),
+        "owns": role == Role.OWNER,
+        "members": topic.memberships.count(),
+        "counts": {**counts, "below": counts["all"] - counts["kept"]},
+        "chosen": chosen,
+        "asked": urlencode({k: v for k, v in (("s", chosen), ("before", before)) if v}),
+        "rows": page[:PAGE],
+        "following": page[PAGE - 1].pk if len(page) > PAGE else None,
+        "keywords": topic.keywords.annotate(
+            hits=Count("matches", filter=Q(matches__analysis__kept_at__isnull=False))
+        ).order_by("-hits", "pk"),
+        "feeds": topic.feeds.order_by("pk"),
+        "open_jobs": list(jobs.exclude(state__in=FINAL)[:JOBS]),
+        "ended_jobs": list(jobs.filter(state__in=FINAL)[:JOBS]),
+    }
+
+
+def article(analysis: Analysis) -> dict[str, Any]:
+    """Return what the page of an article shows."""
+    one = analysis.article
+    return {
+        "topic": analysis.topic,
+        "analysis": analysis,
+        "article": one,
+        "paragraphs": [text for text in one.text.split("\n") if text.strip()],
+        "terms": one.terms.order_by("ordinal").values_list("text", flat=True),
+        "matches": analysis.matches.select_related("keyword").order_by("-count", "pk"),
+    }

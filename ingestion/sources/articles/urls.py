@@ -1,0 +1,17 @@
+"""The pages of topics and their articles."""
+
+from django.urls import path
+
+from ingestion.sources.articles import views
+
+app_name = "articles"
+urlpatterns = [
+    path("", views.topics, name="topics"),
+    path("sample/", views.sample, name="sample"),
+    path("<int:pk>/", views.topic, name="topic"),
+    path("<int:pk>/settings/", views.settings, name="settings"),
+    path("<int:pk>/member/", views.member, name="member"),
+    path("<int:pk>/remove/", views.remove, name="remove"),
+    path("<int:pk>/analyse/", views.analyse, name="analyse"),
+    path("<int:pk>/articles/<int:article>/", views.article, name="article"),
+]

@@ -1,0 +1,146 @@
+"""The pages of topics: the list, one with its articles, its settings and members, and an article to read."""
+
+from typing import Any
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.contrib.auth.models import User
+from django.db.models import Count, Q
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+
+from ingestion import lifecycle
+from ingestion.admission import Refused
+from ingestion.sources.articles import members, topic_page
+from ingestion.sources.articles import topics as acting
+from ingestion.sources.articles.forms import TopicForm, UrlsForm
+from ingestion.sources.articles.models import Analysis, Role, Topic
+from ingestion.sources.articles.source import MOST_URLS, BulkAnalysis
+
+MOST = 200  # topics of one page
+LARGEST_ID = 2**63 - 1
+
+
+@login_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def topics(request: HttpRequest) -> HttpResponseBase:
+    """Show the user's topics, or make one."""
+    form = TopicForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        made = form.save(request.user)
+        if made is not None:
+            return redirect(made)
+    ids = Topic.objects.of(request.user).values("pk")
+    counted = {
+        "n_kept": Count("analyses", filter=Q(analyses__kept_at__isnull=False)),
+        "n_analysed": Count("analyses"),
+    }
+    rows = Topic.objects.filter(pk__in=ids).annotate(**counted).order_by("-pk")[:MOST]
+    context = {"topics": rows, "form": form}
+    return render(request, "articles/topics.html", context, status=400 if form.errors else 200)
+
+
+@login_required
+@require_safe
+def topic(request: HttpRequest, pk: int) -> HttpResponseBase:
+    """Show one topic: its articles as they come, and the jobs about it."""
+    found = topic_of(request, pk)
+    context = topic_page.context(found, request.user, request.GET)
+    fragment = request.headers.get("HX-Target") == "topic"
+    return render(request, "articles/_topic.html" if fragment else "articles/topic.html", context)
+
+
+@login_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def settings(request: HttpRequest, pk: int) -> HttpResponseBase:
+    """Show or change what a topic is, and who its members are."""
+    found = topic_of(request, pk, owns=True)
+    form = TopicForm.of(found, request.POST or None)
+    if request.method == "POST" and form.is_valid() and form.save(request.user, found) is not None:
+        messages.success(request, "Saved.")
+        return redirect(found)
+    people = found.memberships.select_related("user").order_by("pk")
+    context = {"topic": found, "form": form, "people": people, "roles": Role.choices}
+    return render(request, "articles/settings.html", context, status=400 if form.errors else 200)
+
+
+@login_required
+@require_POST
+def member(request: HttpRequest, pk: int) -> HttpResponse:
+    """Add a member, change a role, or take a member out; the last owner stays."""
+    found = topic_of(request, pk, owns=True)
+    name = request.POST.get("user", "").replace("\0", "")
+    who = User.objects.filter(username=name, is_active=True).first()
+    if who is None:
+        messages.error(request, "There is no user of that name.")
+    else:
+        try:
+            acting.set_role(found, who, request.POST.get("role", ""))
+        except acting.NotPossible as error:
+            messages.error(request, error.message)
+    return redirect("articles:settings", found.pk)
+
+
+@login_required
+@require_POST
+def remove(request: HttpRequest, pk: int) -> HttpResponse:
+    """Remove a topic, once its name was typed."""
+    found = topic_of(request, pk, owns=True)
+    if request.POST.get("name", "").strip() != found.name:
+        messages.error(request, "Type the topic's name to remove it.")
+        return redirect("articles:settings", found.pk)
+    acting.remove(found)
+    messages.success(request, f"{found.name} was removed.")
+    return redirect("articles:topics")
+
+
+@login_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def analyse(request: HttpRequest, pk: int) -> HttpResponseBase:
+    """Take addresses, one a line, and start the job that reads and judges them."""
+    found = topic_of(request, pk, edits=True)
+    form = UrlsForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        try:
+            params = {"topic": found.pk, "urls": form.cleaned_data["urls"]}
+            return redirect(lifecycle.create(BulkAnalysis.kind, params, owner=request.user).job)
+        except Refused as refused:
+            form.add_error("urls", " ".join(one["message"] for one in refused.errors) or refused.message)
+    context = {"topic": found, "form": form, "most": MOST_URLS}
+    return render(request, "articles/analyse.html", context, status=400 if form.errors else 200)
+
+
+@login_required
+@require_POST
+def sample(request: HttpRequest) -> HttpResponse:
+    """Start an analysis of the pages that come with us."""
+    try:
+        return redirect(lifecycle.create(BulkAnalysis.kind, {}, owner=request.user).job)
+    except Refused as refused:
+        messages.error(request, refused.message)
+        return redirect("articles:topics")
+
+
+@login_required
+@require_safe
+def article(request: HttpRequest, pk: int, article: int) -> HttpResponseBase:
+    """Show an article as a topic judged it."""
+    found = topic_of(request, pk)
+    rows = Analysis.objects.select_related("article", "topic")
+    analysis = rows.filter(topic=found, article=article).first() if article <= LARGEST_ID else None
+    if analysis is None:
+        raise Http404
+    return render(request, "articles/article.html", topic_page.article(analysis))
+
+
+def topic_of(request: HttpRequest, pk: int, *, owns: bool = False, edits: bool = False) -> Topic:
+    """Return a topic of the user; what they cannot see, or may not act on, is not there."""
+    user: Any = request.user
+    found = Topic.objects.of(user).filter(pk=pk).first() if pk <= LARGEST_ID else None
+    if found is None:
+        raise Http404
+    role = members.role_of(user, found.pk)
+    if (owns and role != Role.OWNER) or (edits and not members.may_edit(role)):
+        raise Http404
+    return found

@@ -1,0 +1,141 @@
+"""Bulk analysis: pages in, judgements out, and what fails is told of that page alone."""
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+
+from ingestion import admission, lifecycle
+from ingestion.models import Job, JobItem, State
+from ingestion.sources.articles import members
+from ingestion.sources.articles.models import Address, Analysis, Article, Match, Role, Topic
+from ingestion.sources.articles.sample import standin
+from ingestion.sources.articles.source import MOST_URLS
+from ingestion.testing import resume_inline, run_inline
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def analysed(owner: User, topic: Topic, *urls: str) -> Job:
+    return run_inline("bulk_analysis", owner, topic=topic.pk, urls=list(urls))
+
+
+def codes(job: Job) -> dict[str, str]:
+    return dict(job.items.exclude(error_code="").values_list("label", "error_code"))
+
+
+@pytest.mark.seed("S2.7", "S2.16", "S2.72")
+def test_the_sample_is_read_judged_and_kept(alice: User):
+    job = run_inline("bulk_analysis", alice)
+    assert job.state == State.COMPLETED
+    assert job.title == "Bulk Analysis: Sample: river ferries"
+    topic = Topic.objects.get(created_by=alice)
+    assert job.object == topic.stream and job.result_url == topic.get_absolute_url()
+    rows = {one.article.url.rpartition("/")[2]: one for one in Analysis.objects.select_related("article")}
+    assert set(rows) == {url.rpartition("/")[2] for url in standin.URLS}
+    ferry, harvest = rows["new-electric-ferry"], rows["harvest-festival"]
+    assert ferry.kept_at is not None and harvest.kept_at is None
+    assert ferry.relevance > topic.threshold > harvest.relevance
+    assert ferry.article.title == "New electric ferry joins the Lenne crossing"
+    assert (ferry.article.author, ferry.article.site) == ("Mara Holt", "The Lenne Courier")
+    assert str(ferry.article.published_at.date()) == "2026-03-02"
+    assert "Made up" not in ferry.article.text and "Home" not in ferry.article.text
+    assert ferry.sentiment > 0 > rows["low-water-stops-ferry"].sentiment
+    assert ferry.summary in ferry.article.text.replace("\n", " ")
+    assert "ferry" in ferry.article.terms.values_list("text", flat=True)
+    assert Match.objects.get(analysis=ferry, keyword__folded="ferry").count == 6
+    german = rows["faehre-im-winter"]
+    assert (german.article.language, german.sentiment) == ("de", None)
+    assert german.notes == ["The tone is judged in English texts only."]
+    result = JobItem.objects.get(job=job, label__endswith="new-electric-ferry").result
+    assert (result["saved"], result["new"], result["title"]) == (True, True, ferry.article.title)
+    assert job.result["analysed"] == 5 and job.result["errors"] == 0
+
+
+def test_twice_the_same_is_found_and_articles_are_there_once(alice: User):
+    run_inline("bulk_analysis", alice)
+    before = list(Analysis.objects.order_by("article").values("article", "relevance", "sentiment", "summary"))
+    kept = dict(Analysis.objects.values_list("article", "kept_at"))
+    again = run_inline("bulk_analysis", alice)
+    assert Analysis.objects.count() == Article.objects.count() == 5
+    after = Analysis.objects.order_by("article").values("article", "relevance", "sentiment", "summary")
+    assert list(after) == before
+    assert dict(Analysis.objects.values_list("article", "kept_at")) == kept
+    assert {one["new"] for one in again.items.values_list("result", flat=True)} == {False}
+
+
+def test_what_is_wrong_with_an_address_is_told_of_it_alone(alice: User, topic: Topic):
+    good = standin.URLS[0]
+    job = analysed(alice, topic, good, "ftp://x.example/", "http://127.0.0.1/x", f"{standin.ADDRESS}/nothing",
+                   f"{standin.ADDRESS}/private/x", f"{good}?utm_source=mail#top")  # fmt: skip
+    assert job.state == State.PARTIAL
+    assert codes(job) == {
+        "ftp://x.example/": "url_scheme",
+        "http://127.0.0.1/x": "url_private",
+        f"{standin.ADDRESS}/nothing": "url_status",
+        f"{standin.ADDRESS}/private/x": "robots_disallow",
+    }
+    assert (job.items_total, job.items_done, job.items_failed) == (5, 1, 4)
+    assert job.message == "1 of 5 articles analysed, 1 kept"
+
+
+@pytest.mark.seed("SEC29")
+def test_a_password_in_an_address_is_refused_and_not_repeated(web: Client, topic: Topic):
+    body = {"topic": topic.pk, "urls": ["http://ann:secret@news.example.com/"]}
+    answer = web.post("/api/background-tasks/bulk-analysis", body, content_type="application/json")
+    assert answer.status_code == 400
+    assert answer.json()["errors"][0]["code"] == "url_credentials"
+    assert "secret" not in answer.content.decode()
+    page = web.post(f"/topics/{topic.pk}/analyse/", {"urls": body["urls"][0]})
+    assert page.status_code == 400 and "password" in page.content.decode()
+    assert not Job.objects.exists()
+
+
+def test_the_form_starts_the_job_and_leads_to_it(web: Client, topic: Topic):
+    sent = web.post(f"/topics/{topic.pk}/analyse/", {"urls": "\n".join(standin.URLS)})
+    job = Job.objects.get()
+    assert sent.headers["Location"] == job.get_absolute_url()
+    assert job.title in web.get(topic.get_absolute_url()).content.decode()
+    assert resume_inline(job).state == State.COMPLETED
+    page = web.get(topic.get_absolute_url()).content.decode()
+    assert "New electric ferry joins the Lenne crossing" in page
+    article = Article.objects.get(url=standin.URLS[0])
+    read = web.get(f"/topics/{topic.pk}/articles/{article.pk}/").content.decode()
+    assert "batteries are charged at night" in read
+    assert web.post(f"/topics/{topic.pk}/analyse/", {"urls": " \n"}).status_code == 400
+
+
+def test_only_editors_start_and_retry(alice: User, bob: User, topic: Topic):
+    params = {"topic": topic.pk, "urls": [f"{standin.ADDRESS}/nothing"]}
+    with pytest.raises(admission.Refused, match="Not found"):
+        lifecycle.create("bulk_analysis", params, owner=bob)
+    members.add(topic, bob, Role.VIEWER)
+    with pytest.raises(admission.Refused, match="not add"):
+        lifecycle.create("bulk_analysis", params, owner=bob)
+    members.add(topic, bob, Role.EDITOR)
+    job = run_inline("bulk_analysis", bob, **params)
+    assert job.state == State.FAILED
+    members.add(topic, bob, Role.VIEWER)
+    with pytest.raises(admission.Refused):
+        lifecycle.retry(job, bob)
+
+
+def test_too_many_addresses_are_refused(alice: User, topic: Topic):
+    urls = [f"https://news.example.com/{n}" for n in range(MOST_URLS + 1)]
+    with pytest.raises(admission.Refused) as refused:
+        lifecycle.create("bulk_analysis", {"topic": topic.pk, "urls": urls}, owner=alice)
+    assert refused.value.errors[0]["message"] == "At most 10,000 addresses."
+
+
+def test_a_topic_that_goes_ends_its_job(alice: User, topic: Topic):
+    job = lifecycle.create("bulk_analysis", {"topic": topic.pk, "urls": standin.URLS}, owner=alice).job
+    topic.delete()
+    assert resume_inline(job).error["code"] == "topic_gone"
+
+
+def test_the_same_page_at_another_address_is_the_same_article(alice: User, topic: Topic, monkeypatch):
+    from ingestion.sources.articles.sample import pages
+
+    monkeypatch.setitem(pages.PAGES, "copy", pages.PAGES["bridge-or-ferry"])
+    analysed(alice, topic, f"{standin.ADDRESS}/bridge-or-ferry", f"{standin.ADDRESS}/copy")
+    assert Article.objects.count() == Analysis.objects.count() == 1
+    assert Address.objects.count() == 1

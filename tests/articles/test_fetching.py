@@ -1,0 +1,263 @@
+"""Fetching of strangers' pages: never from inside, within limits, politely; each failure by its name."""
+
+import gzip
+import socket
+import threading
+from typing import Any
+
+import pytest
+
+from ingestion.models import Pause
+from ingestion.source import SourceError
+from ingestion.sources.articles import fetching, robots
+from ingestion.sources.articles.fetching import Fetcher
+from ingestion.sources.articles.models import Robots
+from tests.articles.web import Site, article
+
+pytestmark = pytest.mark.django_db(transaction=True)
+PAGE = article("Ferries", "The ferry is back.")
+
+
+def refused(fetcher: Fetcher, url: str) -> SourceError:
+    with pytest.raises(SourceError) as caught:
+        fetcher.get(url)
+    return caught.value
+
+
+def test_a_page_comes_with_all_addresses_that_led_to_it(fetcher: Fetcher, site: Site):
+    last = site.put("/c", PAGE, ETag='"one"', Last_Modified="Mon, 02 Mar 2026 10:00:00 GMT")
+    first = site.moved("/a", "/b?utm_source=x#part")
+    site.moved("/b", last, 301)
+    found = fetcher.get(first)
+    assert found is not None
+    assert (found.url, found.content.decode(), found.content_type) == (last, PAGE, "text/html")
+    assert found.passed == (first, f"{site.url}/b", last)
+    assert (found.etag, found.modified) == ('"one"', "Mon, 02 Mar 2026 10:00:00 GMT")
+    assert all("cookie" not in headers for headers in site.headers)
+    assert site.headers[-1]["user-agent"].startswith("Headway/")
+
+
+def test_what_has_not_changed_does_not_come_again(fetcher: Fetcher, site: Site):
+    url = site.put("/feed", b"", 304)
+    assert fetcher.get(url, etag='"one"', modified="Mon, 02 Mar 2026 10:00:00 GMT") is None
+    assert site.headers[-1]["if-none-match"] == '"one"'
+
+
+@pytest.mark.seed("SEC26")
+@pytest.mark.parametrize(
+    "to",
+    ["http://localhost:{port}/", "http://169.254.169.254/latest/meta-data", "file:///etc/passwd", "gopher://x/",
+     "http://[::1]:{port}/", "http://10.0.0.5/", "http://u:p@news.example.com/", "http://0x7f.2/",
+     "//inside.test:8080/"],
+)  # fmt: skip
+def test_a_redirect_inside_is_not_followed(fetcher, site, canary, to, monkeypatch):
+    lead_inside(monkeypatch, "inside.test")
+    url = site.moved("/a", to.format(port=canary.port))
+    error = refused(fetcher, url)
+    assert error.code == "url_redirect_blocked" and ":p@" not in error.message
+    assert canary.connections == 0
+
+
+@pytest.mark.seed("SEC25", "SEC27")
+def test_a_name_that_leads_inside_is_not_asked(fetcher, site, canary, monkeypatch):
+    lead_inside(monkeypatch, "inside.test")
+    assert refused(fetcher, "http://inside.test:8080/").code == "url_private"
+    assert canary.connections == 0
+
+
+@pytest.mark.seed("SEC27")
+def test_a_name_that_moves_after_it_was_judged_leads_where_it_was_judged(fetcher, canary, monkeypatch):
+    answers = [["93.184.216.34"], ["127.0.0.1"], ["127.0.0.1"], ["127.0.0.1"]]
+    tried: list[str] = []
+    real = socket.getaddrinfo
+
+    def resolve(host: str, port: Any, *args: Any, **kwargs: Any) -> Any:
+        if host != "moves.test":
+            return real(host, port, *args, **kwargs)
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (one, port)) for one in answers.pop(0)]
+
+    def connect(address: tuple[str, int], *args: Any, **kwargs: Any) -> Any:
+        tried.append(address[0])
+        raise ConnectionRefusedError
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    monkeypatch.setattr(socket, "create_connection", connect)
+    assert refused(fetcher, "http://moves.test:8080/").code == "url_unreachable"
+    assert tried == ["93.184.216.34"]
+    assert refused(fetcher, "http://moves.test:8080/").code == "url_private"
+    assert tried == ["93.184.216.34"] and canary.connections == 0
+
+
+@pytest.mark.seed("SEC27")
+@pytest.mark.parametrize("found", [["93.184.216.34", "127.0.0.1"], ["::ffff:127.0.0.1"], ["64:ff9b::7f00:1"]])
+def test_of_a_name_every_address_must_be_public(fetcher, canary, monkeypatch, found):
+    def resolve(host: str, port: Any, *args: Any, **kwargs: Any) -> Any:
+        family = {True: socket.AF_INET6, False: socket.AF_INET}
+        return [(family[":" in one], socket.SOCK_STREAM, 6, "", (one, port)) for one in found]
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    assert refused(fetcher, f"http://mixed.test:{8080}/").code == "url_private"
+    assert canary.connections == 0
+
+
+@pytest.mark.seed("SEC28")
+def test_no_proxy_of_the_environment_is_asked(fetcher, site, canary, monkeypatch):
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, canary.url)
+    with Fetcher(fetcher._job) as fresh:
+        assert fresh.get(site.put("/a", PAGE)) is not None
+    assert canary.connections == 0
+
+
+def endless(handler: Any) -> None:
+    handler.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n")
+    while True:
+        handler.wfile.write(b"<p>more</p>" * 10_000)
+
+
+def bomb(handler: Any) -> None:
+    body = gzip.compress(b"0" * (fetching.MOST_BYTES + 1))
+    head = (
+        b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n"
+    )
+    handler.wfile.write(head % len(body) + body)
+
+
+def long_head(handler: Any) -> None:
+    handler.wfile.write(b"HTTP/1.1 200 OK\r\nX-Long: " + b"x" * 1024 * 1024 + b"\r\n\r\n")
+
+
+def claims(handler: Any) -> None:
+    handler.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 10737418240\r\n\r\n")
+    while True:
+        handler.wfile.write(b"<p>more</p>" * 10_000)
+
+
+def garbage(handler: Any) -> None:
+    handler.wfile.write(b"I am no web server\r\n\r\n")
+
+
+def breaks_off(handler: Any) -> None:
+    handler.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 100\r\n\r\nshort")
+
+
+BAD = [
+    (endless, "url_too_large", False),
+    (claims, "url_too_large", False),
+    (bomb, "url_too_large", False),
+    (long_head, "url_bad_answer", False),
+    (garbage, "url_bad_answer", False),
+    (breaks_off, "url_bad_answer", None),
+    ((200, {"Content-Type": "image/png"}, b"x"), "url_content_type", False),
+    ((200, {}, b"no mark-up"), "url_content_type", False),
+    ((200, {"Content-Type": "text/html"}, b" \n"), "url_no_content", False),
+    ((204, {}, b""), "url_no_content", False),
+    ((401, {}, b"x"), "url_status", False),
+    ((404, {}, b"x"), "url_status", False),
+    ((410, {}, b"x"), "url_status", False),
+    ((500, {}, b"x"), "url_status", True),
+    ((503, {"Retry-After": "7"}, b"x"), "url_status", True),
+]
+
+
+@pytest.mark.seed("SEC30")
+@pytest.mark.parametrize(("page", "code", "again"), BAD, ids=[str(n) for n in range(len(BAD))])
+def test_each_failure_has_its_name(fetcher, site, page, code, again):
+    site.pages["/a"] = page
+    error = refused(fetcher, f"{site.url}/a")
+    assert error.code == code
+    assert again is None or error.retryable is again
+    if isinstance(page, tuple) and "Retry-After" in page[1]:
+        assert error.retry_after == 7
+
+
+@pytest.mark.seed("SEC30")
+@pytest.mark.parametrize("head", [b"", b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n"])
+def test_who_drips_is_left(fetcher, site, monkeypatch, head):
+    monkeypatch.setattr(fetching, "WHOLE_TIME", 0.4)
+    gone = threading.Event()
+
+    def drips(handler: Any) -> None:
+        handler.wfile.write(head)
+        try:
+            while not gone.wait(0.05):
+                handler.wfile.write(b"x")
+        finally:
+            gone.set()
+
+    site.pages["/a"] = drips
+    assert refused(fetcher, f"{site.url}/a").code == "url_timeout"
+    gone.set()
+
+
+@pytest.mark.seed("SEC30")
+def test_redirects_end(fetcher, site):
+    url = site.moved("/a", "/a")
+    assert refused(fetcher, url).code == "url_too_many_redirects"
+    assert site.asked.count("/a") == fetching.MOST_REDIRECTS + 1
+
+
+def test_a_host_that_asks_for_a_pause_gets_it_from_all(fetcher, site):
+    url = site.put("/a", b"x", 429, Retry_After="60")
+    assert refused(fetcher, url).retryable
+    assert Pause.objects.get(scope="host:127.0.0.1").reason == "127.0.0.1 asked us to wait for 60 seconds"
+
+
+def test_robots_are_asked_once_a_day_for_all(fetcher, site):
+    site.put("/robots.txt", "User-agent: *\nDisallow: /private", Content_Type="text/plain")
+    assert refused(fetcher, site.put("/private/a", PAGE)).code == "robots_disallow"
+    assert fetcher.get(site.put("/a", PAGE)) is not None
+    with Fetcher(fetcher._job) as other:
+        assert other.get(f"{site.url}/a") is not None
+    assert site.asked == ["/robots.txt", "/a", "/a"]
+    assert Robots.objects.get().origin == site.url
+
+
+def test_without_an_answer_on_robots_nothing_is_read(fetcher, site):
+    site.put("/robots.txt", b"x", 503)
+    error = refused(fetcher, site.put("/a", PAGE))
+    assert error.retryable and site.asked == ["/robots.txt"]
+    assert not Robots.objects.exists()
+
+
+def lead_inside(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """Have a name resolve to 127.0.0.1, as its owner may say."""
+    real = socket.getaddrinfo
+
+    def resolve(host: str, port: Any, *args: Any, **kwargs: Any) -> Any:
+        return real("127.0.0.1" if host == name else host, port, *args, **kwargs)
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+
+
+# ---- robots.txt -------------------------------------------------------------------------------------------
+
+RULES = [
+    ("User-agent: *\nDisallow: /", "/a", False),
+    ("User-agent: *\nDisallow:", "/a", True),
+    ("", "/a", True),
+    ("User-agent: headway\nDisallow: /a\n\nUser-agent: *\nDisallow: /", "/b", True),
+    ("User-agent: Headway/1.0\nUser-agent: other\nDisallow: /a", "/a", False),
+    ("User-agent: other\nDisallow: /", "/a", True),
+    ("User-agent: *\nDisallow: /a\nAllow: /a/b", "/a/b/c", True),
+    ("User-agent: *\nAllow: /a\nDisallow: /a", "/a", True),
+    ("User-agent: *\nDisallow: /*.pdf$", "/x/y.pdf", False),
+    ("User-agent: *\nDisallow: /*.pdf$", "/x/y.pdf?a", True),
+    ("User-agent: *\nDisallow: /a*b*c", "/a-b-c-d", False),
+    ("User-agent: *\nDisallow: /a$", "/ab", True),
+    ("User-agent: *\nDisallow: /?q=", "/?q=1", False),
+    ("\ufeffUSER-AGENT : * # all\nDISALLOW : /a # this", "/a", False),
+    ("Disallow: /a", "/a", True),
+    ("User-agent: *\nDisallow: /" + "*a" * 5_000 + "b", "/" + "a" * 1_900, True),
+]
+
+
+@pytest.mark.parametrize(("text", "path", "may"), RULES, ids=range(len(RULES)))
+def test_robots_rules(text, path, may):
+    assert robots.parse(text).allow("https://news.example.com" + path) is may
+
+
+def test_a_delay_is_granted_within_reason():
+    assert robots.parse("User-agent: *\nCrawl-delay: 2.5").delay == 2.5
+    assert robots.parse("User-agent: *\nCrawl-delay: 9999").delay == robots.MOST_DELAY
+    assert robots.parse("User-agent: *\nCrawl-delay: soon").delay == 0
