@@ -50,6 +50,7 @@ PROBLEMS: dict[str, tuple[int, str]] = {
     "file_too_large": (413, "The file is larger than the {n} MB limit."),
     "unsupported_media_type": (415, "Send {type}."),
     "idempotency_mismatch": (422, "This Idempotency-Key was used for a different request."),
+    "too_slow": (422, "This takes too long, so nothing was changed."),
     "rate_limited": (429, "Too many requests. Try again in {n} seconds."),
     "quota_exceeded": (429, "You already have {n} {things}, which is the limit."),
     "internal_error": (500, "Something went wrong on our side. It was recorded."),

@@ -5,14 +5,18 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
+from django.db import connection, transaction
+from django.test import Client
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from config.statements import execute
 from ingestion import lifecycle
 from ingestion.admission import Refused
 from ingestion.models import JobEvent
 from ingestion.source import SourceError
 from ingestion.sources.imports import decisions, preview, together
+from ingestion.sources.imports.deadline import within
 from ingestion.sources.imports.models import Import, Unit
 from ingestion.testing import resume_inline
 from tests.imports.conftest import Run, definition, errors_of
@@ -222,3 +226,34 @@ def test_every_code_that_rows_together_have_is_known_as_such(run: Run) -> None:
     together.check_together(imported)
     preview.count(imported)
     assert {code for columns in errors_of(imported).values() for code in columns.values()} == found
+
+
+def test_a_decision_that_takes_too_long_is_refused_and_changes_nothing(
+    run: Run, alice: User, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    imported = run(BAD)
+    before = staged(imported)
+    monkeypatch.setattr(decisions, "SECONDS", 0.3)
+    client.force_login(alice)
+    said = {"key": key_of(imported, "employees"), "choice": "empty", "revision": 0}
+    body = {"cause": said["key"], "choice": "empty"}
+    other = connection.copy()
+    try:
+        with other.cursor() as cursor:
+            cursor.execute("BEGIN; LOCK TABLE imports_importrow IN SHARE MODE")  # as millions of rows would
+        answer = client.post(f"/api/imports/{imported.pk}/decisions", body, "application/json")
+        assert (answer.status_code, answer.json()["code"]) == (422, "too_slow")
+        page = client.post(f"{imported.get_absolute_url()}decide/", said)
+        assert page.status_code == 422
+        assert "This takes too long here, so nothing was changed." in page.content.decode()
+    finally:
+        other.close()
+    imported.refresh_from_db()
+    assert (staged(imported), imported.decisions, imported.revision) == (before, {}, 0)
+
+
+def test_the_time_is_that_of_all_statements_together() -> None:
+    with pytest.raises(SourceError) as caught, transaction.atomic(), within(0.3):
+        for _ in range(2):
+            execute("SELECT pg_sleep(0.2)")
+    assert caught.value.code == "too_slow"

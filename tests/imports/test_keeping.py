@@ -54,6 +54,16 @@ def test_rows_go_in_batches_until_none_is_left(run: Run, monkeypatch: pytest.Mon
     assert [keeping.forget(1) for _ in range(3)] == [5, 3, 0]
 
 
+def test_many_small_imports_go_in_one_round(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The keeper comes once an hour: what it leaves each time would grow."""
+    for name in "abcde":
+        run(f"{BAD}4,{name},4\n", review="never")
+    let_pass(31)
+    monkeypatch.setattr(keeping, "IMPORTS", 2)
+    assert (keeping.forget(1), keeping.forget(1)) == (20, 0)
+    assert not Import.objects.filter(forgotten_at=None).exists()
+
+
 def test_rows_of_removed_jobs_go_too(run: Run) -> None:
     imported = run(BAD, review="never")
     lifecycle.delete(Job.objects.get(pk=imported.job_id), imported.owner)

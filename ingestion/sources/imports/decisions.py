@@ -17,10 +17,11 @@ from ingestion.access import can_act
 from ingestion.admission import not_waiting
 from ingestion.clock import read_clock
 from ingestion.history import Note
-from ingestion.models import Job, State
+from ingestion.models import ItemState, Job, JobItem, State
 from ingestion.source import SourceError
 from ingestion.sources.imports import checks, dates, preview, rowtext, together
 from ingestion.sources.imports.columns import Columns
+from ingestion.sources.imports.deadline import within
 from ingestion.sources.imports.definition import Column
 from ingestion.sources.imports.models import Import
 from ingestion.sources.imports.values import BLANKS, DAY_OR_MONTH
@@ -42,12 +43,18 @@ ANSWERS = {"upload": ("upload",), "match": ("match", "approve"), "review": ("app
 Texts = dict[str, str | None] | str | None  # what cells will say: one text for each, one for all, or nothing
 Taken = tuple[Mapping[str, Any], str, Texts]  # a cause, the choice about it, and what its cells will say
 MAX_MAPPED = 100  # values of one cause
-SECONDS = 60  # that a decision over millions of rows may take
+SECONDS = 55  # that a decision over millions of rows may take: proxies wait for an answer for 60
 
 
 def may_decide(user: Any, imported: Import) -> bool:
     """Say whether this user may decide about an import that they see."""
     return imported.job is not None and (can_act(user, imported.job) or user.has_perm("imports.review"))
+
+
+def is_begun(imported: Import) -> bool:
+    """Say whether a part of the rows is loaded: what became of these cannot be decided any more."""
+    items = JobItem.objects.filter(job=imported.job_id, step="load", state=ItemState.DONE)
+    return imported.job_id is not None and items.exists()
 
 
 def choices(imported: Import, cause: Mapping[str, Any]) -> list[str]:
@@ -79,9 +86,9 @@ def decide(imported: Import, key: str, choice: str, value: Any, revision: int | 
 
     value: the text of `value`, or {text: code} of `map`. revision: what its user saw, None: whatever it is.
     Raises Refused when nothing is to be decided any more, SourceError: not_found, changed_meanwhile,
-    validation_failed.
+    validation_failed, too_slow.
     """
-    with transaction.atomic():
+    with transaction.atomic(), within(SECONDS):
         job = Job.objects.select_for_update().filter(imports=imported).first()
         if job is None:
             raise SourceError("not_found", "There is nothing to decide.")
@@ -89,14 +96,15 @@ def decide(imported: Import, key: str, choice: str, value: Any, revision: int | 
             raise not_waiting(job)
         imported = Import.objects.select_for_update().get(pk=imported.pk)
         check_revision(imported, revision)
+        if is_begun(imported):
+            text = "A part of this file is loaded already. Approve the rest, or reject it."
+            raise SourceError("validation_failed", text)
         cause = next((one for one in imported.problems if one["key"] == key), None)
         if cause is None:
             raise SourceError("not_found", "There is no such problem.")
         if choice not in choices(imported, cause):
             raise SourceError("validation_failed", "This cannot be decided about this problem.")
         taken = [(cause, choice, _texts(imported, cause, choice, value)), *_with_it(imported, cause, choice)]
-        with connection.cursor() as cursor:
-            cursor.execute(f"SET LOCAL statement_timeout = '{SECONDS}s'")
         said = {"by": by.get_username(), "at": read_clock().isoformat()}
         for one, given, _ in taken:
             kept = value if given in ("value", "map") else None

@@ -15,6 +15,7 @@ from ingestion.sources.imports.models import Import, ImportRow
 
 BATCH = 10_000  # rows of one delete
 IMPORTS = 100  # looked at for one delete
+ROUNDS = 100  # of so many imports that are marked at a time: the keeper comes each hour
 
 _FORGET = """
     DELETE FROM imports_importrow WHERE (import_id, number) IN (
@@ -31,25 +32,32 @@ def keeps_until(imported: Import) -> datetime | None:
 
 def forget(batches: int) -> int:
     """Delete the rows of imports that ended long ago; return how many. batches: of 10,000 rows."""
-    _mark()
-    gone = 0
-    for _ in range(batches):
-        left = Import.objects.filter(Exists(ImportRow.objects.filter(parent=OuterRef("pk"))))
-        ids = list(left.exclude(forgotten_at=None).order_by("pk").values_list("pk", flat=True)[:IMPORTS])
-        if not ids:
+    for _ in range(ROUNDS):
+        if _mark() < IMPORTS:
             break
-        with connection.cursor() as cursor:
-            cursor.execute(_FORGET, [ids, BATCH])
-            gone += cursor.rowcount
+    left, gone = batches * BATCH, 0
+    while gone < left and (deleted := _delete(min(BATCH, left - gone))):
+        gone += deleted
     return gone
 
 
-def _mark() -> None:
-    """Say of imports that their rows go. Afterwards no retry takes them."""
+def _delete(most: int) -> int:
+    """Delete rows of imports that are marked, however few each has; return how many."""
+    having = Import.objects.filter(Exists(ImportRow.objects.filter(parent=OuterRef("pk"))))
+    ids = list(having.exclude(forgotten_at=None).order_by("pk").values_list("pk", flat=True)[:IMPORTS])
+    if not ids:
+        return 0
+    with connection.cursor() as cursor:
+        cursor.execute(_FORGET, [ids, most])
+        return int(cursor.rowcount)
+
+
+def _mark() -> int:
+    """Say of imports that their rows go; return of how many. Afterwards no retry takes them."""
     ended = Q(job__state__in=FINAL, job__finished_at__lt=Now() - kept("UPLOADS", 30))
     removed = Q(job=None, created_at__lt=Now() - kept("UPLOADS", 30))
     with transaction.atomic():
         old = Import.objects.filter(ended | removed, forgotten_at=None)
         # Locked: a retry that takes an import at this moment keeps its rows, or is refused.
         ids = [one.pk for one in old.select_for_update(of=("self",), skip_locked=True).only("pk")[:IMPORTS]]
-        Import.objects.filter(pk__in=ids).update(forgotten_at=Now())
+        return Import.objects.filter(pk__in=ids).update(forgotten_at=Now())

@@ -8,12 +8,13 @@ from typing import Any
 from django.contrib.auth.models import User
 
 from ingestion.access import visible_jobs
+from ingestion.answers import name_of
 from ingestion.models import State
 from ingestion.serializers import display
 from ingestion.source import get
 from ingestion.sources.imports import keeping
 from ingestion.sources.imports.columns import ADDED
-from ingestion.sources.imports.decisions import LABELS, choices, chosen, column_of, may_decide
+from ingestion.sources.imports.decisions import LABELS, choices, chosen, column_of, is_begun, may_decide
 from ingestion.sources.imports.dialect import NAMES
 from ingestion.sources.imports.matching import GUESSES, Why, missing
 from ingestion.sources.imports.models import Import, ImportRow
@@ -97,7 +98,7 @@ def context(
         "asked": asked,
         "answered": answered(imported),
         "kept_until": keeping.keeps_until(imported),
-        "asked_again": asked == "review" and job is not None and (job.answer or {}).get("kind") == "review",
+        "asked_again": asked == "review" and job is not None and name_of("review", 1) in job.memo,
         "happening": _happening(imported),
         "phases": phases(imported),
         "refresh": job is not None and job.finished_at is None,
@@ -127,6 +128,7 @@ def answered(imported: Import) -> dict[str, Any] | None:
 def problems(imported: Import, typed: Typed) -> dict[str, Any]:
     """Return the causes with what can be decided about each, and the codes of those that have a list."""
     shown, lists = [], {}
+    begun = kind_asked(imported) == "review" and is_begun(imported)
     for cause in imported.problems:
         decided = imported.decisions.get(cause["key"])
         now = chosen(imported, cause)
@@ -134,7 +136,7 @@ def problems(imported: Import, typed: Typed) -> dict[str, Any]:
         if column is not None and column.codes:
             lists[column.name] = list(column.codes.items())[:MOST_CODES]
         value = decided["value"] if decided else None
-        offered, picked = choices(imported, cause), now
+        offered, picked = [now] if begun else choices(imported, cause), now
         if cause["key"] == typed.key and typed.choice in offered:
             picked, value = typed.choice, typed.codes if typed.choice == "map" else typed.value
         shown.append(

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict
+from functools import partial
 from itertools import count
 from typing import Any, ClassVar
 
@@ -12,6 +13,7 @@ from django.urls import reverse
 
 from ingestion.access import who_hold
 from ingestion.admission import Refused
+from ingestion.answers import name_of
 from ingestion.models import OPEN, ItemState, Job, JobItem, Upload
 from ingestion.run import Run
 from ingestion.source import Outcome, Source, SourceError, Step, register
@@ -105,14 +107,18 @@ class Imports(Source):
         """Wait for an approval, and for another one if the register is no longer what the first was about."""
         text = approval.question(imported)
         for time in count(1):
-            seen = job.wait_for("review", text)["data"].get("revision")
+            given = job.wait_for("review", text)
+            seen = given["data"].get("revision")
             if seen is None:  # given before revisions were kept
                 return
-            stands = job.once(f"approval-{time}", lambda: approval.look_again(imported))
+            if name_of("review", time + 1) in job.memo:  # it did not hold, and was given again
+                continue
+            look = partial(approval.look_again, imported, given["at"])
+            stands = job.once(approval.look_of(imported, time), look)
             imported.refresh_from_db()
             if stands == seen:
                 return
-            text = f"The register has changed since this was approved. {approval.question(imported)}"
+            text = approval.question_again(imported)
 
     def check(self, job: Run, step: StepHandle, imported: Import, text: Any) -> None:
         """Check the spans of the file one by one, then all rows together."""
