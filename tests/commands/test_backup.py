@@ -225,6 +225,16 @@ def test_an_error_in_the_last_statement_changes_nothing(saved: Path, tmp_path: P
     assert User.objects.count() == 2
 
 
+def test_half_a_dump_is_never_committed() -> None:
+    old = epoch.current()
+    psql = dumps.tools(dumps.server_major()).command(
+        "psql", "--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1"
+    )
+    breaks_off = ["sh", "-c", "echo 'DELETE FROM realtime_epoch;'; exit 1"]
+    assert dumps._pipe(breaks_off, psql, "", "") is not None
+    assert epoch.current() == old
+
+
 def test_without_a_word_nothing_is_replaced(saved: Path) -> None:
     said = run("restore", saved)
     assert said.code == 1
