@@ -28,6 +28,7 @@ from notifications.delivery import Courier
 
 log = structlog.get_logger(__name__)
 
+PRUNE_SECONDS = 3600  # between two looks for what was kept long enough
 TICK_SECONDS = 1.0
 OUTAGE_WINDOW = 15.0  # seconds without trouble of our own before a lost lease counts as a crash
 OUTAGE_GAP = 5.0
@@ -160,7 +161,7 @@ class Keeper:
 
     def prune(self) -> None:
         """Delete what has been kept long enough, once an hour, batch by batch."""
-        if time.monotonic() - self._last_prune < 3600:
+        if time.monotonic() - self._last_prune < PRUNE_SECONDS:
             return
         # One batch a tick: a long prune would look like an outage of ours.
         if max(retention.prune(batches=1).values()) < retention.BATCH:

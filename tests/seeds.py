@@ -20,6 +20,7 @@ def upto(first: int, last: int) -> range:
 INBOX = _ids(
     "S2.", upto(3, 5), upto(24, 30), upto(38, 45), upto(50, 55), 86, 94, 98, upto(102, 105), 109, 111, 114
 )
+TOPICS = _ids("S2.", 6, 18, 19, 83, upto(87, 91), 97, 100, 106, 108, 110, 113)
 LIFELOGS = _ids("S0.", upto(1, 34))
 STABILITY = _ids("S4.", upto(1, 74))
 COMPANIES = _ids("S1.", upto(1, 104))
@@ -45,4 +46,6 @@ ANSWERED_OTHERWISE = {
     "S1.103": "prose: a plan of phases",
     "S1.104": "prose: an estimate of weeks",
 }
-DUE = (INBOX | LIFELOGS | STABILITY | COMPANIES | DOCUMENTS | ARTICLES | SECURITY) - set(ANSWERED_OTHERWISE)
+DUE = (INBOX | TOPICS | LIFELOGS | STABILITY | COMPANIES | DOCUMENTS | ARTICLES | SECURITY) - set(
+    ANSWERED_OTHERWISE
+)

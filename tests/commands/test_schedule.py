@@ -14,6 +14,7 @@ def _add(*more: str) -> Schedule:
     return Schedule.objects.get()
 
 
+@pytest.mark.seed("S2.110")
 def test_a_schedule_is_added_and_listed(root: User) -> None:
     schedule = _add("--zone", "Europe/Oslo", "--name", "Morning")
     assert (schedule.owner, schedule.params) == (root, {"n": "2"})

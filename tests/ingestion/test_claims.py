@@ -38,6 +38,7 @@ def test_the_oldest_comes_first(alice: User) -> None:
     assert claim() is None
 
 
+@pytest.mark.seed("S2.108")
 def test_high_goes_before_normal_and_low(alice: User) -> None:
     low, normal, high = (ping(alice, priority=p) for p in (Priority.LOW, Priority.NORMAL, Priority.HIGH))
     assert [claim().pk for _ in range(3)] == [high.pk, normal.pk, low.pk]  # type: ignore[union-attr]
@@ -117,6 +118,7 @@ def test_the_question_of_the_claim_is_not_planned_at_every_claim() -> None:
     assert plans() == known
 
 
+@pytest.mark.seed("S2.87", "S2.97")
 def test_the_fourth_job_is_told_its_place(alice: User) -> None:
     jobs = [ping(alice) for _ in range(6)]
     for _ in range(3):

@@ -179,6 +179,7 @@ def test_reject_cancels_with_the_reason(alice: User) -> None:
     assert "wrong file" in rejected.error["text"]
 
 
+@pytest.mark.seed("S2.113")
 def test_a_dependant_starts_when_all_its_parents_ended_well(alice: User) -> None:
     parents = [started(alice, "shelves", name=name) for name in "ab"]
     child = lifecycle.create("ping", {}, owner=alice, depends_on=parents).job
@@ -235,6 +236,7 @@ def test_only_ended_jobs_are_deleted(alice: User) -> None:
     assert not Job.objects.filter(pk=job.pk).exists()
 
 
+@pytest.mark.seed("S2.89")
 def test_more_than_the_quota_is_refused(alice: User, bob: User, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(admission, "MAX_QUEUED_PER_USER", 2)
     for _ in range(2):

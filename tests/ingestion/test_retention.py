@@ -81,6 +81,7 @@ def test_what_was_told_of_a_job_leads_nowhere_when_it_is_gone(alice: User, bob: 
     assert dict(Inbox.objects.values_list("pk", "version")) == {pk: n + 1 for pk, n in before.items()}
 
 
+@pytest.mark.seed("S2.100", "S2.106")
 @pytest.mark.django_db
 def test_the_moves_of_a_job_are_told_as_long_as_the_job_is_kept(alice: User) -> None:
     job = lifecycle.create("ping", {}, owner=alice).job

@@ -8,7 +8,8 @@ class ArticlesConfig(AppConfig):
 
     def ready(self) -> None:
         """Make the stream of a topic known, and who its members are."""
-        from ingestion.sources.articles import members, streams  # models are there when apps are ready
+        # Models are there when apps are ready. `checking` and `collecting` are sources beside source.py
+        from ingestion.sources.articles import checking, collecting, members, streams  # noqa: F401
 
         members.register()
         streams.register()

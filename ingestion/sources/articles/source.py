@@ -27,6 +27,7 @@ SAMPLE = {
     "name": "Sample: river ferries",
     "description": "Ferries that cross the river, their timetables and what becomes of them",
     "keywords": ["ferry", "river crossing", "Fähre"],
+    "feeds": [standin.FEED],
     "threshold": 0.3,
 }
 

@@ -7,8 +7,9 @@ from urllib.parse import urlencode
 from django.db.models import Count, Q
 
 from ingestion.models import FINAL, Job
-from ingestion.sources.articles import members
+from ingestion.sources.articles import members, plans
 from ingestion.sources.articles.models import Analysis, Role, Topic
+from ingestion.sources.articles.trend import trend
 
 PAGE = 25
 JOBS = 5
@@ -41,6 +42,9 @@ def context(topic: Topic, user: Any, given: Mapping[str, str]) -> dict[str, Any]
         "keywords": topic.keywords.annotate(
             hits=Count("matches", filter=Q(matches__analysis__kept_at__isnull=False))
         ).order_by("-hits", "pk"),
+        "trend": trend(topic),
+        "every": plans.of(topic, user),
+        "choices": [(name, label) for name, (label, _) in plans.EVERY.items()],
         "feeds": topic.feeds.order_by("pk"),
         "open_jobs": list(jobs.exclude(state__in=FINAL)[:JOBS]),
         "ended_jobs": list(jobs.filter(state__in=FINAL)[:JOBS]),

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from ingestion.sources.articles import views
+from ingestion.sources.articles import job_views, views
 
 app_name = "articles"
 urlpatterns = [
@@ -11,6 +11,9 @@ urlpatterns = [
     path("<int:pk>/", views.topic, name="topic"),
     path("<int:pk>/settings/", views.settings, name="settings"),
     path("<int:pk>/member/", views.member, name="member"),
+    path("<int:pk>/check/", job_views.check, name="check"),
+    path("<int:pk>/collect/", job_views.collect, name="collect"),
+    path("<int:pk>/every/", job_views.every, name="every"),
     path("<int:pk>/remove/", views.remove, name="remove"),
     path("<int:pk>/analyse/", views.analyse, name="analyse"),
     path("<int:pk>/articles/<int:article>/", views.article, name="article"),

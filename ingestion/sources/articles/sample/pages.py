@@ -1,5 +1,7 @@
 """The pages of the sample: what a small paper might print of the ferries on the Lenne."""
 
+from datetime import UTC, datetime
+from email.utils import format_datetime
 from html import escape
 
 # name: (title, author, date, paragraphs)
@@ -82,3 +84,17 @@ def html(name: str) -> str:
         f'<!DOCTYPE html><html lang="{language}"><head>{head}</head><body><nav><a href="/">Home</a></nav>'
         f"<article><h1>{escape(title)}</h1>{body}</article><footer>Made up.</footer></body></html>"
     )
+
+
+def feed(address: str) -> str:
+    """Return the paper's feed (RSS 2.0)."""
+    items = []
+    for name, (title, author, date, paragraphs) in PAGES.items():
+        day = format_datetime(datetime.fromisoformat(date).replace(tzinfo=UTC))
+        items.append(
+            f"<item><title>{escape(title)}</title><link>{address}/{name}</link><pubDate>{day}</pubDate>"
+            f"<dc:creator>{escape(author)}</dc:creator><description>{escape(paragraphs[0])}</description></item>"
+        )
+    head = f"<title>The Lenne Courier</title><link>{address}/</link><language>en</language>"
+    inside = f"<channel>{head}{''.join(items)}</channel>"
+    return f'<rss version="2.0" xmlns:dc="http://purl.org/dc/elements/1.1/">{inside}</rss>'

@@ -1,0 +1,53 @@
+"""What a member starts from the page of a topic."""
+
+from typing import Any
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.views.decorators.http import require_POST
+
+from ingestion import lifecycle
+from ingestion.admission import Refused
+from ingestion.sources.articles import plans
+from ingestion.sources.articles.checking import KeywordCheck
+from ingestion.sources.articles.collecting import AutoCollect
+from ingestion.sources.articles.models import Topic
+from ingestion.sources.articles.views import topic_of
+
+
+@login_required
+@require_POST
+def check(request: HttpRequest, pk: int) -> HttpResponse:
+    """Look for the topic's keywords in its articles."""
+    return _started(request, topic_of(request, pk, edits=True), KeywordCheck.kind)
+
+
+@login_required
+@require_POST
+def collect(request: HttpRequest, pk: int) -> HttpResponse:
+    """Read the topic's feeds now."""
+    return _started(request, topic_of(request, pk, edits=True), AutoCollect.kind)
+
+
+@login_required
+@require_POST
+def every(request: HttpRequest, pk: int) -> HttpResponse:
+    """Have the topic's feeds read by themselves, or no more."""
+    found = topic_of(request, pk, edits=True)
+    plans.put(found, request.user, request.POST.get("every", ""))
+    messages.success(request, "Saved.")
+    return redirect(found)
+
+
+def _started(request: HttpRequest, topic: Topic, kind: str) -> HttpResponse:
+    user: Any = request.user
+    try:
+        created = lifecycle.create(kind, {"topic": topic.pk}, owner=user)
+    except Refused as refused:
+        messages.error(request, refused.message)
+    else:
+        if not created.created:
+            messages.info(request, "This is running already. You follow it now.")
+    return redirect(topic)
