@@ -87,6 +87,14 @@ def test_production_starts_with_what_is_written_there(way: str, tmp_path: Path) 
     assert (done.stdout, done.returncode) == ("[] production\n", 0), done.stderr
 
 
+def test_health_is_asked_for_under_a_name_that_is_allowed() -> None:
+    example = (DEPLOY / "headway.env.example").read_text()
+    (allowed,) = re.findall(r"^HEADWAY_ALLOWED_HOSTS=(.+)$", example, re.MULTILINE)
+    asked = "\n".join(COMPOSE["services"]["web-1"]["healthcheck"]["test"])
+    asked += (ROOT / "docs" / "install.md").read_text()
+    assert {"127.0.0.1"} == set(re.findall(r"http://([\w.]+):", asked)) <= set(allowed.split(","))
+
+
 def test_nothing_runs_as_root_and_every_image_is_one_version() -> None:
     docker = (DEPLOY / "Dockerfile").read_text()
     assert re.findall(r"^USER (.+)$", docker, re.MULTILINE) == ["headway"]
