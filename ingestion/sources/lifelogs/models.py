@@ -45,7 +45,8 @@ class Account(Versioned):
     sealed_key = models.TextField(blank=True, default="")  # see config/sealing.py
     fingerprint = models.CharField(max_length=16, blank=True, default="")  # the same for the same key
     synced_from = models.DateTimeField(null=True)  # when the last whole sync began
-    stopped = models.JSONField(default=list)  # the schedules that stand still with it, and go on with it
+    # the schedules that stand still with it, and go on with it
+    stopped = models.JSONField(default=list, db_default=models.Value([], models.JSONField()))
     created_at = models.DateTimeField(db_default=Now(), editable=False)
 
     class Meta:

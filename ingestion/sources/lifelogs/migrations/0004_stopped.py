@@ -21,7 +21,8 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name="account",
             name="stopped",
-            field=models.JSONField(default=list),
+            # Also the database's: processes of the version before go on making accounts beside this.
+            field=models.JSONField(db_default=models.Value([], models.JSONField()), default=list),
         ),
         migrations.RunSQL(STOPPED, migrations.RunSQL.noop),
     ]
