@@ -132,6 +132,7 @@ class Reader:
     def __init__(self, path: Path) -> None:
         try:
             self._tar = tarfile.open(path, mode="r:")  # noqa: SIM115 - closed by `close`
+            self._infos: dict[str, tarfile.TarInfo] = {}  # by name: tarfile would look through all of them
         except (OSError, tarfile.TarError) as error:
             raise ArchiveError(f"{path} cannot be read as a backup: {_reason(error)}.") from error
         try:
@@ -153,7 +154,7 @@ class Reader:
 
     def open(self, name: str) -> IO[bytes]:
         """Open one file of the archive."""
-        found = self._tar.extractfile(name)
+        found = self._tar.extractfile(self._infos[name])
         assert found is not None  # `_check` has seen that it is a plain file
         return found
 
@@ -165,6 +166,7 @@ class Reader:
                 raise ArchiveError(f"is no backup of Headway: it holds {info.name[:80]!r}.")
             if info.type not in (tarfile.REGTYPE, tarfile.AREGTYPE):
                 raise ArchiveError(f"is no backup of Headway: {info.name} is not a plain file.")
+            self._infos[info.name] = info
             found[info.name] = (info.size, digest(self.open(info.name)))
             if info.name == MANIFEST:
                 if info.size > MAX_MANIFEST:
