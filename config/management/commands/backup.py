@@ -34,7 +34,7 @@ class Command(PlainCommand):
         part, dump = (target.with_name(f".{target.name}.{os.getpid()}{end}") for end in ("", ".dump"))
         try:
             count = _save(part, dump)
-            os.link(part, target)  # unlike a rename, this replaces nothing that came meanwhile
+            _name(part, target)
         except FileExistsError as error:
             raise CommandError(f"{target} is there already.") from error
         except OSError as error:
@@ -47,6 +47,18 @@ class Command(PlainCommand):
         size = target.stat().st_size / 1e6
         files = "1 file" if count == 1 else f"{count:,} files"
         self.stdout.write(f"Saved the database and {files} in {target} ({size:,.1f} MB).")
+
+
+def _name(part: Path, target: Path) -> None:
+    """Give an archive that is whole its name. Raises FileExistsError."""
+    try:
+        os.link(part, target)  # unlike a rename, this replaces nothing that came meanwhile
+    except FileExistsError:
+        raise
+    except OSError:  # a stick, a share: many file systems know no links
+        if target.exists():
+            raise FileExistsError(target) from None
+        part.rename(target)
 
 
 def _save(part: Path, dump: Path) -> int:
