@@ -121,8 +121,14 @@ class Command(PlainCommand):
                     default_storage.delete(path)
             raise
         for name, member in other:
-            default_storage.delete(member.path)
-            _store(archive, name, member)
+            try:
+                default_storage.delete(member.path)
+                _store(archive, name, member)
+            except OSError as error:
+                raise CommandError(
+                    f"The database was restored, the file {member.path} was not: {error.strerror or error}. "
+                    "Restore again."
+                ) from error
         with connection.cursor() as cursor:
             cursor.execute(_END_OTHERS)  # what they prepared belongs to tables that are no more
         if schema.missing():
