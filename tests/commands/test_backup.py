@@ -146,12 +146,14 @@ def test_what_was_withdrawn_since_stays_withdrawn(ann: User, tmp_path: Path) -> 
     kept, ended = session(ann)[0], session(ann)[0]
     row, _ = tokens.create(ann, "stolen")
     tokens.create(ann, "good")
-    gone = User.objects.create_user("gone")
+    gone, left = User.objects.create_user("gone"), User.objects.create_user("left")
     archive = backup(tmp_path)
     Session.objects.filter(session_key=key_of(ended)).delete()
     tokens.revoke([row])
+    ann.username = "anna"
     ann.set_password("of today")
-    ann.save(update_fields=["password"])
+    ann.save(update_fields=["username", "password"])
+    left.delete()
     User.objects.filter(pk=gone.pk).update(is_active=False)
 
     assert restore(archive) == ""
@@ -159,7 +161,8 @@ def test_what_was_withdrawn_since_stays_withdrawn(ann: User, tmp_path: Path) -> 
     assert list(Session.objects.values_list("session_key", flat=True)) == [key_of(kept)]
     assert list(ApiToken.objects.values_list("name", flat=True)) == ["good"]
     assert User.objects.get(pk=ann.pk).check_password("of today")
-    assert not User.objects.get(pk=gone.pk).is_active
+    assert not User.objects.filter(username__in=["gone", "left"], is_active=True).exists()
+    assert User.objects.count() == 3
 
 
 def key_of(cookie: str) -> str:

@@ -41,23 +41,27 @@ GRANT USAGE ON SCHEMA public TO PUBLIC;
 """
 # What was withdrawn since the backup must not come back: sessions, tokens, passwords, users.
 _REMEMBER = """
-CREATE TEMP TABLE now_users AS SELECT id, username, date_joined, password, is_active FROM public.auth_user;
+CREATE TEMP TABLE now_users AS SELECT id, date_joined, password, is_active FROM public.auth_user;
 CREATE TEMP TABLE now_sessions AS SELECT session_key FROM public.realtime_session;
 CREATE TEMP TABLE now_tokens AS SELECT hash FROM public.ingestion_apitoken;
 """
 _REMEMBER_NOBODY = """
-CREATE TEMP TABLE now_users (id int, username text, date_joined timestamptz, password text, is_active bool);
+CREATE TEMP TABLE now_users (id int, date_joined timestamptz, password text, is_active bool);
 CREATE TEMP TABLE now_sessions (session_key text);
 CREATE TEMP TABLE now_tokens (hash text);
 """
-# date_joined has microseconds: the first user of a new instance is not the one of the backup.
+# date_joined has microseconds: the first user of a new instance is not the one of the backup. Names change.
+# Who is here no more was deleted; in another instance, which knows nobody of the backup, nobody was.
 # Whoever worked when the backup was made holds a lease that must not count any more.
 _AFTER = """
 SET search_path TO public, pg_temp;
 UPDATE auth_user AS u SET password = now.password, is_active = now.is_active AND u.is_active
-  FROM now_users AS now WHERE (u.id, u.username, u.date_joined) = (now.id, now.username, now.date_joined);
+  FROM now_users AS now WHERE (u.id, u.date_joined) = (now.id, now.date_joined);
+UPDATE auth_user SET is_active = false
+ WHERE (id, date_joined) NOT IN (SELECT id, date_joined FROM now_users)
+   AND EXISTS (SELECT FROM auth_user AS u JOIN now_users AS now USING (id, date_joined));
 DELETE FROM ingestion_apitoken AS t USING auth_user AS u, now_users AS now
- WHERE t.user_id = u.id AND (u.id, u.username, u.date_joined) = (now.id, now.username, now.date_joined)
+ WHERE t.user_id = u.id AND (u.id, u.date_joined) = (now.id, now.date_joined)
    AND t.hash NOT IN (SELECT hash FROM now_tokens);
 DELETE FROM realtime_session WHERE session_key NOT IN (SELECT session_key FROM now_sessions);
 UPDATE ingestion_job SET lease_token = gen_random_uuid(), lease_until = now() WHERE state = 'running';
