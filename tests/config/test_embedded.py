@@ -131,7 +131,7 @@ def test_another_major_version_is_refused_with_the_way_out(folder):
     place = embedded.layout(folder / "data")
     embedded.prepare(place)
     (place.cluster / "PG_VERSION").write_text("13\n")
-    with pytest.raises(embedded.ServiceError, match=r"belongs to PostgreSQL 13.*pg_dump.*--data NEW"):
+    with pytest.raises(embedded.ServiceError, match=r"belongs to PostgreSQL 13.*\./run backup.*--data NEW"):
         embedded.start_postgres(place)
 
 

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from django.contrib.auth.models import User
 
-from ingestion import tokens
+from ingestion import lifecycle, tokens
 from ingestion.models import Job
 from ingestion.sources.imports.models import Unit
-from tests.engine import ROOT, Engine
+from tests.engine import ROOT, Engine, ended
 
 TEXT = (ROOT / "docs" / "api.md").read_text()
 PATIENCE = 150.0
@@ -33,6 +33,9 @@ def test_its_lines_bring_a_file_to_its_end_and_say_what_is_refused(
     engine.keeper()
     engine.worker()
     engine.worker("analytics")
+    ended(
+        lifecycle.create("ping", {}, owner=owner).job
+    )  # the page's lines wait for 30 s, not for a cold worker
     tools = str(Path(sys.executable).parent) + os.pathsep + os.environ["PATH"]
     token = tokens.create(owner, "a program", scopes=("read", "write"))[1]
     env = {**os.environ, "SITE": f"http://127.0.0.1:{port}", "TOKEN": token, "PATH": tools}
