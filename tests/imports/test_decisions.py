@@ -257,3 +257,9 @@ def test_the_time_is_that_of_all_statements_together() -> None:
         for _ in range(2):
             execute("SELECT pg_sleep(0.2)")
     assert caught.value.code == "too_slow"
+
+
+def test_what_takes_too_long_within_a_savepoint_is_said_so_too() -> None:
+    with pytest.raises(SourceError) as caught, transaction.atomic(), within(0.2), transaction.atomic():
+        execute("SELECT pg_sleep(5)")
+    assert caught.value.code == "too_slow"

@@ -7,6 +7,7 @@ from typing import Any
 
 from django.db import OperationalError, connection
 from psycopg.errors import QueryCanceled
+from psycopg.pq import TransactionStatus
 
 from ingestion.source import SourceError
 
@@ -20,8 +21,11 @@ def within(seconds: float) -> Iterator[None]:
     end = time.monotonic() + seconds
 
     def limited(execute: Callable[..., Any], sql: str, params: Any, many: bool, context: Any) -> Any:
-        left = max(1, int((end - time.monotonic()) * 1000))
-        context["connection"].connection.execute(f"SET LOCAL statement_timeout = {left}")
+        own = context["connection"].connection
+        # After an error only the way back to a savepoint is taken: another word would hide that error.
+        if own.info.transaction_status != TransactionStatus.INERROR:
+            left = max(1, int((end - time.monotonic()) * 1000))
+            own.execute(f"SET LOCAL statement_timeout = {left}")
         return execute(sql, params, many, context)
 
     try:
