@@ -46,6 +46,9 @@ def test_rare_words_choose_and_common_ones_only_order(
     assert ranked(workspace, "cobalt copper")[0].startswith(("copper", "cobalt"))
     add("Copper and cobalt are sold.", "sold.txt")
     assert ranked(workspace, "cobalt copper") == ["sold.txt"]
+    # Those that have all are weighed alike, though neither is among the few that are known of each word.
+    add("Copper is sold, cobalt is sold, copper and cobalt are kept.", "often.txt")
+    assert ranked(workspace, "cobalt copper") == ["often.txt", "sold.txt"]
 
 
 def test_where_words_stand_densely_comes_first_among_the_few_that_are_compared(

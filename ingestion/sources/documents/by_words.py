@@ -62,8 +62,11 @@ def ranked(place: Place, words: Sequence[str], most: int) -> list[int]:
         candidates = set().union(*(having[word] for word in rare))
         having |= {word: _having_too(place, rare, word) for word in common}
     else:
-        # Words that too many passages have choose nothing by themselves; together they do.
-        candidates = _having(place, common, MOST_RANKED) or having[common[0]]
+        # Words that too many passages have choose nothing by themselves; together they do. Of each word only
+        # some passages are known so far: those that have all would else weigh by chance.
+        candidates = _having(place, common, MOST_RANKED)
+        having = dict.fromkeys(common, candidates) if candidates else having
+        candidates = candidates or having[common[0]]
     weighed = {pk: sum(weights[word] for word, found in having.items() if pk in found) for pk in candidates}
     ordered = sorted(weighed, key=lambda pk: (-weighed[pk], pk))
     best, others = ordered[:MOST_COMPARED], ordered[MOST_COMPARED:most]
