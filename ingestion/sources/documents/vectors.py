@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ingestion.embedders import Vectors
 
 EXACT = 15_000  # vectors of a workspace up to which each is compared: as quick as the index, and never wrong
+EXACT_AT_LAST = 200_000  # and up to which so where the index finds too few, though that takes longer
 KEPT = 4  # matrices that a process keeps for searches without pgvector
 MAX_KEPT_ROWS = 200_000
 
@@ -101,10 +102,11 @@ def nearest(
     dim = len(question)
     text = "[" + ",".join(f"{value:.5g}" for value in question.tolist()) + "]"
     few = passages <= EXACT
-    query = (_ALL if few else _INDEXED).format(dim=int(dim))
+    exact, indexed = _ALL.format(dim=int(dim)), _INDEXED.format(dim=int(dim))
     values: list[Any] = [text, workspace.pk, model]
     if documents:
-        query = query.replace("v.dim =", "v.document_id = ANY(%s) AND v.dim =")
+        own = "v.document_id = ANY(%s) AND v.dim ="
+        exact, indexed = exact.replace("v.dim =", own), indexed.replace("v.dim =", own)
         values.append(list(documents))
     with connection.cursor() as cursor:
         if not few:
@@ -114,8 +116,13 @@ def nearest(
                 " set_config('hnsw.ef_search', %s, false)",
                 [str(max(40, most))],
             )
-        cursor.execute(query, [*values, most])
-        return [(int(pk), float(distance)) for pk, distance in cursor.fetchall()]
+        cursor.execute(exact if few else indexed, [*values, most])
+        found = cursor.fetchall()
+        if not few and len(found) < most and passages <= EXACT_AT_LAST:
+            # The index gave up (`hnsw.max_scan_tuples`): too many of other workspaces or documents are nearer.
+            cursor.execute(exact, [*values, most])
+            found = cursor.fetchall()
+        return [(int(pk), float(distance)) for pk, distance in found]
 
 
 _matrices: "OrderedDict[tuple[int, str], tuple[int, Any, Any, Any]]" = OrderedDict()
