@@ -31,8 +31,8 @@ def within(seconds: float) -> Iterator[None]:
     try:
         with connection.execute_wrapper(limited):
             yield
-    except OperationalError as error:
-        if not isinstance(error.__cause__, QueryCanceled):
+    except (OperationalError, QueryCanceled) as error:  # the latter as psycopg says it of `own`
+        if QueryCanceled not in (type(error), type(error.__cause__)):
             raise
         text = "This takes too long here, so nothing was changed. Correct the file and send it again."
         raise SourceError("too_slow", text) from error
