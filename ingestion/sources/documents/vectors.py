@@ -119,7 +119,7 @@ def nearest(
         cursor.execute(exact if few else indexed, [*values, most])
         found = cursor.fetchall()
         if not few and len(found) < most and passages <= EXACT_AT_LAST:
-            # The index gave up (`hnsw.max_scan_tuples`): too many of other workspaces or documents are nearer.
+            # The index gave up (`hnsw.max_scan_tuples`): too many of others are nearer.
             cursor.execute(exact, [*values, most])
             found = cursor.fetchall()
         return [(int(pk), float(distance)) for pk, distance in found]
