@@ -70,6 +70,11 @@ def unpacked(response: httpx.Response, most: int, seconds: float) -> Iterator[by
     for raw in response.iter_raw(PIECE):
         if time.monotonic() > end:
             raise TooSlow("did not come in time")
+        if unpack is not None and unpack.eof:  # zlib would keep what follows, and copy it each time
+            total += len(raw)
+            if total > most:
+                raise TooLarge(f"is larger than {most // (1024 * 1024)} MB")
+            continue
         left = raw
         while left:
             try:
