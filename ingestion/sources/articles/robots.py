@@ -33,7 +33,7 @@ def parse(text: str) -> Rules:
     """Return the rules for us: of the groups that name us, else of those for everybody."""
     groups: dict[str, list[tuple[bool, str]]] = {}
     delays: dict[str, float] = {}
-    names: list[str] = []
+    names: set[str] = set()
     open_to_names = False
     for line in text.removeprefix("\ufeff").splitlines():
         field, colon, value = line.partition("#")[0].partition(":")
@@ -41,9 +41,13 @@ def parse(text: str) -> Rules:
         if not colon:
             continue
         if field == "user-agent":
-            names = [*names, value.lower()] if open_to_names else [value.lower()]
+            name = NAME if value.lower().split("/")[0] == NAME else value.lower()
+            # Rules for others are not kept: of thousands of names with thousands of rules there is no end.
+            ours = {name} & {NAME, "*"}
+            names = names | ours if open_to_names else ours
             open_to_names = True
-            groups.setdefault(names[-1], [])
+            for one in ours:
+                groups.setdefault(one, [])
         elif field in ("allow", "disallow"):
             open_to_names = False
             for name in names:
@@ -53,8 +57,8 @@ def parse(text: str) -> Rules:
             open_to_names = False
             for name in names:
                 delays[name] = _seconds(value)
-    ours = next((name for name in groups if name.split("/")[0] == NAME), "*")
-    return Rules(tuple(groups.get(ours, ())), delays.get(ours, 0.0))
+    group = NAME if NAME in groups else "*"
+    return Rules(tuple(groups.get(group, ())), delays.get(group, 0.0))
 
 
 def _seconds(value: str) -> float:
