@@ -24,6 +24,7 @@ WHOLE_TIME = 30.0  # seconds for a page with its redirects
 MOST_BYTES = 10 * 1024 * 1024  # decoded
 MOST_REDIRECTS = 5
 ROBOTS_HOURS = 24
+MOST_HOSTS = 200  # whose rules a job remembers; those of others are read from the database again
 LONGEST_PAUSE = 3600.0  # seconds that a host may ask us to stay away
 PAGES = ("text/html", "application/xhtml+xml", "text/plain")
 FEEDS = ("application/rss+xml", "application/atom+xml", "application/xml", "text/xml", "application/rdf+xml")
@@ -144,9 +145,12 @@ class Fetcher:
 
     def _check_robots(self, url: str, *, first: bool) -> None:
         origin = addresses.origin(url)
-        if origin not in self._rules:
-            self._rules[origin] = self._rules_of(origin, first=first)
-        rules = self._rules[origin]
+        rules = self._rules.get(origin)
+        if rules is None:
+            rules = self._rules_of(origin, first=first)
+            if len(self._rules) >= MOST_HOSTS:  # each may have half a megabyte of them
+                self._rules.clear()
+            self._rules[origin] = rules
         if not rules.allow(url):
             raise SourceError("robots_disallow", "The host does not want this page to be read by programs.")
         host = self._host(url)
