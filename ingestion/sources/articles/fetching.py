@@ -93,7 +93,8 @@ class Fetcher:
         host = self._host(url)
         host.turn(self._job)
         self._clock.begin(WHOLE_TIME)  # waiting for our own turn is not the host's fault
-        signs = {name: value for name, value in signs.items() if value}
+        # What is not ASCII cannot be sent back; a header with it would end each later reading of the feed.
+        signs = {name: value for name, value in signs.items() if value and value.isascii()}
         try:
             with self._client(url).stream("GET", url, headers=signs) as response:
                 if response.status_code in _REDIRECTS and response.headers.get("location"):
