@@ -9,6 +9,7 @@ request.
 import math
 import time
 from datetime import timedelta
+from functools import cache
 from typing import TYPE_CHECKING
 
 import structlog
@@ -81,12 +82,7 @@ class OutsideHost:
         if time.monotonic() >= self._redis_again_at:
             try:
                 if self._redis is None:
-                    self._redis = Redis.from_url(
-                        settings.REDIS_URL,
-                        socket_timeout=REDIS_TIMEOUT,
-                        socket_connect_timeout=REDIS_TIMEOUT,
-                        driver_info=None,
-                    )
+                    self._redis = _redis(settings.REDIS_URL)
                 return bool(self._redis.set(f"headway:outside:{self.host}", 1, nx=True, px=self.place_ms))
             except (RedisError, OSError) as error:
                 log.warning("outside_rate_alone", host=self.host, error=type(error).__name__)
@@ -96,6 +92,14 @@ class OutsideHost:
             return False
         self._last_alone = now
         return True
+
+
+@cache
+def _redis(url: str) -> Redis:
+    """Return the client of all hosts: a job may ask thousands, each would hold a connection of its own."""
+    return Redis.from_url(
+        url, socket_timeout=REDIS_TIMEOUT, socket_connect_timeout=REDIS_TIMEOUT, driver_info=None
+    )
 
 
 def end_pauses() -> int:
