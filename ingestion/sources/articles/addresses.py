@@ -17,6 +17,7 @@ from ingestion.sources.articles.models import LONGEST_URL
 PORTS = (80, 443, 8080, 8443)
 LONGEST_NAME, LONGEST_LABEL = 253, 63  # RFC 1035
 NOT_ALLOWED = "This address is not allowed."
+NO_CREDENTIALS = "The address may not hold a user name or password."
 INSIDE = ("localhost", "local", "internal", "intranet", "lan", "home", "corp", "localdomain")
 # What says where a reader came from, and nothing of what is read.
 _TRACKING = re.compile(
@@ -96,7 +97,7 @@ def _put_together(text: str) -> str:
     except ValueError as error:
         raise _no_host() from error
     if username:
-        raise SourceError("url_credentials", "The address may not hold a user name or password.")
+        raise SourceError("url_credentials", NO_CREDENTIALS)
     if not text[len(parts.scheme) + 1 :].startswith("//") or not name:
         raise _no_host()
     secure = parts.scheme == "https"

@@ -1,6 +1,7 @@
 """Analyse articles in bulk: fetch each page, read it, judge it for a topic, keep what is relevant."""
 
 import hashlib
+import re
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, ClassVar
@@ -23,6 +24,7 @@ LONGEST_KEY = 300  # of an item
 THREADS = 3  # pages that one job fetches at once (S2.90)
 BATCH = 5  # articles that are told of together (S2.63, S2.69)
 FRESH = timedelta(hours=1)  # how long a page that was read is not fetched again
+_CREDENTIALS = re.compile(r":[/\\]+[^/\\?#]*@|^(?!\s*mailto:)[^/\\?#:]*:[^/\\?#]*@", re.IGNORECASE)
 SAMPLE = {
     "name": "Sample: river ferries",
     "description": "Ferries that cross the river, their timetables and what becomes of them",
@@ -51,8 +53,9 @@ class Params(SourceParams):
             try:
                 kept[addresses.canonical(text)] = None
             except SourceError as error:
-                if error.code == "url_credentials":
-                    raise PydanticCustomError("url_credentials", "{text}", {"text": error.message}) from error
+                # Also where something else is wrong with it first: what is kept is shown as the item's name.
+                if error.code == "url_credentials" or _CREDENTIALS.search(text):
+                    raise PydanticCustomError("url_credentials", addresses.NO_CREDENTIALS) from error
                 if error.code != "url_empty":
                     kept[text.strip()[: LONGEST_URL + 1]] = None
         return list(kept)
