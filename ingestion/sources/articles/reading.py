@@ -109,7 +109,7 @@ def decoded(content: bytes, content_type: str = "") -> tuple[str, list[str]]:
     codec = claimed[1].decode().lower() if claimed else ""
     try:
         return _counted(content.decode(_WIDER.get(codec, codec or "utf-8")))
-    except (UnicodeDecodeError, LookupError):
+    except (UnicodeError, LookupError):  # "idna" and "undefined" raise no UnicodeDecodeError
         best = charset_normalizer.from_bytes(content[:200_000]).best()
     return _counted(content.decode(best.encoding if best else "utf-8", "replace"))
 
