@@ -55,6 +55,7 @@ class KeywordCheck(Source):
             values = [Looked(*one) for one in _articles(rows)]
             for item in step.items(values, key=_key, label=_title, fetch=partial(found_in, words), threads=2):
                 with item:
+                    Topic.objects.select_for_update().filter(pk=item.value.topic).first()  # see topics.lock
                     new = replace(item.value.analysis, item.fetched)
                     if new is None:
                         item.skip("It is no longer in the topic.")

@@ -20,7 +20,7 @@ from ingestion.sources.articles.fetching import FEEDS, PAGES, Fetched, Fetcher
 from ingestion.sources.articles.models import LONGEST_URL, MOST_SIGNS, Entry, Feed, Topic
 from ingestion.sources.articles.source import THREADS, Read, read, result_of
 from ingestion.sources.articles.telling import tell_of_feeds, tell_of_new
-from ingestion.sources.articles.topics import touch
+from ingestion.sources.articles.topics import lock, touch
 
 MOST_NEW = 500  # articles of one job; what is more waits for the next
 
@@ -56,7 +56,7 @@ class AutoCollect(Source):
             self.read_feeds(job, fetcher, wanted)
             self.read_articles(job, fetcher, topics, wanted)
         rows.update(collected_at=Now())
-        for one in topics.values():
+        for one in rows.all():  # one may be gone by now
             job.changed(one)
         new = _new(job)
         tell_of_new(job, topics, new)
@@ -89,6 +89,7 @@ class AutoCollect(Source):
             for item in step.items(values, key=_key, label=_title, fetch=fetch, threads=THREADS):
                 with item:
                     topic = topics[item.value.feed.topic_id]
+                    lock(topic.pk)
                     article = keeping.save(item.fetched.page)
                     kept = keeping.judged(topic.pk, article, item.fetched.told, topic.threshold, job.id)
                     outcome = Entry.Outcome.MATCHED if kept.kept else Entry.Outcome.UNMATCHED

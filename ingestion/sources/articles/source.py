@@ -108,11 +108,14 @@ class BulkAnalysis(Source):
             ):
                 step.message(f"Processing batch {min((before + n) // BATCH + 1, batches)}/{batches}")
                 with item:
+                    topics.lock(topic.pk)
                     article = keeping.save(item.fetched.page)
                     kept = keeping.judged(topic.pk, article, item.fetched.told, topic.threshold, job.id)
                     item.result = result_of(kept)
                     item.url = kept.analysis.get_absolute_url()
                     job.changed(topic)
+                if isinstance(item.error, SourceError) and item.error.code == "topic_gone":
+                    raise item.error  # what is left need not be fetched
         return _outcome(job, topic)
 
     def can_start(self, user: Any, p: Params) -> None:

@@ -101,9 +101,10 @@ def make(user: Any, values: Mapping[str, Any]) -> Topic:
 
 def change(topic: Topic, values: Mapping[str, Any]) -> None:
     """Change those values of a topic that are given. Raises NotPossible."""
-    given = checked({**told(topic), **values})
     with transaction.atomic():
         Topic.objects.select_for_update().get(pk=topic.pk)
+        topic.refresh_from_db()
+        given = checked({**told(topic), **values})  # while nobody else changes it
         own = {name: getattr(given, name) for name in ("name", "description", "threshold")}
         _named(lambda: Topic.objects.filter(pk=topic.pk).update(**own))
         _set_rows(topic, given)
@@ -124,7 +125,9 @@ def told(topic: Topic) -> dict[str, Any]:
 def remove(topic: Topic) -> None:
     """Remove a topic with what was judged for it; articles that other topics have stay."""
     users = list(topic.memberships.values_list("user", flat=True))
-    topic.delete()
+    with transaction.atomic():
+        Topic.objects.select_for_update().filter(pk=topic.pk).first()
+        topic.delete()
     recheck(users)
 
 
@@ -133,7 +136,7 @@ def set_role(topic: Topic, who: Any, role: str) -> None:
     if role and role not in Role.values:
         raise NotPossible("Choose a role.", "role")
     with transaction.atomic():
-        list(TopicMember.objects.select_for_update().filter(topic=topic).order_by("pk"))
+        Topic.objects.select_for_update().filter(pk=topic.pk).first()
         others = TopicMember.objects.filter(topic=topic, role=Role.OWNER).exclude(user=who)
         if role != Role.OWNER and not others.exists():
             raise NotPossible("A topic needs an owner.", "role")
@@ -143,6 +146,16 @@ def set_role(topic: Topic, who: Any, role: str) -> None:
             TopicMember.objects.filter(topic=topic, user=who).delete()
             recheck([who.pk])
         touch(topic.pk)
+
+
+def lock(topic: int) -> None:
+    """Hold a topic until the transaction ends. Raises SourceError topic_gone.
+
+    Items take it before rows that are the topic's own, as `change` and `remove` do: else each waits for the
+    other.
+    """
+    if not Topic.objects.select_for_update().filter(pk=topic).exists():
+        raise SourceError("topic_gone", "The topic was removed.")
 
 
 def touch(topic: int) -> None:
