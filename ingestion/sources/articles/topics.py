@@ -9,6 +9,7 @@ from pydantic import Field, ValidationError, field_validator
 from pydantic_core import PydanticCustomError
 
 from config.problems import field_errors
+from ingestion.models import Schedule
 from ingestion.source import SourceError, SourceParams
 from ingestion.sources.articles import addresses, members
 from ingestion.sources.articles.models import (
@@ -126,6 +127,7 @@ def remove(topic: Topic) -> None:
     """Remove a topic with what was judged for it; articles that other topics have stay."""
     users = list(topic.memberships.values_list("user", flat=True))
     with transaction.atomic():
+        _forget_schedules(topic)  # before the topic, as the keeper holds them
         Topic.objects.select_for_update().filter(pk=topic.pk).first()
         topic.delete()
     recheck(users)
@@ -136,6 +138,8 @@ def set_role(topic: Topic, who: Any, role: str) -> None:
     if role and role not in Role.values:
         raise NotPossible("Choose a role.", "role")
     with transaction.atomic():
+        if not members.may_edit(role):
+            _forget_schedules(topic, owner=who)
         Topic.objects.select_for_update().filter(pk=topic.pk).first()
         others = TopicMember.objects.filter(topic=topic, role=Role.OWNER).exclude(user=who)
         if role != Role.OWNER and not others.exists():
@@ -175,6 +179,11 @@ def named(user: Any, given: int | str) -> Topic | None:
         return None
     mine = rows.filter(name=given, created_by=user).first()
     return mine or rows.filter(name=given).order_by("pk").first()
+
+
+def _forget_schedules(topic: Topic, **whose: Any) -> None:
+    """Remove schedules that would be refused from now on, each time: see plans.py."""
+    Schedule.objects.filter(source="auto_collect", params={"topic": topic.pk}, **whose).delete()
 
 
 def _set_rows(topic: Topic, given: TopicValues) -> None:
