@@ -40,8 +40,8 @@ def save(page: Page) -> Article:
     Article.objects.bulk_create([Article(url=page.url, **values)], ignore_conflicts=True)
     found = Article.objects.select_for_update().filter(url=page.url).first()
     if found is None:  # the same text has another address
-        found = Article.objects.get(text_hash=page.text_hash)
-    elif found.text_hash != page.text_hash:
+        found = Article.objects.select_for_update().get(text_hash=page.text_hash)
+    elif page.passed and found.text_hash != page.text_hash:  # what comes from the row itself may be older
         try:
             with transaction.atomic():
                 Article.objects.filter(pk=found.pk).update(**values)
@@ -49,6 +49,8 @@ def save(page: Page) -> Article:
             found = Article.objects.get(text_hash=page.text_hash)
         else:
             found.refresh_from_db()
+    if page.passed:  # it was asked for, and not read from our row
+        Article.objects.filter(pk=found.pk).update(fetched_at=ClockTimestamp())
     urls = {url for url in (*page.passed, page.url) if url != found.url and len(url) <= LONGEST_URL}
     rows = [Address(url=url, article=found) for url in sorted(urls)]
     Address.objects.bulk_create(rows, ignore_conflicts=True)
