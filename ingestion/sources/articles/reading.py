@@ -140,13 +140,13 @@ def _counted(text: str) -> tuple[str, list[str]]:
 
 
 def _own_address(tree: Any, url: str) -> str:
-    """Return the address that a page calls its own, of its own host: it may claim no other."""
+    """Return the address that a page calls its own, of its own host and port: it may claim no other."""
     for link in tree.iterfind(".//link[@rel='canonical']"):
         try:
             own = addresses.joined(url, link.get("href") or "")
         except SourceError:
             continue
-        if addresses.host_of(own) == addresses.host_of(url):
+        if (urlsplit(own).hostname, urlsplit(own).port) == (urlsplit(url).hostname, urlsplit(url).port):
             return own
     return url
 
