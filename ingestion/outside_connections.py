@@ -32,6 +32,10 @@ class Clock:
         """Give this thread's requests so long from now."""
         self._of_thread.end = time.monotonic() + seconds
 
+    def extend(self, seconds: float) -> None:
+        """Give this thread's requests so much more."""
+        self._of_thread.end = getattr(self._of_thread, "end", float("inf")) + seconds
+
     def left(self) -> float:
         """Return the seconds that are left, not below 0."""
         end: float = getattr(self._of_thread, "end", float("inf"))

@@ -1,5 +1,6 @@
 """Pages and feeds of strangers: fetched politely, within limits, and never from inside. (SEC25 to SEC30)"""
 
+import time
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import timedelta
@@ -20,7 +21,7 @@ from ingestion.sources.articles.models import MOST_SIGNS, Robots
 from ingestion.sources.articles.sample import standin
 
 TIME_OUT = httpx.Timeout(15.0, connect=10.0)  # seconds without a byte
-WHOLE_TIME = 30.0  # seconds for a page with its redirects
+WHOLE_TIME = 30.0  # seconds for a page with its redirects and what its hosts say to robots
 MOST_BYTES = 10 * 1024 * 1024  # decoded
 MOST_REDIRECTS = 5
 ROBOTS_HOURS = 24
@@ -91,8 +92,7 @@ class Fetcher:
     ) -> Fetched | str | None:
         """Ask once. Return what came, where it is instead, or None when it is as before."""
         host = self._host(url)
-        host.turn(self._job)
-        self._clock.begin(WHOLE_TIME)  # waiting for our own turn is not the host's fault
+        self._turn(host)
         # What is not ASCII cannot be sent back; a header with it would end each later reading of the feed.
         signs = {name: value for name, value in signs.items() if value and value.isascii()}
         try:
@@ -116,6 +116,12 @@ class Fetcher:
             raise SourceError("url_content_type", "The page does not say what it is.")
         etag, modified = (response.headers.get(name, "")[:MOST_SIGNS] for name in ("etag", "last-modified"))
         return Fetched(url, content, kind, tuple(passed), etag, modified)
+
+    def _turn(self, host: OutsideHost) -> None:
+        """Wait for our turn, which costs the page none of its time."""
+        since = time.monotonic()
+        host.turn(self._job)
+        self._clock.extend(time.monotonic() - since)
 
     def _client(self, url: str) -> httpx.Client:
         return self._sample if addresses.host_of(url) == standin.HOST else self._http
@@ -172,8 +178,7 @@ class Fetcher:
         """Return the status and the text. Raises SourceError while the host cannot say: RFC 9309, 2.3.1.4."""
         url = f"{origin}/robots.txt"
         for n in range(MOST_REDIRECTS + 1):
-            self._host(url).turn(self._job)
-            self._clock.begin(WHOLE_TIME)
+            self._turn(self._host(url))
             try:
                 with self._client(url).stream("GET", url) as response:
                     if response.status_code in _REDIRECTS and response.headers.get("location"):
