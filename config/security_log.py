@@ -18,7 +18,10 @@ def listen() -> None:
 
 
 def _signed_in(request: HttpRequest | None, user: User, **rest: Any) -> None:
-    log.info("signed_in", user=user.pk, address=_address(request))
+    if (
+        request is not None and request.META
+    ):  # else a session was made by a command or a test, not by a person
+        log.info("signed_in", user=user.pk, address=_address(request))
 
 
 def _signed_out(request: HttpRequest | None, user: User | None, **rest: Any) -> None:

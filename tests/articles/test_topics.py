@@ -4,6 +4,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 from django.utils import timezone
+from django.utils.html import escape
 
 from ingestion.sources.articles import members, topics
 from ingestion.sources.articles.models import Analysis, Article, Feed, Keyword, Match, Role, Topic
@@ -97,6 +98,14 @@ def test_an_article_is_read_as_text(web: Client, article: Analysis):
     assert XSS not in listed and "0.80" in listed
     below = web.get(f"{article.topic.get_absolute_url()}?s=below").content.decode()
     assert "0.80" not in below
+
+
+def test_a_text_that_begins_with_its_title_says_it_once(web: Client, article: Analysis):
+    one = article.article
+    one.text = f"{one.title}\nIt crosses the river."
+    one.save()
+    page = web.get(article.get_absolute_url()).content.decode()
+    assert page.count("<p>It crosses the river.</p>") == 1 and f"<p>{escape(one.title)}</p>" not in page
 
 
 def test_a_stranger_finds_nothing(client: Client, bob: User, topic: Topic, article: Analysis):

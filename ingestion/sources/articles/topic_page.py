@@ -54,11 +54,14 @@ def context(topic: Topic, user: Any, given: Mapping[str, str]) -> dict[str, Any]
 def article(analysis: Analysis) -> dict[str, Any]:
     """Return what the page of an article shows."""
     one = analysis.article
+    paragraphs = [text for text in one.text.split("\n") if text.strip()]
+    if paragraphs[1:] and paragraphs[0].strip() == one.title:
+        del paragraphs[0]  # it is the page's heading already
     return {
         "topic": analysis.topic,
         "analysis": analysis,
         "article": one,
-        "paragraphs": [text for text in one.text.split("\n") if text.strip()],
+        "paragraphs": paragraphs,
         "terms": one.terms.order_by("ordinal").values_list("text", flat=True),
         "matches": analysis.matches.select_related("keyword").order_by("-count", "pk"),
     }
