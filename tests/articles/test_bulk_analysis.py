@@ -23,6 +23,16 @@ def codes(job: Job) -> dict[str, str]:
     return dict(job.items.exclude(error_code="").values_list("label", "error_code"))
 
 
+@pytest.mark.parametrize("kind", ["bulk_analysis", "auto_collect", "keyword_check"])
+def test_the_topics_page_draws_a_job_that_begins_and_one_that_ends(alice: User, topic: Topic, kind: str):
+    more = {"urls": ["https://news.example.com/a"]} if kind == "bulk_analysis" else {}
+    before = Topic.objects.get(pk=topic.pk).version
+    job = lifecycle.create(kind, {"topic": topic.pk, **more}, owner=alice).job
+    begun = Topic.objects.get(pk=topic.pk).version
+    lifecycle.cancel(job, alice)
+    assert before < begun < Topic.objects.get(pk=topic.pk).version
+
+
 @pytest.mark.seed("S2.7", "S2.16", "S2.72")
 def test_the_sample_is_read_judged_and_kept(alice: User):
     job = run_inline("bulk_analysis", alice)

@@ -7,17 +7,16 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any, ClassVar, NamedTuple
 
-from django.db import transaction
 from django.db.models import QuerySet
 from django.db.models.functions import Now
 from pydantic import Field
 
 from ingestion.models import Job
 from ingestion.run import Run
-from ingestion.source import Outcome, Source, SourceError, SourceParams, Step, register
+from ingestion.source import Outcome, SourceError, SourceParams, Step, register
 from ingestion.sources.articles import analysis, members
 from ingestion.sources.articles.models import Analysis, Keyword, Match, Role, Topic
-from ingestion.sources.articles.topics import touch
+from ingestion.sources.articles.of_topic import OfTopic
 
 
 class Params(SourceParams):
@@ -37,7 +36,7 @@ class Looked(NamedTuple):
 
 
 @register
-class KeywordCheck(Source):
+class KeywordCheck(OfTopic):
     """Matches follow the keywords of their topic."""
 
     kind, label, params = "keyword_check", "Keyword check", Params
@@ -86,23 +85,6 @@ class KeywordCheck(Source):
     def can_start(self, user: Any, p: Params) -> None:
         """Leave it to who may edit. Raises SourceError."""
         check_role(user, p.topic)
-
-    def can_retry(self, job: Job) -> None:
-        """Refuse it to who may not edit the topic any more. Raises SourceError."""
-        check_role(job.owner, self.stored_params(job.params).topic)
-
-    def created(self, job: Job, p: Params) -> None:
-        """Say what it is about."""
-        if p.topic is not None:
-            job.object = f"topic:{p.topic}"
-            job.save(update_fields=["object"])
-            touch(p.topic)
-
-    def ended(self, job: Job) -> None:
-        """Have open pages of the topic draw the end, after the commit: see BulkAnalysis.ended."""
-        pk = (job.object or "").partition(":")[2]
-        if pk.isdigit():
-            transaction.on_commit(lambda: touch(int(pk)), robust=True)
 
 
 def check_role(user: Any, topic: int | None) -> None:

@@ -12,15 +12,16 @@ from pydantic import Field
 
 from ingestion.models import ItemState, Job, Level
 from ingestion.run import Run
-from ingestion.source import Outcome, Source, SourceError, SourceParams, Step, register
+from ingestion.source import Outcome, SourceError, SourceParams, Step, register
 from ingestion.sources.articles import addresses, analysis, feed_parser, feeds, keeping
 from ingestion.sources.articles.analysis import Wanted
 from ingestion.sources.articles.checking import check_role, topics_of
 from ingestion.sources.articles.fetching import FEEDS, PAGES, Fetched, Fetcher
 from ingestion.sources.articles.models import LONGEST_URL, MOST_SIGNS, Entry, Feed, Topic
+from ingestion.sources.articles.of_topic import OfTopic
 from ingestion.sources.articles.source import THREADS, Read, read, result_of
 from ingestion.sources.articles.telling import tell_of_feeds, tell_of_new
-from ingestion.sources.articles.topics import lock, touch
+from ingestion.sources.articles.topics import lock
 
 MOST_NEW = 500  # articles of one job; what is more waits for the next
 
@@ -34,7 +35,7 @@ class Params(SourceParams):
 
 
 @register
-class AutoCollect(Source):
+class AutoCollect(OfTopic):
     """Articles come from feeds by themselves."""
 
     kind, label, params = "auto_collect", "Auto-collect", Params
@@ -105,27 +106,10 @@ class AutoCollect(Source):
         """Leave it to editors. Raises SourceError."""
         check_role(user, p.topic)
 
-    def can_retry(self, job: Job) -> None:
-        """Refuse it to who may not add to the topic any more. Raises SourceError."""
-        check_role(job.owner, self.stored_params(job.params).topic)
-
     def describe(self, p: Params) -> tuple[str, str]:
         """Name the topic."""
         name = Topic.objects.filter(pk=p.topic).values_list("name", flat=True).first() if p.topic else None
         return (f"Auto-Collect: {name}", name) if name else ("Auto-Collect", "")
-
-    def created(self, job: Job, p: Params) -> None:
-        """Say what it is about."""
-        if p.topic is not None:
-            job.object = f"topic:{p.topic}"
-            job.save(update_fields=["object"])
-            touch(p.topic)
-
-    def ended(self, job: Job) -> None:
-        """Have open pages of the topic draw the end, after the commit: see BulkAnalysis.ended."""
-        pk = (job.object or "").partition(":")[2]
-        if pk.isdigit():
-            transaction.on_commit(lambda: touch(int(pk)), robust=True)
 
 
 def read_feed(fetcher: Fetcher, feed: Feed) -> tuple[Fetched, feeds.Feed] | None:

@@ -6,17 +6,17 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, ClassVar
 
-from django.db import transaction
 from pydantic import Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from ingestion.clock import read_clock
 from ingestion.models import Job
 from ingestion.run import Run
-from ingestion.source import Outcome, Source, SourceError, SourceParams, Step, register
+from ingestion.source import Outcome, SourceError, SourceParams, Step, register
 from ingestion.sources.articles import addresses, analysis, keeping, members, reading, topics
 from ingestion.sources.articles.fetching import Fetcher
 from ingestion.sources.articles.models import LONGEST_URL, Topic
+from ingestion.sources.articles.of_topic import OfTopic
 from ingestion.sources.articles.sample import standin
 
 MOST_URLS = 10_000
@@ -78,7 +78,7 @@ class Read:
 
 
 @register
-class BulkAnalysis(Source):
+class BulkAnalysis(OfTopic):
     """Pages are read and judged for a topic."""
 
     kind, label, params = "bulk_analysis", "Bulk analysis", Params
@@ -122,32 +122,16 @@ class BulkAnalysis(Source):
         """Leave it to editors; a topic that they cannot see is not there. Raises SourceError."""
         check_role(user, p.topic)
 
-    def can_retry(self, job: Job) -> None:
-        """Refuse it to who may not add to the topic any more. Raises SourceError."""
-        check_role(job.owner, self.stored_params(job.params).topic)
-
     def describe(self, p: Params) -> tuple[str, str]:
         """Call the job after its topic. (S2.72)"""
         topic = Topic.objects.filter(pk=p.topic).first() if p.topic else None
         name = topic.name if topic else str(SAMPLE["name"])
         return f"Bulk Analysis: {name}", name
 
-    def created(self, job: Job, p: Params) -> None:
-        """Say which topic it is about."""
+    def topic_for(self, job: Job, p: Params) -> int | None:
+        """Return the topic that was named while it is there, else the sample's, made with its first use."""
         topic = Topic.objects.filter(pk=p.topic).first() if p.topic else sample_topic(job.owner)
-        if topic is not None:
-            job.object = topic.stream
-            job.save(update_fields=["object"])
-            topics.touch(topic.pk)
-
-    def ended(self, job: Job) -> None:
-        """Have open pages of the topic draw the end.
-
-        After the commit: an item locks the topic before its job's row, which is held here.
-        """
-        pk = (job.object or "").partition(":")[2]
-        if pk.isdigit():
-            transaction.on_commit(lambda: topics.touch(int(pk)), robust=True)
+        return topic.pk if topic is not None else None
 
 
 def read(fetcher: Fetcher, url: str) -> reading.Page:
