@@ -1,14 +1,15 @@
 """A site of news on loopback: pages that a test puts there, and answers that no server should give."""
 
-import threading
 from collections.abc import Callable
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
+
+from tests.loopback import Loopback
 
 Raw = Callable[[Any], None]  # writes what it likes to the connection
 
 
-class Site:
+class Site(Loopback):
     """A server whose pages a test sets: path -> (status, headers, body), or a function that writes."""
 
     def __init__(self) -> None:
@@ -16,18 +17,7 @@ class Site:
         self.asked: list[str] = []
         self.headers: list[dict[str, str]] = []
         self.connections = 0
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
-        self._server.daemon_threads = True
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
-        self._thread.start()
-
-    @property
-    def port(self) -> int:
-        return self._server.server_port
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        super().__init__(_handler(self))
 
     def put(self, path: str, body: bytes | str, status: int = 200, **headers: str) -> str:
         """Put a page at a path; return its address. Header names are written with _ for -."""
@@ -38,11 +28,6 @@ class Site:
     def moved(self, path: str, to: str, status: int = 302) -> str:
         """Have a path lead elsewhere; return its address."""
         return self.put(path, b"", status, Location=to)
-
-    def stop(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join(5)
 
 
 def article(title: str, *paragraphs: str, head: str = "") -> str:

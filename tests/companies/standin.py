@@ -2,14 +2,15 @@
 
 import gzip
 import json
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
+
+from tests.loopback import Loopback
 
 MISSING = b"<?xml version='1.0'?><Error><Code>NoSuchKey</Code></Error>"
 NO_FILE = b"<?xml version='1.0'?><Error><Code>AccessDenied</Code></Error>"
@@ -38,7 +39,7 @@ class Asked:
     headers: dict[str, str]
 
 
-class Standin:
+class Standin(Loopback):
     """A server whose pages and moods a test sets."""
 
     def __init__(self) -> None:
@@ -46,23 +47,11 @@ class Standin:
         self.asked: list[Asked] = []
         self.mood: Callable[[str], Page | None] = lambda path: None  # an answer instead of the page
         self.before: Callable[[str], None] = lambda path: None
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
-        self._server.daemon_threads = True
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
-        self._thread.start()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_port}"
+        super().__init__(_handler(self))
 
     @property
     def paths(self) -> list[str]:
         return [one.path for one in self.asked]
-
-    def stop(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join(5)
 
     def put(self, path: str, value: Any, **page: Any) -> None:
         """Put a page of JSON, or of the bytes given, at an address."""

@@ -3,8 +3,10 @@
 import json
 import threading
 from collections.abc import Callable
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
+
+from tests.loopback import Loopback
 
 DIM = 8
 
@@ -23,7 +25,7 @@ def told(body: dict[str, Any], dim: int = DIM) -> dict[str, Any]:
     return {"object": "list", "data": rows[::-1], "model": body["model"], "usage": {"prompt_tokens": 1}}
 
 
-class EmbeddingService:
+class EmbeddingService(Loopback):
     """What it was asked, and what it answers.
 
     answer: takes the question, gives (status, what is sent). hold: as long as it is not set, nothing is
@@ -35,22 +37,17 @@ class EmbeddingService:
         self.answer: Callable[[dict[str, Any]], tuple[int, Any]] = lambda body: (200, told(body))
         self.hold = threading.Event()
         self.hold.set()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
-        self._server.daemon_threads = True
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
-        self._thread.start()
+        super().__init__(_handler(self))
 
     @property
     def url(self) -> str:
         """Return its address."""
-        return f"http://127.0.0.1:{self._server.server_port}/v1/"
+        return f"{super().url}/v1/"
 
     def stop(self) -> None:
         """End it."""
         self.hold.set()
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join(5)
+        super().stop()
 
 
 def _handler(service: EmbeddingService) -> type[BaseHTTPRequestHandler]:

@@ -1,15 +1,16 @@
 """A stand-in for Limitless on loopback, as its specification says, whose days and moods a test sets."""
 
 import json
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 from zoneinfo import ZoneInfo
+
+from tests.loopback import Loopback
 
 KEY = "secret-key-of-alice"
 WITH_CONTENTS = 25  # above it contents are left out, whatever was asked
@@ -128,24 +129,12 @@ class Lifelogs:
         }
 
 
-class Server(Lifelogs):
+class Server(Lifelogs, Loopback):
     """The same behind an address."""
 
     def __init__(self) -> None:
-        super().__init__()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
-        self._server.daemon_threads = True
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
-        self._thread.start()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_port}"
-
-    def stop(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join(5)
+        Lifelogs.__init__(self)
+        Loopback.__init__(self, _handler(self))
 
 
 def _handler(service: Lifelogs) -> type[BaseHTTPRequestHandler]:
