@@ -42,6 +42,12 @@ def read(user: Any) -> JsonObject:
 
     others: of people whose jobs this user may not see, and what exceeds a list.
     """
+    return read_at(user)[0]
+
+
+def read_at(user: Any) -> tuple[JsonObject, dict[str, int]]:
+    """Return what `read` does, and where the streams stood that it shows: never later than what was read."""
+    versions = {stability.STREAM: stability.position()}
     seen = visible_jobs(user).filter(ACTIVE)
     found: JsonObject = {"system_stable": stability.is_stable()}
     named: list[Any] = []
@@ -54,21 +60,24 @@ def read(user: Any) -> JsonObject:
         )
         found[name] = of.rows(jobs)
         named += jobs
-    found["analytics_tasks"] = _tasks(list(_named_tasks(seen)))
+    versions |= {job.stream: job.version for job in named}
+    tasks = list(_named_tasks(seen))
+    versions |= {f"job:{pk}": version for pk, version in tasks}
+    found["analytics_tasks"] = _tasks([pk for pk, _ in tasks])
     listed = [job.pk for job in named] + [task["id"] for task in found["analytics_tasks"]]
     found["others"] = Job.objects.filter(ACTIVE).exclude(pk__in=listed).count()
-    return found
+    return found, versions
 
 
 def _named_tasks(seen: QuerySet[Job]) -> QuerySet[Job, Any]:
-    """Return the ids of the tasks that are named: those this user sees, and the system's own.
+    """Return ids and versions of the tasks that are named: those this user sees, and the system's own.
 
     What the system starts by itself is nobody's, and its name says nothing about anybody.
     """
     own = [kind for kind, source in registry().items() if not source.offered]
     tasks = Job.objects.filter(ACTIVE, queue=ANALYTICS)
     named = tasks.filter(Q(owner=None, source__in=own) | Q(pk__in=seen.filter(queue=ANALYTICS).values("pk")))
-    return named.values_list("pk", flat=True)
+    return named.values_list("pk", "version")
 
 
 def linked(user: Any, found: JsonObject) -> set[str]:

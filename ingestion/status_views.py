@@ -1,5 +1,6 @@
 """The status page, the details dialog, and the pauses that operators begin and end there."""
 
+import json
 from http import HTTPStatus
 
 from django.contrib import messages
@@ -31,8 +32,9 @@ def in_progress(request: HttpRequest) -> HttpResponseBase:
     """Show what is being processed: a page by itself, and what the dialog takes out of it."""
     asked = request.headers.get("HX-Request") == "true"
     template = "ingestion/details_parts.html" if asked else "ingestion/details.html"
-    found = details.read(request.user)
-    return render(request, template, {"found": found, "linked": details.linked(request.user, found)})
+    found, versions = details.read_at(request.user)
+    linked = details.linked(request.user, found)
+    return render(request, template, {"found": found, "linked": linked, "versions": json.dumps(versions)})
 
 
 @login_required

@@ -123,6 +123,7 @@ async function part(url, id) {
 // ---- the dropdown ----
 
 let asked = 0;
+let released; // live.js's: a promise of the moment when no pointer is pressed
 
 function put(...content) {
   place.replaceChildren(...content);
@@ -131,11 +132,12 @@ function put(...content) {
 
 const copyOf = (id) => document.getElementById(id).content.cloneNode(true);
 
-async function load() {
+// careful: unless somebody came to what is shown while it was asked for
+async function load(careful = false) {
   const mine = ++asked;
   let skeletonAt;
   const waiting = setTimeout(() => {
-    if (mine !== asked) return;
+    if (mine !== asked || $(".notice", place)) return;
     skeletonAt = performance.now();
     put(copyOf("bell-loading"));
     place.setAttribute("aria-busy", "true");
@@ -151,8 +153,10 @@ async function load() {
   clearTimeout(waiting);
   const left = skeletonAt === undefined ? 0 : skeletonAt + SKELETON_SHOWN_MS - performance.now();
   if (left > 0) await new Promise((done) => setTimeout(done, left));
+  await released?.();
   if (mine !== asked) return;
   place.removeAttribute("aria-busy");
+  if (careful && isBusy() && $(".notice", place)) return offerNews();
   put(...found);
   if (upto) shownUpTo(upto);
 }
@@ -163,11 +167,17 @@ function shownUpTo(upto) {
   $("form button", bell).disabled = false;
 }
 
+const isBusy = () => Boolean($("#bell-body:hover, #bell-body:focus-within"));
+
+function offerNews() {
+  $("[data-bell-new]").hidden = false;
+}
+
 // Nothing moves under the pointer or the focus: then the news wait behind a button.
 function refresh() {
-  const busy = $("#bell-body:hover, #bell-body:focus-within");
-  $("[data-bell-new]").hidden = !busy;
-  if (!busy) load();
+  $("[data-bell-new]").hidden = true;
+  if (isBusy()) offerNews();
+  else load(true);
 }
 
 function opened({ newState }) {
@@ -228,7 +238,8 @@ async function begin() {
   document.addEventListener("acted", ({ detail }) => count(detail.unread));
   $("form", bell).addEventListener("submit", readAll);
   // The very live.js of the page, whose address may carry a hash: under another it would connect twice.
-  const { follow } = await import($('script[type="module"][src*="/realtime/live."]').src);
+  const { follow, released: release } = await import($('script[type="module"][src*="/realtime/live."]').src);
+  released = release;
   follow(`user:${button.dataset.user}`, (state) => state.lost || heard("own", state));
   follow("broadcast", (state) => state.lost || heard("all", state));
 }

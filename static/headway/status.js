@@ -13,6 +13,7 @@ const place = $("#details-body");
 const foot = $("#details-foot");
 const copyOf = (id) => document.getElementById(id).content.cloneNode(true);
 let follow;
+let released;
 let asked = 0; // requests, so that a late answer to an earlier one is not shown
 let askedAt = -Infinity;
 let timer;
@@ -60,6 +61,7 @@ async function load() {
     error = caught.message;
   }
   clearTimeout(waiting);
+  await released();
   if (mine !== asked) return;
   place.removeAttribute("aria-busy");
   if (error !== undefined) {
@@ -72,24 +74,24 @@ async function load() {
     foot.replaceChildren(...content[1].childNodes);
     if (focused) ($(`a[href="${CSS.escape(focused)}"]`, place) ?? $("[data-close]", dialog)).focus();
     place.dispatchEvent(new Event("inserted", { bubbles: true }));
-    watch();
+    watch(JSON.parse(content[0].dataset.versions));
   }
 }
 
 // Follow what the dialog shows: the answer itself, and each job that is named.
-function watch() {
+// versions: stream -> where it stood when the server wrote the answer; it may have moved on before it is followed.
+function watch(versions) {
   const names = ["system", ...$$("[data-live]", place).map((element) => element.dataset.live)];
   const before = stops;
   const old = shapes;
   shapes = {};
   stops = names.map((name) => {
     if (name in old) shapes[name] = old[name];
-    return follow(name, ({ data, gone }) => {
+    return follow(name, ({ data, version, gone }) => {
       const shape = gone ? "gone" : JSON.stringify([data?.state, data?.display, data?.since]);
-      const first = !(name in shapes);
-      const moved = shapes[name] !== shape;
+      const moved = name in shapes ? shapes[name] !== shape : gone || version > versions[name];
       shapes[name] = shape;
-      if (!first && moved) again();
+      if (moved) again();
     });
   });
   for (const stop of before) stop();
@@ -118,7 +120,7 @@ function lookAgain() {
 
 async function begin() {
   if (!dialog) return;
-  ({ follow } = await import($('script[type="module"][src*="/realtime/live."]').src));
+  ({ follow, released } = await import($('script[type="module"][src*="/realtime/live."]').src));
   $("[data-details-link]").hidden = true;
   for (const button of $$("button[data-open-details]")) button.hidden = false;
   document.addEventListener("click", ({ target }) => {

@@ -88,6 +88,28 @@ def test_news_in_an_open_bell_wait_while_the_pointer_is_there(page, signed_in, a
     expect(page.locator("#bell-body .title").first).to_have_text("News")
 
 
+def test_news_that_were_asked_for_wait_when_the_pointer_came_meanwhile(page, signed_in, alice):
+    """What would be clicked would be gone at that moment."""
+    five(alice)
+    signed_in(alice)
+    expect(page.locator(LIVE)).to_be_visible(timeout=10_000)
+    page.click("#bell-btn")
+    expect(page.locator("#bell-body .notice")).to_have_count(5)
+    held = []
+    page.route("**/inbox/bell/", lambda route: held.append(route))
+    page.get_by_role("heading", name="Notifications").hover()
+    rows.note(alice, "News")
+    until(lambda: held or page.wait_for_timeout(20), what="the question")
+    page.locator("#bell-body .notice").nth(1).hover()
+    page.evaluate("document.querySelector('#bell-body .title').kept = true")
+    held[0].continue_()
+    expect(page.locator("[data-bell-new]")).to_be_visible()
+    assert page.evaluate("document.querySelector('#bell-body .title').kept")
+    page.unroute("**/inbox/bell/")
+    page.locator("[data-bell-new]").click()
+    expect(page.locator("#bell-body .title").first).to_have_text("News")
+
+
 def test_what_arrives_is_said_in_three_messages_at_most_and_takes_no_focus(page, signed_in, alice):
     signed_in(alice)
     expect(page.locator(LIVE)).to_be_visible(timeout=10_000)

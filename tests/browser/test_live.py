@@ -65,6 +65,34 @@ def test_home_and_list_follow_a_job_to_its_end(page, context, signed_in, alice, 
     assert page.watched.wrong == []
 
 
+def pressed(page, row) -> bool:
+    """Press the pointer in a row; say whether it was still there: a banner above may have moved it."""
+    row.locator("td").nth(2).hover()
+    page.mouse.down()
+    if row.evaluate("row => row.matches(':active')"):
+        return True
+    page.mouse.up()
+    return False
+
+
+def test_nothing_is_replaced_under_a_pressed_pointer(page, signed_in, alice):
+    """The click would be lost: what came meanwhile is shown after it."""
+    job = lifecycle.create("shelves", {"n": 3}, owner=alice).job
+    signed_in(alice, "/jobs/")
+    expect(page.locator(LIVE)).to_be_visible(timeout=10_000)
+    row = page.locator(f"#row-{job.pk}")
+    expect(row.locator(".badge")).to_have_text("Queued")
+    until(lambda: pressed(page, row), what="the pointer pressed in the row")
+    page.evaluate("id => { document.getElementById(id).kept = true }", f"row-{job.pk}")
+    with page.expect_response(lambda answer: answer.url.endswith(f"/jobs/{job.pk}/")):
+        lifecycle.cancel(job, by=alice)
+    page.wait_for_function("() => !document.querySelector('.htmx-request')")
+    assert page.evaluate("id => document.getElementById(id).kept", f"row-{job.pk}")
+    page.mouse.up()
+    expect(row.locator(".badge")).to_have_text("Cancelled", timeout=10_000)
+    page.wait_for_function("id => !document.getElementById(id).kept", arg=f"row-{job.pk}")
+
+
 def test_new_jobs_wait_behind_a_button(page, signed_in, alice, site):
     """UX 26 of the jobs list: nothing moves under the reader."""
     lifecycle.create("shelves", {"name": "first"}, owner=alice)

@@ -153,6 +153,29 @@ def test_the_dialog_stays_true_while_jobs_finish(page: Any, signed_in: Any, alic
     expect(dialog).to_contain_text("No active import jobs.")
 
 
+def test_the_dialog_asks_again_where_its_answer_was_old_when_it_came(
+    page: Any, signed_in: Any, alice: Any, bob: Any
+) -> None:
+    """What moved between the answer and the first word of the stream is not missed."""
+    job = rows.job(bob, "running")  # which no stream of the dialog tells of
+    stability.look()
+    signed_in(alice)
+    expect(page.locator(PILL)).to_have_text("Processing Data")
+    held: list[Any] = []
+    page.route("**/status/details/", lambda route: held.append((route, route.fetch())), times=1)
+    page.click(PILL)
+    _until(lambda: held, page)
+    Job.objects.filter(pk=job.pk).delete()
+    stability.look()
+    expect(page.locator(PILL)).to_have_text("System Stable")
+    route, answer = held.pop()
+    assert "System may still be processing background tasks." in answer.text()
+    route.fulfill(response=answer)
+    foot = page.locator("#details-foot")
+    expect(foot).to_have_text("System Stable: All data processing complete.", timeout=8000)
+    expect(page.locator("#details-body")).not_to_contain_text("1 other job")
+
+
 @pytest.mark.seed("S4.43", "S4.44", "S4.52", "S4.65", "S4.74")
 def test_the_dialog_says_what_went_wrong_and_tries_again(page: Any, signed_in: Any, alice: Any) -> None:
     """UX 43."""

@@ -348,9 +348,16 @@ export function refetch(root) {
   const shape = held?.data && structureOf(held, root.dataset.refetch === "items");
   const version = held?.version;
   const select = root.id ? `#${CSS.escape(root.id)}` : undefined;
+  fetching.add(root);
   const swapped = window.htmx?.ajax("GET", root.dataset.fragment, { target: root, swap: "outerHTML", select });
   const done = () => {
     const now = root.id ? document.getElementById(root.id) : root;
+    fetching.delete(root);
+    if (putOff.delete(root)) {
+      fetched.delete(key);
+      released().then(() => root.isConnected && paint(root.dataset.live));
+      return;
+    }
     if (now && now === root) {
       // Nothing came (an error, the server away): what is shown is still old, so look again, later and later.
       failures.set(key, (failures.get(key) ?? 0) + 1);
@@ -362,6 +369,38 @@ export function refetch(root) {
     if (now?.dataset.live) paint(now.dataset.live); // at once: the fragment may be older than what was shown
   };
   swapped?.then(done, done);
+}
+
+// ---- nothing is replaced while the pointer is pressed on it: the click would be lost ----
+
+const fetching = new Set(); // elements whose fragment was asked for
+const putOff = new Set(); // those whose fragment came while the pointer was pressed in them
+const PRESSED_MS = 5000; // a list of the browser's own swallows the end of a press
+let pressed; // what the pointer is pressed on
+let pressTimer;
+const onRelease = [];
+
+// Return a promise of the moment when no pointer is pressed.
+export const released = () => (pressed ? new Promise((resolve) => onRelease.push(resolve)) : Promise.resolve());
+
+function press({ target }) {
+  pressed = target;
+  clearTimeout(pressTimer);
+  pressTimer = setTimeout(release, PRESSED_MS);
+}
+
+function release() {
+  clearTimeout(pressTimer);
+  setTimeout(() => { // after the click
+    pressed = undefined;
+    for (const resolve of onRelease.splice(0)) resolve();
+  });
+}
+
+function beforeSwap({ detail }) {
+  if (!fetching.has(detail.target) || !pressed || !detail.target.contains(pressed)) return;
+  detail.shouldSwap = false;
+  putOff.add(detail.target);
 }
 
 // What no stream tells of is asked for every `data-every` ms while it can be seen; `data-tag` names what is shown.
@@ -950,6 +989,10 @@ export function stayAwake() {
 }
 
 function start() {
+  addEventListener("pointerdown", press, true);
+  for (const name of ["pointerup", "pointercancel", "dragend"]) addEventListener(name, release, true);
+  addEventListener("blur", release); // of the window: it is let go elsewhere
+  document.addEventListener("htmx:beforeSwap", beforeSwap);
   Object.assign(words, JSON.parse(document.getElementById("status-words")?.textContent ?? "{}"));
   setInterval(tick, 1000);
   if (document.body.dataset.liveUrl) begin();
