@@ -28,7 +28,7 @@ DOCUMENTS = _ids("S3.", upto(1, 59))
 SECURITY = _ids("SEC", upto(1, 68), upto(70, 79))
 ARTICLES = _ids(
     "S2.",
-    *(1, 2, upto(7, 16), upto(20, 23), 31, upto(33, 37), upto(46, 49), upto(56, 85), 87, 89, 90),
+    *(1, 2, upto(7, 17), upto(20, 23), upto(31, 37), upto(46, 49), upto(56, 85), 87, 89, 90),
     *(92, 93, 97, 101, 107),
 )
 

@@ -6,10 +6,11 @@ from django.test import Client
 
 from ingestion import admission, lifecycle
 from ingestion.models import Job, JobItem, State
-from ingestion.sources.articles import members
+from ingestion.sources.articles import members, source, topics
 from ingestion.sources.articles.models import Address, Analysis, Article, Match, Role, Topic
 from ingestion.sources.articles.sample import standin
-from ingestion.sources.articles.source import MOST_URLS
+from ingestion.sources.articles.source import MOST_URLS, SAMPLE
+from ingestion.sources.articles.tasks import KINDS
 from ingestion.testing import resume_inline, run_inline
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -23,9 +24,9 @@ def codes(job: Job) -> dict[str, str]:
     return dict(job.items.exclude(error_code="").values_list("label", "error_code"))
 
 
-@pytest.mark.parametrize("kind", ["bulk_analysis", "auto_collect", "keyword_check"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_the_topics_page_draws_a_job_that_begins_and_one_that_ends(alice: User, topic: Topic, kind: str):
-    more = {"urls": ["https://news.example.com/a"]} if kind == "bulk_analysis" else {}
+    more = {"urls": ["https://news.example.com/a"]} if kind.startswith("bulk_") else {}
     before = Topic.objects.get(pk=topic.pk).version
     job = lifecycle.create(kind, {"topic": topic.pk, **more}, owner=alice).job
     begun = Topic.objects.get(pk=topic.pk).version
@@ -114,18 +115,19 @@ def test_the_form_starts_the_job_and_leads_to_it(web: Client, topic: Topic):
     assert web.post(f"/topics/{topic.pk}/analyse/", {"urls": " \n"}).status_code == 400
 
 
-def test_only_editors_start_and_retry(alice: User, bob: User, topic: Topic):
-    params = {"topic": topic.pk, "urls": [f"{standin.ADDRESS}/nothing"]}
+@pytest.mark.parametrize("kind", KINDS)
+def test_only_editors_start_and_retry(alice: User, bob: User, topic: Topic, kind: str):
+    params = {"topic": topic.pk} | ({"urls": ["http://127.0.0.1/x"]} if kind.startswith("bulk_") else {})
     with pytest.raises(admission.Refused, match="Not found"):
-        lifecycle.create("bulk_analysis", params, owner=bob)
+        lifecycle.create(kind, params, owner=bob)
+    members.add(topic, bob, Role.VIEWER)
+    with pytest.raises(admission.Refused, match="not add") as refused:
+        lifecycle.create(kind, params, owner=bob)
+    assert refused.value.code == "permission_denied"
+    members.add(topic, bob, Role.EDITOR)
+    job = lifecycle.cancel(lifecycle.create(kind, params, owner=bob).job, bob)
     members.add(topic, bob, Role.VIEWER)
     with pytest.raises(admission.Refused, match="not add"):
-        lifecycle.create("bulk_analysis", params, owner=bob)
-    members.add(topic, bob, Role.EDITOR)
-    job = run_inline("bulk_analysis", bob, **params)
-    assert job.state == State.FAILED
-    members.add(topic, bob, Role.VIEWER)
-    with pytest.raises(admission.Refused):
         lifecycle.retry(job, bob)
 
 
@@ -149,3 +151,23 @@ def test_the_same_page_at_another_address_is_the_same_article(alice: User, topic
     analysed(alice, topic, f"{standin.ADDRESS}/bridge-or-ferry", f"{standin.ADDRESS}/copy")
     assert Article.objects.count() == Analysis.objects.count() == 1
     assert Address.objects.count() == 1
+
+
+@pytest.mark.parametrize("kind", ["bulk_analysis", "bulk_save"])
+def test_a_sample_that_has_no_room_is_refused(alice: User, monkeypatch, kind: str):
+    monkeypatch.setattr(topics, "MOST_TOPICS", 0)
+    with pytest.raises(admission.Refused) as refused:
+        lifecycle.create(kind, {}, owner=alice)
+    assert refused.value.errors[0]["message"] == "You already have 0 topics, which is the limit."
+    assert not Job.objects.exists()
+
+
+def test_a_sample_that_is_made_at_the_same_moment_is_the_one(alice: User, monkeypatch):
+    make = topics.make
+
+    def second(user: User, values: dict) -> Topic:
+        make(user, values)  # somebody else was first
+        return make(user, values)
+
+    monkeypatch.setattr(topics, "make", second)
+    assert source.sample_topic(alice) == Topic.objects.get(name=SAMPLE["name"])

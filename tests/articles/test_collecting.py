@@ -220,5 +220,5 @@ def test_it_is_for_who_may_edit(fed: Topic, bob: User) -> None:
     members.add(fed, bob, "viewer")
     with pytest.raises(Refused) as refused:
         lifecycle.create("auto_collect", {"topic": fed.pk}, owner=bob)
-    assert refused.value.code == "not_found"
+    assert refused.value.code == "permission_denied"
     assert run_inline("auto_collect", bob).items_total == 0  # of their own topics, none

@@ -8,8 +8,8 @@ class ArticlesConfig(AppConfig):
 
     def ready(self) -> None:
         """Make the stream of a topic known, and who its members are."""
-        # Models are there when apps are ready. `checking` and `collecting` are sources beside source.py
-        from ingestion.sources.articles import checking, collecting, members, streams  # noqa: F401
+        # Models are there when apps are ready. The first three are sources beside source.py
+        from ingestion.sources.articles import checking, collecting, members, saving, streams  # noqa: F401
 
         members.register()
         streams.register()

@@ -13,7 +13,7 @@ from pydantic import Field
 
 from ingestion.models import Job
 from ingestion.run import Run
-from ingestion.source import Outcome, SourceError, SourceParams, Step, register
+from ingestion.source import Outcome, SourceParams, Step, register
 from ingestion.sources.articles import analysis, members
 from ingestion.sources.articles.models import Analysis, Keyword, Match, Role, Topic
 from ingestion.sources.articles.of_topic import OfTopic
@@ -84,13 +84,7 @@ class KeywordCheck(OfTopic):
 
     def can_start(self, user: Any, p: Params) -> None:
         """Leave it to who may edit. Raises SourceError."""
-        check_role(user, p.topic)
-
-
-def check_role(user: Any, topic: int | None) -> None:
-    """Raise SourceError unless a user may edit a topic; without a topic it is about their own."""
-    if topic is not None and user is not None and not members.may_edit(members.role_of(user, topic)):
-        raise SourceError("not_found", "Not found.")
+        members.check_may_edit(user, p.topic)
 
 
 def topics_of(user: Any, topic: int | None) -> QuerySet[Topic]:

@@ -13,9 +13,9 @@ from pydantic import Field
 from ingestion.models import ItemState, Job, Level
 from ingestion.run import Run
 from ingestion.source import Outcome, SourceError, SourceParams, Step, register
-from ingestion.sources.articles import addresses, analysis, feed_parser, feeds, keeping
+from ingestion.sources.articles import addresses, analysis, feed_parser, feeds, keeping, members
 from ingestion.sources.articles.analysis import Wanted
-from ingestion.sources.articles.checking import check_role, topics_of
+from ingestion.sources.articles.checking import topics_of
 from ingestion.sources.articles.fetching import FEEDS, PAGES, Fetched, Fetcher
 from ingestion.sources.articles.models import LONGEST_URL, MOST_SIGNS, Entry, Feed, Topic
 from ingestion.sources.articles.of_topic import OfTopic
@@ -104,7 +104,7 @@ class AutoCollect(OfTopic):
 
     def can_start(self, user: Any, p: Params) -> None:
         """Leave it to editors. Raises SourceError."""
-        check_role(user, p.topic)
+        members.check_may_edit(user, p.topic)
 
     def describe(self, p: Params) -> tuple[str, str]:
         """Name the topic."""

@@ -14,6 +14,7 @@ from ingestion.sources.articles import plans
 from ingestion.sources.articles.checking import KeywordCheck
 from ingestion.sources.articles.collecting import AutoCollect
 from ingestion.sources.articles.models import Topic
+from ingestion.sources.articles.saving import BulkSave
 from ingestion.sources.articles.views import topic_of
 
 
@@ -33,6 +34,14 @@ def collect(request: HttpRequest, pk: int) -> HttpResponse:
 
 @login_required
 @require_POST
+def keep(request: HttpRequest, pk: int) -> HttpResponse:
+    """Keep articles that were judged below the threshold."""
+    found = topic_of(request, pk, edits=True)
+    return _started(request, found, BulkSave.kind, urls=request.POST.getlist("url"))
+
+
+@login_required
+@require_POST
 def every(request: HttpRequest, pk: int) -> HttpResponse:
     """Have the topic's feeds read by themselves, or no more."""
     found = topic_of(request, pk, edits=True)
@@ -41,12 +50,12 @@ def every(request: HttpRequest, pk: int) -> HttpResponse:
     return redirect(found)
 
 
-def _started(request: HttpRequest, topic: Topic, kind: str) -> HttpResponse:
+def _started(request: HttpRequest, topic: Topic, kind: str, **params: Any) -> HttpResponse:
     user: Any = request.user
     try:
-        created = lifecycle.create(kind, {"topic": topic.pk}, owner=user)
+        created = lifecycle.create(kind, {"topic": topic.pk, **params}, owner=user)
     except Refused as refused:
-        messages.error(request, refused.message)
+        messages.error(request, " ".join(one["message"] for one in refused.errors) or refused.message)
     else:
         if not created.created:
             messages.info(request, "This is running already. You follow it now.")

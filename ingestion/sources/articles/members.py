@@ -6,6 +6,7 @@ from django.db.models import CharField, QuerySet, Value
 from django.db.models.functions import Cast, Concat
 
 from ingestion import access
+from ingestion.source import SourceError
 from ingestion.sources.articles.models import Role, Topic, TopicMember
 from realtime.streams import numbers
 
@@ -27,6 +28,20 @@ def role_of(user: Any, topic: int) -> str:
 def may_edit(role: str) -> bool:
     """Say whether a role may start analyses and keep articles."""
     return role in (Role.EDITOR, Role.OWNER)
+
+
+def check_may_edit(user: Any, topic: int | None) -> None:
+    """Leave a topic to its editors; without one it is about their own. Raises SourceError.
+
+    One rule for all jobs: a topic that somebody cannot see is not there, one they may only read says so.
+    """
+    if topic is None or user is None:
+        return
+    role = role_of(user, topic)
+    if not role:
+        raise SourceError("not_found", "Not found.")
+    if not may_edit(role):
+        raise SourceError("permission_denied", "You may read this topic, and not add to it.")
 
 
 def add(topic: Topic, user: Any, role: str) -> None:

@@ -4,11 +4,13 @@ import hashlib
 import re
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import Any, ClassVar
 
 from pydantic import Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
+from ingestion.admission import invalid
 from ingestion.clock import read_clock
 from ingestion.models import Job
 from ingestion.run import Run
@@ -95,12 +97,7 @@ class BulkAnalysis(OfTopic):
         topic = topic_of(job, p)
         urls = p.urls or standin.URLS
         with Fetcher(job) as fetcher, job.step("articles") as step:
-            topic_now = analysis.wanted(topic)
-
-            def fetch(url: str) -> Read:
-                page = read(fetcher, url)
-                return Read(page, analysis.judge(page, topic_now))
-
+            fetch = partial(self.look, fetcher, topic, analysis.wanted(topic))
             batches = -(-len(urls) // BATCH)
             before = step.count()
             for n, item in enumerate(
@@ -109,24 +106,52 @@ class BulkAnalysis(OfTopic):
                 step.message(f"Processing batch {min((before + n) // BATCH + 1, batches)}/{batches}")
                 with item:
                     topics.lock(topic.pk)
-                    article = keeping.save(item.fetched.page)
-                    kept = keeping.judged(topic.pk, article, item.fetched.told, topic.threshold, job.id)
+                    kept = self.keep(job, topic, item.fetched)
                     item.result = result_of(kept)
                     item.url = kept.analysis.get_absolute_url()
                     job.changed(topic)
                 if isinstance(item.error, SourceError) and item.error.code == "topic_gone":
                     raise item.error  # what is left need not be fetched
-        return _outcome(job, topic)
+        return self.outcome(job, topic)
+
+    def look(self, fetcher: Fetcher, topic: Topic, wanted: analysis.Wanted, url: str) -> Any:
+        """Return what is found out before anything is written. Raises SourceError."""
+        page = read(fetcher, url)
+        return Read(page, analysis.judge(page, wanted))
+
+    def keep(self, job: Run, topic: Topic, found: Any) -> keeping.Kept:
+        """Write down what `look` found."""
+        article = keeping.save(found.page)
+        return keeping.judged(topic.pk, article, found.told, topic.threshold, job.id)
+
+    def outcome(self, job: Run, topic: Topic) -> Outcome:
+        """Say what came of it, counted over all attempts."""
+        items = Job.objects.get(pk=job.id).items
+        total = items.count()
+        done = [one or {} for one in items.filter(state="done").values_list("result", flat=True)]
+        saved = sum(bool(one.get("saved")) for one in done)
+        data = {
+            "topic": topic.pk,
+            "processed": total,
+            "analysed": len(done),
+            "saved": saved,
+            "errors": total - len(done),
+        }
+        return Outcome(text=self.told(len(done), total, saved), url=topic.get_absolute_url(), data=data)
+
+    def told(self, done: int, total: int, saved: int) -> str:
+        """Return what came of it in words."""
+        return f"{done:,} of {total:,} articles analysed, {saved:,} kept"
 
     def can_start(self, user: Any, p: Params) -> None:
         """Leave it to editors; a topic that they cannot see is not there. Raises SourceError."""
-        check_role(user, p.topic)
+        members.check_may_edit(user, p.topic)
 
     def describe(self, p: Params) -> tuple[str, str]:
         """Call the job after its topic. (S2.72)"""
         topic = Topic.objects.filter(pk=p.topic).first() if p.topic else None
         name = topic.name if topic else str(SAMPLE["name"])
-        return f"Bulk Analysis: {name}", name
+        return f"{self.label.title()}: {name}", name
 
     def topic_for(self, job: Job, p: Params) -> int | None:
         """Return the topic that was named while it is there, else the sample's, made with its first use."""
@@ -155,9 +180,18 @@ def topic_of(job: Run, p: Params) -> Topic:
 
 
 def sample_topic(user: Any) -> Topic:
-    """Return a user's topic of the sample, made with its first use."""
-    found = Topic.objects.filter(created_by=user, name=SAMPLE["name"]).first()
-    return found or topics.make(user, SAMPLE)
+    """Return a user's topic of the sample, made with its first use. Raises Refused when there is no room."""
+    mine = Topic.objects.filter(created_by=user, name=SAMPLE["name"])
+    found = mine.first()
+    if found is not None:
+        return found
+    try:
+        return topics.make(user, SAMPLE)
+    except topics.NotPossible as error:
+        found = mine.first()  # made at the same moment
+        if found is None:
+            raise invalid("topic", error.message) from error
+        return found
 
 
 def key_of(url: str) -> str:
@@ -179,30 +213,3 @@ def result_of(kept: keeping.Kept) -> dict[str, Any]:
         "saved": kept.kept,
         "new": kept.new,
     }
-
-
-def check_role(user: Any, topic: int | None) -> None:
-    """Leave a topic to its editors. Raises SourceError."""
-    if topic is None or user is None:
-        return
-    role = members.role_of(user, topic)
-    if not role:
-        raise SourceError("not_found", "Not found.")
-    if not members.may_edit(role):
-        raise SourceError("permission_denied", "You may read this topic, and not add to it.")
-
-
-def _outcome(job: Run, topic: Topic) -> Outcome:
-    items = Job.objects.get(pk=job.id).items
-    total = items.count()
-    done = [one or {} for one in items.filter(state="done").values_list("result", flat=True)]
-    saved = sum(bool(one.get("saved")) for one in done)
-    text = f"{len(done):,} of {total:,} articles analysed, {saved:,} kept"
-    data = {
-        "topic": topic.pk,
-        "processed": total,
-        "analysed": len(done),
-        "saved": saved,
-        "errors": total - len(done),
-    }
-    return Outcome(text=text, url=topic.get_absolute_url(), data=data)

@@ -16,6 +16,7 @@ from ingestion.clock import ClockTimestamp
 from ingestion.models import FINAL, Job
 from ingestion.sources.articles import tasks, topics
 from ingestion.sources.articles.api_shapes import LARGEST_ID
+from ingestion.sources.articles.saving import BulkSave
 from ingestion.sources.articles.source import MOST_URLS, BulkAnalysis
 
 READ = ["GET", "HEAD"]
@@ -26,8 +27,8 @@ router = Router(tags=["background tasks"])
 Status = Literal["PENDING", "RUNNING", "COMPLETED", "FAILED", "CANCELLED"]
 
 
-class BulkAnalysisIn(StrictModel):
-    """Pages to read and judge. topic: its number, or its name."""
+class BulkPagesIn(StrictModel):
+    """Pages to read, judge and keep. topic: its number, or its name."""
 
     urls: list[str] = Field(min_length=1, description=f"Addresses of pages, {MOST_URLS:,} at most")
     topic: (
@@ -117,19 +118,17 @@ class CleanedOut(Schema):
     response={201: BackgroundTaskStartedOut},
     operation_id="start_bulk_analysis",
 )
-def bulk_analysis(request: HttpRequest, body: Annotated[BulkAnalysisIn, JsonBody(...)]) -> HttpResponse:
-    """Read pages and judge them for a topic. (S2.31)"""
+def bulk_analysis(request: HttpRequest, body: Annotated[BulkPagesIn, JsonBody(...)]) -> HttpResponse:
+    """Read pages, judge them for a topic and keep what is relevant. (S2.31)"""
+    return _started(request, BulkAnalysis.kind, body)
 
-    def do() -> tuple[int, dict[str, Any]]:
-        topic = topics.named(request.user, body.topic)
-        if topic is None:
-            raise invalid("topic", "There is no such topic.")
-        params = {"topic": topic.pk, "urls": body.urls}
-        job = lifecycle.create(BulkAnalysis.kind, params, owner=request.user).job
-        told = {"success": True, "task_id": str(job.pk), "job_id": str(job.pk), "task": tasks.task_of(job)}
-        return 201, told
 
-    return idempotency.once(request, do)
+@router.post(
+    "/background-tasks/bulk-save", response={201: BackgroundTaskStartedOut}, operation_id="start_bulk_save"
+)
+def bulk_save(request: HttpRequest, body: Annotated[BulkPagesIn, JsonBody(...)]) -> HttpResponse:
+    """Keep pages with a topic, whatever they are judged. (S2.32)"""
+    return _started(request, BulkSave.kind, body)
 
 
 @router.api_operation(
@@ -194,6 +193,18 @@ def cancel_task(request: HttpRequest, task_id: RowId) -> HttpResponse:
     if not access.can_act(request.user, job):
         raise Problem("permission_denied")
     return answer({"success": True, "task": tasks.task_of(lifecycle.cancel(job, request.user))})
+
+
+def _started(request: HttpRequest, kind: str, body: BulkPagesIn) -> HttpResponse:
+    def do() -> tuple[int, dict[str, Any]]:
+        topic = topics.named(request.user, body.topic)
+        if topic is None:
+            raise invalid("topic", "There is no such topic.")
+        job = lifecycle.create(kind, {"topic": topic.pk, "urls": body.urls}, owner=request.user).job
+        told = {"success": True, "task_id": str(job.pk), "job_id": str(job.pk), "task": tasks.task_of(job)}
+        return 201, told
+
+    return idempotency.once(request, do)
 
 
 def _task(request: HttpRequest, pk: UUID) -> Job:
