@@ -199,6 +199,11 @@ def unread_count(user: Any) -> int:
     return int(execute(f"SELECT {_OWN} + coalesce(({_SHARED}), 0)", [user.pk, [user.pk]])[0][0])  # nosec B608
 
 
+def version(user: Any) -> int:
+    """Return where the user's stream stands, so that a page knows what it has painted."""
+    return Inbox.objects.filter(user=user.pk).values_list("version", flat=True).first() or 0
+
+
 def _own_unread(user: Any) -> int:
     return int(execute(f"SELECT {_OWN}", [user.pk])[0][0])  # nosec B608
 

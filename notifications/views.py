@@ -73,8 +73,9 @@ def act(request: HttpRequest) -> HttpResponseBase:
         messages.error(request, str(unclear))
         return _back(request)
     if scripted:
-        unread = listing.unread_count(request.user)
-        return JsonResponse({"count": done.count, "text": done.text, "undo": done.undo, "unread": unread})
+        unread, version = listing.unread_count(request.user), listing.version(request.user)
+        stands = {"unread": unread, "version": version}
+        return JsonResponse({"count": done.count, "text": done.text, "undo": done.undo} | stands)
     messages.success(request, done.text, extra_tags=done.undo)
     return _back(request)
 

@@ -15,8 +15,7 @@ from ingestion import figures, pauses, source, words
 from ingestion.access import visible_jobs
 from ingestion.models import FINAL, OPEN, Job, JobItem, State
 from ingestion.serializers import display, item_display
-from notifications import days
-from notifications.models import Inbox
+from notifications import days, listing
 
 register = template.Library()
 
@@ -282,8 +281,7 @@ def active_jobs(context: template.Context) -> int:
 @register.simple_tag(takes_context=True)
 def inbox_version(context: template.Context) -> int:
     """Return where the user's stream stands, so that the page knows what it has painted."""
-    user = context["request"].user
-    return Inbox.objects.filter(user=user.pk).values_list("version", flat=True).first() or 0
+    return listing.version(context["request"].user)
 
 
 @register.simple_tag

@@ -68,6 +68,21 @@ function readHere(rows) {
 // The user's own rows, and what everybody is told: one stream for all, so each page counts what of it is new to them.
 const held = {};
 
+let upTo = 0; // where the user's stream stood with the last answer to an act
+let epoch;
+
+// Say whether a frame was made before something that this page was answered since.
+function isOld(state) {
+  if (epoch && state.epoch !== epoch) upTo = 0; // a restore counts anew
+  epoch = state.epoch;
+  return state.version < upTo;
+}
+
+function acted({ detail }) {
+  upTo = Math.max(upTo, detail.version);
+  count(detail.unread);
+}
+
 function heard(name, { data, gone }) {
   held[name] = gone ? {} : data;
   if (!held.own?.inbox || !held.all) return;
@@ -235,12 +250,12 @@ async function begin() {
   button.hidden = false;
   bell.addEventListener("toggle", opened);
   bell.addEventListener("click", clicked);
-  document.addEventListener("acted", ({ detail }) => count(detail.unread));
+  document.addEventListener("acted", acted);
   $("form", bell).addEventListener("submit", readAll);
   // The very live.js of the page, whose address may carry a hash: under another it would connect twice.
   const { follow, released: release } = await import($('script[type="module"][src*="/realtime/live."]').src);
   released = release;
-  follow(`user:${button.dataset.user}`, (state) => state.lost || heard("own", state));
+  follow(`user:${button.dataset.user}`, (state) => state.lost || isOld(state) || heard("own", state));
   follow("broadcast", (state) => state.lost || heard("all", state));
 }
 

@@ -162,7 +162,47 @@ def test_undo_of_a_move_to_the_inbox_snoozes_again(page, inbox, alice):
     page.keyboard.press("z")
     expect(row(page, "Put off")).to_be_visible()
     counted(page, 0)
-    assert Notification.objects.get().snoozed_until == at
+    until(lambda: Notification.objects.get().snoozed_until == at, what="it snoozed again")
+
+
+def test_a_frame_of_before_an_act_does_not_bring_the_old_count_back(page, inbox, alice):
+    """It was on its way when the server answered."""
+    held, free = [], []
+
+    def carry(ws):
+        server = ws.connect_to_server()
+
+        def pass_on(text):
+            if free or '"user:' not in text:
+                ws.send(text)
+            else:
+                held.append((ws, text))
+
+        server.on_message(pass_on)
+
+    page.route_web_socket("**/ws/live/", carry)
+    five(alice)
+    inbox()
+    page.evaluate(
+        """async stream => {
+             const script = document.querySelector('script[type="module"][src*="/realtime/live."]');
+             const live = await import(script.src);
+             window.told = 0;
+             live.follow(stream, () => { window.told += 1; });
+           }""",
+        f"user:{alice.pk}",
+    )
+    until(lambda: page.wait_for_timeout(20) or held, what="the frame")
+    row(page, "Note 2").hover()
+    page.get_by_role("button", name="Archive: Note 2").click()
+    counted(page, 4)
+    ws, text = held[0]
+    ws.send(text)
+    page.wait_for_function("() => window.told")
+    assert shown_counts(page) == [4] * 3
+    free.append(True)
+    rows.note(alice, "News")
+    counted(page, 5)
 
 
 def test_what_changed_nothing_offers_no_undo_and_shows_what_is_stored(page, inbox, alice):
