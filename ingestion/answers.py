@@ -20,6 +20,17 @@ def name_of(kind: str, number: int) -> str:
     return f"answer:{kind}:{number}"
 
 
+def given_to(job: Job, kind: str) -> dict[str, Any] | None:
+    """Return the last answer of a kind, also one that a retry took over from its ancestors; None: none."""
+    if job.answer and job.answer["kind"] == kind:
+        return job.answer
+    return job.memo.get(name_of(kind, _count(job, kind)))
+
+
+def _count(job: Job, kind: str) -> int:
+    return sum(name.startswith(name_of(kind, 0)[:-1]) for name in job.memo)
+
+
 def fits(memo: Mapping[str, Any]) -> bool:
     """Say whether a job may remember this."""
     return len(json.dumps(memo).encode()) <= MEMO_BYTES
@@ -47,8 +58,7 @@ def accept(job: Job, answer: str, data: Mapping[str, Any], by: Any) -> tuple[dic
         "by": by.get_username(),
         "at": read_clock().isoformat(),
     }
-    number = 1 + sum(name.startswith(name_of(kind, 0)[:-1]) for name in job.memo)
-    memo = {**job.memo, name_of(kind, number): given}
+    memo = {**job.memo, name_of(kind, _count(job, kind) + 1): given}
     if not fits(memo):
         raise invalid("data", "The answer is too large: a job may remember at most 64 KB.")
     if kind == "upload" and answer != "reject":

@@ -2,14 +2,17 @@
 
 import gzip
 import io
+import subprocess
 import tempfile
 import tracemalloc
 import zipfile
 from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 import openpyxl
 import pytest
 
+from config import children
 from config.problems import Problem
 from ingestion import encodings, lifecycle
 from ingestion.admission import Refused
@@ -181,15 +184,25 @@ def test_a_crafted_workbook_ends_its_own_process_alone(name: str, monkeypatch: p
         workbooks.write_csv(stored, text, 80 * MB, lambda: None)
 
 
-def test_reading_a_workbook_ends_with_its_job() -> None:
+def test_reading_a_workbook_ends_with_its_job(monkeypatch: pytest.MonkeyPatch) -> None:
     class Cancelled(Exception):
         pass
 
     def cancel() -> None:
         raise Cancelled
 
+    started: list[subprocess.Popen[bytes]] = []
+    start = children.start
+
+    def watched(*args: Any, **options: Any) -> subprocess.Popen[bytes]:
+        started.append(start(*args, **options))
+        return started[-1]
+
+    monkeypatch.setattr(children, "start", watched)
     with tempfile.TemporaryFile() as text, pytest.raises(Cancelled):
         workbooks.write_csv(workbook({}), text, 1 << 20, cancel)
+    (child,) = started
+    assert child.returncode is not None  # it has ended, and was waited for
 
 
 @pytest.mark.django_db(transaction=True)

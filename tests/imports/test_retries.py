@@ -54,11 +54,14 @@ def test_it_asks_anew_where_the_register_has_changed(run: Run) -> None:
     assert resume_inline(approve(imported)).message.startswith("1 rows loaded: 1 new")
 
 
-def test_it_keeps_an_approval_that_still_holds(run: Run) -> None:
+def test_it_keeps_an_approval_that_still_holds_and_says_whose(run: Run, client: Client, alice: User) -> None:
     imported = run(FEW, review="always")
     job = stopped(approve(imported), "item.before_body")
     run("tax_ident,name\n3,other\n")
-    assert retried(job).message == "2 rows loaded: 2 new, 0 updated"
+    job = retried(job)
+    assert job.message == "2 rows loaded: 2 new, 0 updated" and job.answer is None
+    client.force_login(alice)
+    assert "Approved by alice at" in client.get(imported.get_absolute_url()).content.decode()
 
 
 def test_it_goes_on_with_the_rest_where_nobody_else_has_loaded(run: Run) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 from django.contrib.auth.models import User
 
 from ingestion.access import visible_jobs
-from ingestion.answers import name_of
+from ingestion.answers import given_to, name_of
 from ingestion.models import State
 from ingestion.serializers import display
 from ingestion.source import get
@@ -115,9 +115,9 @@ def kind_asked(imported: Import) -> str:
 
 
 def answered(imported: Import) -> dict[str, Any] | None:
-    """Return who said what at the end of a review: {word, by, at}."""
-    given = imported.job.answer if imported.job is not None else None
-    if not given or given["kind"] != "review" or kind_asked(imported) == "review":
+    """Return who said what at the end of a review, also to what this job is a retry of: {word, by, at}."""
+    given = given_to(imported.job, "review") if imported.job is not None else None
+    if given is None or kind_asked(imported) == "review":
         return None
     user = User.objects.filter(username=given["by"]).first()
     word = {"approve": "Approved", "reject": "Rejected"}.get(given["answer"], "Answered")

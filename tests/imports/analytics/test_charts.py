@@ -76,6 +76,8 @@ def test_of_very_many_regions_the_smallest_are_one_line(
     found = [(row.label, row.units, row.employees) for row in charts.figures("region", 2020)]
     assert found == [("a", 3, 3), ("b", 2, 7), ("2 others", 2, 11)]
     assert table(page("/charts/region.csv?year=2020"))[3] == ["others", "2 others", "2", "11", "0"]
+    monkeypatch.setattr(charts, "MOST_CODES", 3)
+    assert table(page("/charts/region.csv?year=2020"))[4] == ["others", "1 other", "1", "6", "0"]
     monkeypatch.setattr(charts, "MOST_CODES", 4)
     assert len(charts.figures("region", 2020)) == 4
 

@@ -15,7 +15,7 @@ DIMENSIONS = {"region": "Region", "activity": "Activity", "size": "Size", "year"
 TITLES = {"region": "By region", "activity": "By activity", "size": "By size", "year": "Over time"}
 
 MOST_BARS = 12  # the rest is one bar more
-MOST_ROWS = 1000  # of a table; the CSV has all
+MOST_ROWS = 1000  # of a table; the CSV has the rest
 MOST_CODES = 10_000  # of a dimension: a register may give an address for a region. The rest is one line more
 OTHERS = "others"
 YEARS = 20  # drawn over time
@@ -130,6 +130,11 @@ def label(dimension: str, code: str) -> str:
     )
 
 
+def others(count: int) -> str:
+    """Return how what is summed up in one line is called."""
+    return f"{count:,} other{'' if count == 1 else 's'}"
+
+
 def figures(dimension: str, year: int) -> list[Row]:
     """Return the figures of a dimension at the end of a year: sizes in their order, others largest first."""
     cells = Cell.objects.filter(dimension=dimension, year__lte=year)
@@ -142,7 +147,7 @@ def figures(dimension: str, year: int) -> list[Row]:
         left = {name: sum(getattr(row, name) for row in rows) for name in MEASURES}
         whole = cells.aggregate(**{name: Sum(name) for name in MEASURES})
         rest = {name: whole[name] - left[name] for name in MEASURES}
-        rows.append(_row(OTHERS, f"{ordered.count() - MOST_CODES:,} others", rest))
+        rows.append(_row(OTHERS, others(ordered.count() - MOST_CODES), rest))
     return rows
 
 
@@ -238,7 +243,7 @@ def _lines(rows: list[Row], measure: str) -> tuple[list[Bar], float, list[tuple[
     if len(drawn) > MOST_BARS + 1:
         ordered = sorted(drawn, key=lambda pair: -pair[1])
         rest = ordered[MOST_BARS:]
-        drawn = [*ordered[:MOST_BARS], (f"{len(rest):,} others", sum((pair[1] for pair in rest), Decimal(0)))]
+        drawn = [*ordered[:MOST_BARS], (others(len(rest)), sum((pair[1] for pair in rest), Decimal(0)))]
     most = max((value for _, value in drawn), default=Decimal(0)) or Decimal(1)
     room = _WIDTH - _LABELS - 100  # for the number behind the bar
     bars = [

@@ -38,7 +38,7 @@ def page(request: HttpRequest) -> HttpResponse:
 @login_required
 @require_safe
 def table(request: HttpRequest, dimension: str) -> HttpResponse:
-    """Give the figures of a chart, all of them, as a CSV file."""
+    """Give the figures of a chart as a CSV file; beyond 10,000 codes the smallest are one line, `others`."""
     if dimension not in charts.DIMENSIONS:
         raise Http404("There is no such chart.")
     year = _year(request)
