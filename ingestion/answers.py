@@ -22,9 +22,9 @@ def name_of(kind: str, number: int) -> str:
 
 def given_to(job: Job, kind: str) -> dict[str, Any] | None:
     """Return the last answer of a kind, also one that a retry took over from its ancestors; None: none."""
-    if job.answer and job.answer["kind"] == kind:
-        return job.answer
-    return job.memo.get(name_of(kind, _count(job, kind)))
+    own = job.answer is not None and job.answer["kind"] == kind
+    given: dict[str, Any] | None = job.answer if own else job.memo.get(name_of(kind, _count(job, kind)))
+    return given
 
 
 def _count(job: Job, kind: str) -> int:
