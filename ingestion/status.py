@@ -94,16 +94,17 @@ def _headline(row: System | None, answering: list[Process], held: list[Pause]) -
     if state == "stable":
         text = f"All data processing is complete.{more}"
         return {"status": "complete", "icon": "done", "strong": "System Stable.", "text": text}
-    text = f"{_amount()} {_until()}{more}"
+    text = f"{amount()}{more}"
     return {"status": "partial", "icon": "half", "strong": "Processing Data.", "text": text}
 
 
-def _amount() -> str:
+def amount() -> str:
+    """Return how many jobs are active, and until when figures may change."""
     active = Job.objects.filter(ACTIVE)
     running = active.filter(state=State.RUNNING).count()
     waiting = active.count() - running
     runs = "1 job is running" if running == 1 else f"{running:,} jobs are running"
-    return f"{runs} and {waiting:,} waiting." if waiting else f"{runs}."
+    return f"{runs}{f' and {waiting:,} waiting' if waiting else ''}. {_until()}"
 
 
 def _until() -> str:

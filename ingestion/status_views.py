@@ -34,7 +34,8 @@ def in_progress(request: HttpRequest) -> HttpResponseBase:
     template = "ingestion/details_parts.html" if asked else "ingestion/details.html"
     found, versions = details.read_at(request.user)
     linked = details.linked(request.user, found)
-    return render(request, template, {"found": found, "linked": linked, "versions": json.dumps(versions)})
+    context = {"found": found, "linked": linked, "versions": json.dumps(versions), "amount": status.amount()}
+    return render(request, template, context)
 
 
 @login_required

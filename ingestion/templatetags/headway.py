@@ -1,6 +1,6 @@
 """What templates need to draw a state, a bar, a figure or a time. Looks come from headway.css."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -201,6 +201,15 @@ def took(job: Job) -> str:
         return ""
     end = job.finished_at or timezone.now()
     return figures.clock(end - job.started_at)
+
+
+@register.filter
+def running_for(milliseconds: int) -> SafeString:
+    """Write how long something has run by now, as a clock that goes on."""
+    length = timedelta(milliseconds=milliseconds)
+    since = (timezone.now() - length).isoformat()
+    text = figures.clock(length)
+    return format_html('<span class="muted num small" data-since="{}">{}</span>', since, text)
 
 
 @register.filter

@@ -123,9 +123,12 @@ async function begin() {
   ({ follow, released } = await import($('script[type="module"][src*="/realtime/live."]').src));
   $("[data-details-link]").hidden = true;
   for (const button of $$("button[data-open-details]")) button.hidden = false;
-  document.addEventListener("click", ({ target }) => {
-    if (target.closest("button[data-open-details]")) open();
-    else if (target.closest("[data-details-again]")) load();
+  document.addEventListener("click", (event) => {
+    if (event.target.closest("[data-details-again]")) load();
+    if (!event.target.closest("[data-open-details]")) return;
+    if (event.ctrlKey || event.metaKey || event.shiftKey) return; // a link may be meant for another tab
+    event.preventDefault();
+    open();
   });
   dialog.addEventListener("close", clear);
   if ($("#status")) setInterval(lookAgain, PAGE_MS);

@@ -244,6 +244,19 @@ def test_the_status_page_is_asked_again(page: Any, signed_in: Any, alice: Any) -
     assert page.watched.wrong == []
 
 
+def test_the_status_page_opens_the_dialog_over_itself(page: Any, signed_in: Any, alice: Any) -> None:
+    signed_in(alice, "/status/")
+    expect(page.locator(PILL)).to_be_visible()  # the script has begun
+    link = page.get_by_role("link", name="What is being processed")
+    link.click()
+    dialog = page.locator("#details")
+    expect(dialog.locator("#details-foot")).to_have_text("System Stable: All data processing complete.")
+    page.keyboard.press("Escape")
+    expect(dialog).to_be_hidden()
+    expect(link).to_be_focused()
+    assert page.watched.wrong == []
+
+
 @pytest.mark.seed("S4.31")
 def test_an_answer_that_means_nothing_is_an_error(page: Any, signed_in: Any, alice: Any) -> None:
     signed_in(alice)
