@@ -8,9 +8,11 @@ from typing import Any
 
 from django.contrib.auth import HASH_SESSION_KEY
 from django.contrib.auth.models import User
+from django.db import transaction
 from django.http import HttpRequest
 from django.utils import timezone
 
+from config import audit
 from realtime.models import Session
 
 NOTED = "signed_in"  # in a session's data: {at, address, browser}
@@ -71,14 +73,20 @@ def end(user: User, key: str) -> bool:
     """End one session of a person, named as `SignIn.key`; open pages of it are told within a second."""
     for row in _living(user):
         if _name(row.session_key) == key:
-            row.delete()
+            with transaction.atomic():
+                row.delete()
+                audit.write("session.end", f"user:{user.pk}", count=1)
             return True
     return False
 
 
 def end_others(user: User, here: str | None) -> int:
     """End a person's sessions but this one. Return how many."""
-    return int(_living(user).exclude(session_key=here or "").delete()[0])
+    with transaction.atomic():
+        count = int(_living(user).exclude(session_key=here or "").delete()[0])
+        if count:
+            audit.write("session.end", f"user:{user.pk}", count=count)
+    return count
 
 
 def browser_of(agent: str) -> str:

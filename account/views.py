@@ -18,7 +18,7 @@ from limits import RateLimitItemPerSecond
 
 from account import sign_ins
 from account.forms import EXPIRES, PasswordForm, ProfileForm, TokenForm
-from config import rates
+from config import audit, rates
 from ingestion import tokens
 from ingestion.models import ApiToken
 
@@ -54,7 +54,10 @@ def save_profile(request: HttpRequest) -> HttpResponse:
     form = ProfileForm(request.POST, instance=User.objects.get(pk=cast(int, request.user.pk)))
     if not form.is_valid():
         return _page(request, status=422, profile=form)
-    form.save()
+    with transaction.atomic():
+        form.save()
+        if "email" in form.changed_data:  # that it changed, not what it was: an account can be deleted
+            audit.write("account.email", f"user:{request.user.pk}")
     messages.success(request, "Your profile is saved.")
     return redirect("account:account")
 
@@ -73,6 +76,7 @@ def change_password(request: HttpRequest) -> HttpResponse:
     user.set_password(form.cleaned_data["new"])
     with transaction.atomic():  # between the two, this person's own pages would be told that they are out
         user.save(update_fields=["password"])
+        audit.write("account.password", f"user:{user.pk}")
         auth.update_session_auth_hash(request, user)
         request.session.save()
         ended = sign_ins.end_others(user, request.session.session_key)

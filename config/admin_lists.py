@@ -5,6 +5,8 @@ from django.core.paginator import Paginator
 from django.db.models import QuerySet
 from django.utils.functional import cached_property
 
+from config.admin_audit import AuditedAdmin
+
 PAGE = 50
 MAX_COUNTED = 10_000  # rows that a list counts and pages through; filters find what lies behind
 
@@ -19,7 +21,7 @@ class BoundedPaginator(Paginator):  # type: ignore[type-arg]
         return rows[:MAX_COUNTED].count()
 
 
-class BoundedAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+class BoundedAdmin(AuditedAdmin):
     """A list that costs the same however many rows there are."""
 
     paginator = BoundedPaginator

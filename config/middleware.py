@@ -10,6 +10,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
 
+from config import audit
 from config.problems import UNAVAILABLE_SECONDS, Problem, from_response, problem_response, request_id
 
 log = structlog.get_logger(__name__)
@@ -43,7 +44,8 @@ class ProblemMiddleware:
         if self.is_async:
             return self._acall(request)
         refused = self._begin(request)
-        response = refused if refused is not None else self.get_response(request)
+        with audit.asked_by(request):
+            response = refused if refused is not None else self.get_response(request)
         assert isinstance(response, HttpResponseBase)
         return self._end(request, response)
 
@@ -51,9 +53,11 @@ class ProblemMiddleware:
         refused = self._begin(request)
         if refused is not None:
             return self._end(request, refused)
-        answer = self.get_response(request)
-        assert isinstance(answer, Awaitable)
-        return self._end(request, await answer)
+        with audit.asked_by(request):
+            answer = self.get_response(request)
+            assert isinstance(answer, Awaitable)
+            response = await answer
+        return self._end(request, response)
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
         """Answer for a view under /api/ that raised."""

@@ -17,6 +17,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import F, Q, QuerySet
 from django.db.models.functions import Now
 
+from config import audit
 from ingestion import answers, claims, moves, needs, notices, queues
 from ingestion.admission import (
     MAX_PARENTS,
@@ -146,7 +147,7 @@ def retry(job: Job, by: Any, *, keys: Sequence[str] | None = None, error_code: s
         memo=parent.memo,
         retry_of=parent,
     )
-    return _insert(child, source, p, (), strict=False, inherited=parent.items.exclude(chosen))
+    return _insert(child, source, p, (), strict=False, inherited=parent.items.exclude(chosen), by=by)
 
 
 def _insert(
@@ -156,6 +157,7 @@ def _insert(
     parents: Sequence[Job],
     strict: bool,
     inherited: QuerySet[JobItem] | None = None,
+    by: Any = None,
 ) -> Created:
     for _ in range(3):  # the open job that we meet may end before we can join it
         try:
@@ -172,6 +174,7 @@ def _insert(
                 needs.add(job, parents, strict)
                 if job.retry_of_id:
                     _announce_child(job.retry_of_id, job)
+                    audit.write("job.retry", f"job:{job.retry_of_id}", by, job=job.pk)
                 _tell(job, *_unblock([job.pk] if parents else []))
                 hit("job.create.before_commit")
         except IntegrityError as error:
@@ -382,6 +385,7 @@ def cancel(job: Job, by: Any) -> Job:
             raise Refused("not_found", "Not found.")
         if current.is_final:
             raise Refused("already_finished", "This job has already finished.")
+        audit.write("job.cancel", current.stream, by)
         source = find(current.source)  # who merely follows somebody's own job has not asked for its work
         shared = source is not None and source.shared
         heirs = inbox.followers(current.stream) - {current.owner_id} if shared else set()
@@ -408,6 +412,7 @@ def answer(job: Job, answer: str, data: Mapping[str, Any], by: Any) -> Job:
         if current.state != State.WAITING or current.waiting_for is None:
             raise not_waiting(current)
         given, memo = answers.accept(current, answer, data, by)
+        audit.write("job.answer", current.stream, by, answer=answer)
         columns: dict[str, Any] = {"answer": given, "waiting_for": None}
         if answer == "reject":
             reason = str(data.get("reason") or "").strip()[:300]
@@ -437,6 +442,7 @@ def delete(job: Job, by: Any) -> None:
         if not current.is_final:
             raise Refused("not_finished", "This job has not finished yet.")
         name, owner, version = current.stream, current.owner_id, current.version
+        audit.write("job.delete", current.stream, by, title=current.title, owner=current.owner_id)
         current.delete()
         publish(name, version + 1)
         inbox.forget([name], [owner] if owner else [])

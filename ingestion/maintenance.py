@@ -7,6 +7,7 @@ from django.db import transaction
 from django.urls import reverse
 from django.utils import timezone
 
+from config import audit
 from ingestion import pauses
 from ingestion.models import Pause
 from notifications import broadcasts
@@ -17,6 +18,7 @@ def begin(scope: str, by: Any, *, length: timedelta | None = None, reason: str =
     """Pause a scope and tell everybody until when and why, both or neither. Raises ValueError."""
     with transaction.atomic():
         made = pauses.begin(scope, by, length=length, reason=reason)
+        audit.write("pause.begin", f"pause:{scope}", by, until=made.until, reason=made.reason)
         tell(made, by)
     return made
 
@@ -26,6 +28,7 @@ def end(scope: str, by: Any) -> bool:
     with transaction.atomic():
         ended = pauses.end(scope)
         if ended:
+            audit.write("pause.end", f"pause:{scope}", by)
             _tell(scope, "goes on", "What waited starts now.", by)
     return ended
 

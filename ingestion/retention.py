@@ -10,6 +10,8 @@ from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 
+from config import audit
+from config.models import AuditLog
 from ingestion.models import FINAL, IdempotencyKey, Job, JobAttempt, JobEvent, Process, Upload
 from notifications import inbox, keeping
 from realtime.models import Session
@@ -66,6 +68,7 @@ def prune(jobs_older_than: timedelta | None = None, batches: int = 1000) -> dict
     traces = JobAttempt.objects.filter(ended_at__lt=Now() - kept("EVENTS", 30)).exclude(traceback="")
     keys = IdempotencyKey.objects.filter(created_at__lt=Now() - timedelta(hours=24))
     silent = Process.objects.filter(beat_at__lt=Now() - FORGET_PROCESS_AFTER)
+    acts = AuditLog.objects.filter(at__lt=Now() - kept("AUDIT", 730))
     return {
         "processes": _in_batches(silent, batches),
         "uploads": _in_batches(uploads, batches, _drop_files),
@@ -73,6 +76,7 @@ def prune(jobs_older_than: timedelta | None = None, batches: int = 1000) -> dict
         "events": _in_batches(chatter, batches),
         "tracebacks": _in_batches(traces, batches, _forget_tracebacks, delete=False),
         "idempotency_keys": _in_batches(keys, batches),
+        "audit": _in_batches(acts, batches, lambda _: audit.prune_within()),
         "sessions": _in_batches(Session.objects.filter(expire_date__lt=Now()), batches),
         "notifications": keeping.prune(batches),
         **{name: forget(batches) for name, forget in _contributed.items()},

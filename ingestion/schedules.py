@@ -7,6 +7,7 @@ import structlog
 from croniter import croniter
 from django.db import InterfaceError, OperationalError, transaction
 
+from config import audit
 from ingestion import lifecycle
 from ingestion.admission import Refused, validated
 from ingestion.clock import ClockTimestamp, read_clock
@@ -134,11 +135,14 @@ def check(schedule: Schedule) -> dict[str, str]:
 def put(schedule: Schedule) -> Schedule:
     """Keep a new or edited schedule and set when it runs next. Raises ValueError."""
     plan(schedule, read_clock())
-    if schedule.pk is None:
-        schedule.save(force_insert=True)
-    else:  # what the keeper writes is left to it
-        fields = ["name", "source", "params", "cron", "zone", "owner", "paused", "next_at"]
-        schedule.save(update_fields=fields)
+    with transaction.atomic():
+        if schedule.pk is None:
+            schedule.save(force_insert=True)
+        else:  # what the keeper writes is left to it
+            fields = ["name", "source", "params", "cron", "zone", "owner", "paused", "next_at"]
+            schedule.save(update_fields=fields)
+        told = {name: getattr(schedule, name) for name in ("source", "cron", "zone", "paused")}
+        audit.write("schedule.change", f"schedule:{schedule.pk}", **told, owner=schedule.owner_id)
     return schedule
 
 
@@ -149,6 +153,7 @@ def set_paused(pk: int, paused: bool) -> Schedule:
         schedule.paused = paused
         plan(schedule, read_clock())
         schedule.save(update_fields=["paused", "next_at"])
+        audit.write("schedule.pause" if paused else "schedule.resume", f"schedule:{pk}")
     return schedule
 
 
@@ -158,6 +163,8 @@ def start_once(pk: int) -> Schedule:
         schedule = Schedule.objects.select_for_update().get(pk=pk)
         started = run_now(schedule)
         schedule.save(update_fields=["last_job", "last_error"])
+        if started:
+            audit.write("schedule.run", f"schedule:{pk}", job=schedule.last_job_id)
     if not started:
         raise Refused("schedule_refused", schedule.last_error)
     return schedule

@@ -6,9 +6,11 @@ from collections.abc import Collection, Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 
+from config import audit
 from ingestion.models import ApiToken
 from realtime import credentials
 from realtime.publish import recheck
@@ -29,9 +31,11 @@ def create(
     if unknown or not wanted:
         raise ValueError(f"Scopes are: {', '.join(SCOPES)}.")
     token = PREFIX + secrets.token_urlsafe(32)
-    row = ApiToken.objects.create(
-        user=user, name=name, hash=_hash(token), scopes=wanted, expires_at=expires_at
-    )
+    with transaction.atomic():
+        row = ApiToken.objects.create(
+            user=user, name=name, hash=_hash(token), scopes=wanted, expires_at=expires_at
+        )
+        audit.write("token.create", f"user:{user.pk}", token=row.pk, scopes=wanted, expires_at=expires_at)
     return row, token
 
 
@@ -60,7 +64,10 @@ def living(ids: Collection[str]) -> dict[str, Any]:
 def revoke(rows: Iterable[ApiToken]) -> None:
     """End tokens for good; what is connected with one ends within a second."""
     ended = list(rows)
-    ApiToken.objects.filter(pk__in=[row.pk for row in ended]).delete()
+    with transaction.atomic():
+        ApiToken.objects.filter(pk__in=[row.pk for row in ended]).delete()
+        for row in ended:
+            audit.write("token.revoke", f"user:{row.user_id}", token=row.pk)
     recheck(row.user_id for row in ended)
 
 

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from ingestion import status_views, views
+from ingestion import operate_views, status_views, views
 
 app_name = "ingestion"
 urlpatterns = [
@@ -11,6 +11,7 @@ urlpatterns = [
     path("status/details/", status_views.in_progress, name="details"),
     path("status/pause/", status_views.pause, name="pause"),
     path("status/resume/", status_views.resume, name="resume"),
+    path("operate/audit/", operate_views.audit_log, name="audit"),
     path("start/<slug:kind>/", views.start, name="start"),
     path("jobs/", views.jobs, name="jobs"),
     path("jobs/bulk/", views.bulk, name="bulk"),

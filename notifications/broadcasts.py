@@ -8,6 +8,7 @@ from django.contrib.auth import get_user_model
 from django.db import connection, transaction
 from django.db.models.functions import Now
 
+from config import audit
 from config.statements import execute
 from notifications import links, types
 from notifications.models import Broadcast, BroadcastReceipt, Broadcasts
@@ -56,6 +57,7 @@ def broadcast(
         else:
             made, is_new = Broadcast.objects.get_or_create(key=key, defaults=told)
         if is_new:
+            audit.write("broadcast.send", f"broadcast:{made.pk}", by, title=title)
             _move()
     return Broadcast.objects.get(pk=made.pk)
 
@@ -65,6 +67,7 @@ def withdraw(broadcast_id: int) -> bool:
     with transaction.atomic():
         gone = Broadcast.objects.filter(pk=broadcast_id, withdrawn_at=None).update(withdrawn_at=Now())
         if gone:
+            audit.write("broadcast.withdraw", f"broadcast:{broadcast_id}")
             _move()
     return bool(gone)
 

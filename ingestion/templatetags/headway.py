@@ -12,7 +12,7 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.safestring import SafeString
 
 from ingestion import figures, pauses, source, words
-from ingestion.access import visible_jobs
+from ingestion.access import can_view_all, visible_jobs
 from ingestion.models import FINAL, OPEN, Job, JobItem, State
 from ingestion.serializers import display, item_display
 from notifications import days, listing
@@ -262,6 +262,9 @@ register.filter("item_display", item_display)
 def person(user: Any) -> str:
     """Return how a user is called."""
     return "" if user is None else user.get_full_name() or user.get_username()
+
+
+register.filter("views_all", can_view_all)
 
 
 @register.filter

@@ -9,7 +9,7 @@ from django.core.exceptions import ValidationError
 from django.core.management.base import CommandError
 from django.db import IntegrityError, transaction
 
-from config import links
+from config import audit, links
 from config.plain import PlainCommand
 
 
@@ -52,6 +52,7 @@ class Command(PlainCommand):
             user.clean_fields()
             with transaction.atomic():
                 user.save(force_insert=True)
+                audit.write("user.create", f"user:{user.pk}", staff=user.is_staff, superuser=superuser)
         except ValidationError as error:
             raise CommandError(" ".join(error.messages)) from error
         except IntegrityError as error:
@@ -62,6 +63,7 @@ class Command(PlainCommand):
         user = User.objects.filter(username=name, is_active=True).first()
         if user is None:
             raise CommandError(f"No user {name}.")
+        audit.write("user.link", f"user:{user.pk}")
         running = settings.DATA_DIR / "address"
         if settings.EMBEDDED_POSTGRES and running.exists():
             return links.make(user, running.read_text())

@@ -14,6 +14,7 @@ from ingestion.management.terminal import TerminalCommand, check_migrations, che
 class Command(TerminalCommand):
     """`keeper [--once]`."""
 
+    by_hand = False
     help = "Rescue, wake, schedule, prune: the process that keeps promises. Several may run at once."
 
     def add_arguments(self, parser: CommandParser) -> None:

@@ -3,7 +3,9 @@
 from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
+from django.db import transaction
 
+from config import audit
 from ingestion import schedules
 from ingestion.management import parameters
 from ingestion.management.terminal import TerminalCommand, add_json, find_user, moment
@@ -110,7 +112,9 @@ class Command(TerminalCommand):
             self.sure(
                 f"Delete schedule {schedule.pk}, {schedule.name}?", f"Say --yes to delete {schedule.name}."
             )
-        Schedule.objects.filter(pk=schedule.pk).delete()
+        with transaction.atomic():
+            Schedule.objects.filter(pk=schedule.pk).delete()
+            audit.write("schedule.delete", f"schedule:{schedule.pk}", name=schedule.name)
         if options["as_json"]:
             self.say_json({"deleted": options["id"]})
         else:

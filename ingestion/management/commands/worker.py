@@ -22,6 +22,7 @@ REDIS_SECONDS = 2.0  # for one look at its version
 class Command(TerminalCommand):
     """`worker --queue NAME`."""
 
+    by_hand = False
     help = "Run one worker of one queue until SIGTERM; `up` starts them for you."
 
     def add_arguments(self, parser: CommandParser) -> None:
