@@ -1,6 +1,7 @@
 """Servers to measure, and crowds of viewers before them."""
 
 import asyncio
+import os
 import subprocess
 import sys
 import time
@@ -44,7 +45,8 @@ async def server(kind: str, port: int | None = None) -> AsyncIterator[tuple[subp
     """Run a server of a kind; yield it and its port when it takes connections."""
     port = port or free_port()
     command = [sys.executable, "-m", "tests.benchmarks.live_servers", kind, str(port)]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    # As `up` and the deployment start one: a web process keeps its connections to the database.
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, env={**os.environ, "HEADWAY_ROLE": "web"})
     try:
         await listening(process, port)
         yield process, port
