@@ -1,6 +1,7 @@
 """The keyword check: matches follow the keywords of a topic, and nobody else's."""
 
 import hashlib
+from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
@@ -8,8 +9,10 @@ from django.db import transaction
 
 from ingestion import lifecycle
 from ingestion.models import State
-from ingestion.sources.articles import checking, members, topics
-from ingestion.sources.articles.models import Analysis, Article, Match, Topic
+from ingestion.sources.articles import analysis, checking, members, topics
+from ingestion.sources.articles.checking import Found
+from ingestion.sources.articles.models import Analysis, Article, Keyword, Match, Topic
+from ingestion.sources.articles.sample import standin
 from ingestion.testing import kill_at, lose_worker, resume_inline, run_inline
 from notifications.models import Notification
 
@@ -30,8 +33,8 @@ def judged(topic: Topic, text: str, number: int = 1) -> Analysis:
     return Analysis.objects.create(topic=topic, article=article, relevance=0.5, model="test")
 
 
-def hits(analysis: Analysis) -> dict[str, int]:
-    return dict(Match.objects.filter(analysis=analysis).values_list("keyword__text", "count"))
+def hits(one: Analysis) -> dict[str, int]:
+    return dict(Match.objects.filter(analysis=one).values_list("keyword__text", "count"))
 
 
 @pytest.mark.seed("S2.19")
@@ -98,5 +101,42 @@ def test_an_article_that_was_removed_meanwhile_is_left_out(topic: Topic) -> None
     gone.delete()
     kept = judged(topic, "another ferry", 2)
     with transaction.atomic():
-        assert checking.replace(pk, {}) is None
-        assert checking.replace(kept.pk, {2**40: 3}) == 0  # a keyword that was removed
+        assert checking.replace(Found(pk, topic.pk, {}), ()) is None
+        assert checking.replace(Found(kept.pk, topic.pk, {2**40: 3}), ()) == 0  # a keyword that was removed
+
+
+@pytest.mark.parametrize("kind", ["keyword_check", "bulk_analysis"])
+def test_a_keyword_that_comes_meanwhile_keeps_its_matches(
+    topic: Topic, alice: User, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    more = {"urls": [standin.URLS[0]]} if kind == "bulk_analysis" else {}
+    run_inline("bulk_analysis", alice, topic=topic.pk, urls=[standin.URLS[0]])
+    row, find = Analysis.objects.get(), analysis.find
+    before = hits(row)
+
+    def then_another(keywords: Any, text: str) -> dict[int, int]:
+        found = find(keywords, text)
+        new = Keyword.objects.get_or_create(topic=topic, text="battery", folded="battery")[0]
+        Match.objects.get_or_create(analysis=row, keyword=new, defaults={"count": 7})
+        return found
+
+    monkeypatch.setattr(analysis, "find", then_another)
+    assert run_inline(kind, alice, topic=topic.pk, **more).state == State.COMPLETED
+    assert hits(row) == {**before, "battery": 7} and "ferry" in before
+
+
+def test_more_articles_than_a_job_may_have_items_are_looked_through_together(
+    topic: Topic, alice: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checking, "MAX_ITEMS", 6)
+    analyses = [
+        judged(topic, f"ferry {number}" if number % 2 else f"Nothing {number}.", number)
+        for number in range(9)
+    ]
+
+    job = run_inline("keyword_check", alice, topic=topic.pk)
+
+    assert (job.state, job.message) == (State.COMPLETED, "4 new matches in 9 articles")
+    assert job.items_total <= 3
+    assert [hits(one) for one in analyses] == [{}, {"ferry": 1}] * 4 + [{}]
+    assert run_inline("keyword_check", alice, topic=topic.pk).message == "No new matches in 9 articles"

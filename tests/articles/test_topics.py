@@ -8,6 +8,7 @@ from django.utils.html import escape
 
 from ingestion.sources.articles import members, topics
 from ingestion.sources.articles.models import Analysis, Article, Feed, Keyword, Match, Role, Topic
+from notifications import inbox
 from realtime import streams
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -177,3 +178,19 @@ def test_the_stream_tells_what_the_page_counts(topic: Topic, article: Analysis, 
     topics.touch(topic.pk)
     topic.refresh_from_db()
     assert topic.version == before + 1
+
+
+def test_members_hear_of_new_articles_when_they_wish(web: Client, alice: User, bob: User, topic: Topic):
+    url = topic.get_absolute_url()
+    assert 'id="follow" name="follow" value="1">' in web.get(url).content.decode()
+    web.post(f"{url}follow/", {"follow": "1"})
+    assert inbox.followers(topic.stream) == {alice.pk}
+    assert 'id="follow" name="follow" value="1" checked>' in web.get(url).content.decode()
+    web.post(f"{url}follow/")
+    assert inbox.followers(topic.stream) == set()
+    other = Client()
+    other.force_login(bob)
+    assert other.post(f"{url}follow/", {"follow": "1"}).status_code == 404
+    members.add(topic, bob, Role.VIEWER)
+    other.post(f"{url}follow/", {"follow": "1"})
+    assert inbox.followers(topic.stream) == {bob.pk}

@@ -64,6 +64,7 @@ class Judgement:
     summary: str
     terms: list[str]
     matches: dict[int, int]  # keyword -> how often
+    looked: tuple[int, ...]  # keywords that were looked for
     model: str = MODEL
     notes: list[str] = field(default_factory=list)
 
@@ -101,7 +102,8 @@ def judge(page: Page, topic: Wanted) -> Judgement:
     else:
         notes.append("The meaning of texts in this language is not compared: keywords alone count.")
         relevance = keywords or 0.0
-    return Judgement(round(relevance, 4), tone, summary(page), terms(page), matches, MODEL, notes)
+    looked = tuple(pk for pk, _ in topic.keywords)
+    return Judgement(round(relevance, 4), tone, summary(page), terms(page), matches, looked, MODEL, notes)
 
 
 def find(keywords: tuple[tuple[int, str], ...], text: str) -> dict[int, int]:

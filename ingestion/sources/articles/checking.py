@@ -3,20 +3,23 @@
 After keywords were changed, or the rule by which they are found. Articles are not fetched or judged anew.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any, ClassVar, NamedTuple
 
-from django.db.models import QuerySet
+from django.db.models import Count, F, QuerySet
 from django.db.models.functions import Now
 from pydantic import Field
 
 from ingestion.models import Job
 from ingestion.run import Run
+from ingestion.settings import MAX_ITEMS
 from ingestion.source import Outcome, SourceParams, Step, register
 from ingestion.sources.articles import analysis, members
 from ingestion.sources.articles.models import Analysis, Keyword, Match, Role, Topic
 from ingestion.sources.articles.of_topic import OfTopic
+
+Keywords = tuple[tuple[int, str], ...]  # of a topic: (pk, folded)
 
 
 class Params(SourceParams):
@@ -28,11 +31,18 @@ class Params(SourceParams):
 
 
 class Looked(NamedTuple):
-    """An article of a topic that is looked through."""
+    """Judgements that are looked through together, of the numbers from the first; see `width_for`."""
+
+    first: int
+    title: str
+
+
+class Found(NamedTuple):
+    """What stands in an article of a topic: how often, by keyword."""
 
     analysis: int
     topic: int
-    title: str
+    counts: dict[int, int]
 
 
 @register
@@ -51,15 +61,13 @@ class KeywordCheck(OfTopic):
         rows = topics_of(job.owner, p.topic)
         words = _keywords(rows)
         with job.step("articles") as step:
-            values = [Looked(*one) for one in _articles(rows)]
-            for item in step.items(values, key=_key, label=_title, fetch=partial(found_in, words), threads=2):
+            width = job.once("width", lambda: width_for(rows))
+            values, fetch = _looked(rows, width), partial(found_in, words, width)
+            for item in step.items(values, key=_key, label=_title, fetch=fetch, threads=2):
                 with item:
-                    Topic.objects.select_for_update().filter(pk=item.value.topic).first()  # see topics.lock
-                    new = replace(item.value.analysis, item.fetched)
-                    if new is None:
+                    item.result = written(item.fetched, words)
+                    if item.result is None:
                         item.skip("It is no longer in the topic.")
-                    else:
-                        item.result = {"matches": len(item.fetched), "new": new}
         rows.update(checked_at=Now())
         Keyword.objects.filter(pk__in=[pk for one in words.values() for pk, _ in one]).update(
             checked_at=Now()
@@ -70,10 +78,11 @@ class KeywordCheck(OfTopic):
 
     def outcome(self, job: Run, topic: Topic | None) -> Outcome:
         """Say what was found, counted over all attempts."""
-        results = Job.objects.get(pk=job.id).items.values_list("result", flat=True)
-        new = sum((one or {}).get("new", 0) for one in results)
+        results = [one or {} for one in Job.objects.get(pk=job.id).items.values_list("result", flat=True)]
+        new = sum(one.get("new", 0) for one in results)
         found = f"{new:,} new match{'es' * (new != 1)}" if new else "No new matches"
-        articles = f"{len(results):,} article{'s' * (len(results) != 1)}"
+        many = sum(one.get("articles", 1) for one in results)
+        articles = f"{many:,} article{'s' * (many != 1)}"
         url = topic.get_absolute_url() if topic is not None else ""
         return Outcome(text=f"{found} in {articles}", url=url, data={"new": new}, quiet=not new)
 
@@ -95,18 +104,33 @@ def topics_of(user: Any, topic: int | None) -> QuerySet[Topic]:
     return Topic.objects.filter(memberships__user=user, memberships__role__in=edits).order_by("pk")
 
 
-def replace(pk: int, found: Mapping[int, int]) -> int | None:
+def written(found: list[Found], words: Mapping[int, Keywords]) -> dict[str, Any] | None:
+    """Write down what stands in these articles; return what came of it, None when none is there any more."""
+    ids = {one.topic for one in found}
+    list(Topic.objects.select_for_update().filter(pk__in=ids).order_by("pk"))  # first: see topics.lock
+    counts = [replace(one, words[one.topic]) for one in found]
+    new = [one for one in counts if one is not None]
+    if not new:
+        return None
+    matches = sum(len(one.counts) for one in found)
+    return {"matches": matches, "new": sum(new), "saved": any(new), "articles": len(new)}
+
+
+def replace(found: Found, looked: Keywords) -> int | None:
     """Make these the matches of an article in a topic; return how many are new, None when it is gone.
 
-    found: how often, by keyword.
+    looked: the keywords that were looked for. Matches of one that came meanwhile stay.
     """
-    if not Analysis.objects.select_for_update().filter(pk=pk).exists():
+    if not Analysis.objects.select_for_update().filter(pk=found.analysis).exists():
         return None
-    before = set(Match.objects.filter(analysis=pk).values_list("keyword", flat=True))
-    there = set(Keyword.objects.filter(pk__in=found).values_list("pk", flat=True))  # some may be removed
-    Match.objects.filter(analysis=pk).exclude(keyword__in=there).delete()
+    matches = Match.objects.filter(analysis=found.analysis)
+    before = set(matches.values_list("keyword", flat=True))
+    there = set(
+        Keyword.objects.filter(pk__in=found.counts).values_list("pk", flat=True)
+    )  # some may be removed
+    matches.filter(keyword__in=[pk for pk, _ in looked]).exclude(keyword__in=there).delete()
     Match.objects.bulk_create(
-        [Match(analysis_id=pk, keyword_id=one, count=found[one]) for one in sorted(there)],
+        [Match(analysis_id=found.analysis, keyword_id=one, count=found.counts[one]) for one in sorted(there)],
         update_conflicts=True,
         update_fields=["count"],
         unique_fields=["analysis", "keyword"],
@@ -114,22 +138,47 @@ def replace(pk: int, found: Mapping[int, int]) -> int | None:
     return len(there - before)
 
 
-def found_in(words: Mapping[int, tuple[tuple[int, str], ...]], one: Looked) -> dict[int, int]:
-    """Return how often each keyword of the topic stands in an article, by its number."""
-    row = Analysis.objects.filter(pk=one.analysis).values_list("article__title", "article__text").first()
-    return analysis.find(words.get(one.topic, ()), "\n".join(row)) if row else {}
+def found_in(words: Mapping[int, Keywords], width: int, one: Looked) -> list[Found]:
+    """Return how often the keywords of its topic stand in each of these articles."""
+    rows = Analysis.objects.filter(topic__in=words, pk__gte=one.first, pk__lt=one.first + width).order_by(
+        "pk"
+    )
+    found = []
+    for pk, topic, *texts in rows.values_list("pk", "topic", "article__title", "article__text"):
+        found.append(Found(pk, topic, analysis.find(words[topic], "\n".join(texts))))
+    return found
 
 
-def _keywords(rows: QuerySet[Topic]) -> dict[int, tuple[tuple[int, str], ...]]:
+def width_for(rows: QuerySet[Topic]) -> int:
+    """Return how many numbers of judgements make one item: one, unless that were too many items for a job.
+
+    Half of what a job may have: more may come before its last attempt.
+    """
+    width, judged = 1, Analysis.objects.filter(topic__in=rows)
+    while (
+        judged.annotate(part=F("pk") / width).aggregate(n=Count("part", distinct=True))["n"] > MAX_ITEMS / 2
+    ):
+        width *= 2
+    return width
+
+
+def _keywords(rows: QuerySet[Topic]) -> dict[int, Keywords]:
     return {topic.pk: analysis.wanted(topic).keywords for topic in rows}
 
 
-def _articles(rows: QuerySet[Topic]) -> QuerySet[Analysis, tuple[int, int, str]]:
-    return Analysis.objects.filter(topic__in=rows).order_by("pk").values_list("pk", "topic", "article__title")
+def _looked(rows: QuerySet[Topic], width: int) -> Iterator[Looked]:
+    judged = Analysis.objects.filter(topic__in=rows)
+    if width == 1:
+        for pk, title in judged.order_by("pk").values_list("pk", "article__title"):
+            yield Looked(pk, title)
+        return
+    parts = judged.annotate(part=F("pk") / width).values("part").annotate(n=Count("pk")).order_by("part")
+    for part, many in parts.values_list("part", "n"):
+        yield Looked(part * width, f"{many:,} article{'s' * (many != 1)}")
 
 
 def _key(one: Looked) -> str:
-    return str(one.analysis)
+    return str(one.first)
 
 
 def _title(one: Looked) -> str:

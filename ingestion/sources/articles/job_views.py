@@ -1,6 +1,6 @@
 """What a member starts from the page of a topic."""
 
-from typing import Any
+from typing import Any, cast
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
@@ -8,6 +8,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.views.decorators.http import require_POST
 
+from config.problems import Problem
 from ingestion import lifecycle
 from ingestion.admission import Refused
 from ingestion.sources.articles import plans
@@ -16,6 +17,7 @@ from ingestion.sources.articles.collecting import AutoCollect
 from ingestion.sources.articles.models import Topic
 from ingestion.sources.articles.saving import BulkSave
 from ingestion.sources.articles.views import topic_of
+from notifications import inbox
 
 
 @login_required
@@ -38,6 +40,21 @@ def keep(request: HttpRequest, pk: int) -> HttpResponse:
     """Keep articles that were judged below the threshold."""
     found = topic_of(request, pk, edits=True)
     return _started(request, found, BulkSave.kind, urls=request.POST.getlist("url"))
+
+
+@login_required
+@require_POST
+def follow(request: HttpRequest, pk: int) -> HttpResponse:
+    """Hear of what comes to a topic, or no more."""
+    found, user = topic_of(request, pk), request.user
+    if request.POST.get("follow") == "1":
+        try:
+            inbox.follow(user, found.stream)
+        except Problem as problem:
+            messages.error(request, problem.detail)
+    else:
+        inbox.unfollow(cast(int, user.pk), found.stream)
+    return redirect(found)
 
 
 @login_required

@@ -91,7 +91,7 @@ def judged(
     if above and keep and (before is None or before.kept_at is None):
         values["kept_at"] = ClockTimestamp()
     row = Analysis.objects.update_or_create(topic_id=topic, article=article, defaults=values)[0]
-    row.matches.all().delete()
+    row.matches.filter(keyword__in=told.looked).delete()  # not of what came since the job began
     # A keyword may have been taken away since the job began.
     there = set(Keyword.objects.filter(topic=topic, pk__in=told.matches).values_list("pk", flat=True))
     Match.objects.bulk_create(

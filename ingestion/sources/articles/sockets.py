@@ -17,26 +17,35 @@ class JobProgress(Feed):
     def __init__(self, user: Any, groups: dict[str, str]) -> None:
         self.streams = {f"job:{groups['job'].lower()}"}
         self._batches: dict[str, int] = {}
+        self._saved: dict[str, tuple[int, int]] = {}  # of a job: up to which version, how many
         self._ended: set[str] = set()
 
     async def tell(self, hub: "hubs.Hub", frame: Ready) -> list[JsonObject] | None:
         """Say where the job is."""
         if frame.data is None or frame.stream not in self.streams:
             return None
-        return self.said(frame.data)
+        return await self.told(hub, frame.data)
 
-    def said(self, job: JsonObject) -> list[JsonObject]:
+    async def told(self, hub: "hubs.Hub", job: JsonObject) -> list[JsonObject]:
         """Return the messages of a job's state; its end is told once."""
         if job.get("source") not in tasks.KINDS or job["id"] in self._ended:
             return []
+        after, saved = self._saved.get(job["id"], (-1, 0))
+        if job["version"] > after:
+            saved += await hub.in_database(tasks.saved_in, job["id"], after, job["version"])
+            self._saved[job["id"]] = job["version"], saved
+        return self.said(job, saved)
+
+    def said(self, job: JsonObject, saved: int) -> list[JsonObject]:
+        """Return the messages of a state, of whose items so many are kept."""
         found = []
-        batch = tasks.batch(job, self._batches.get(job["id"], 0))
+        batch = tasks.batch(job, self._batches.get(job["id"], 0), saved)
         if batch is not None:
             self._batches[job["id"]] = batch["batch_completed"]
             found.append(batch)
         if job["state"] in FINAL:
             self._ended.add(job["id"])
-        return [*found, tasks.message(job)]
+        return [*found, tasks.message(job, saved)]
 
 
 class TopicProgress(JobProgress):
@@ -64,7 +73,7 @@ class TopicProgress(JobProgress):
         if pk not in self._seen and pk in (self._before or ()) and frame.data["state"] in FINAL:
             self._ended.add(pk)
         self._seen.add(pk)
-        return self.said(frame.data)
+        return await self.told(hub, frame.data)
 
 
 JOB = PlainSocket(

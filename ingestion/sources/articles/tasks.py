@@ -6,11 +6,12 @@ The words and shapes are the seed's; what they are made of is the job's own JSON
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
+from uuid import UUID
 
 from django.db.models import Count, QuerySet
 
 from ingestion import access, serializers
-from ingestion.models import FINAL, Job, State
+from ingestion.models import FINAL, ItemState, Job, JobItem, State
 from ingestion.sources.articles.source import BATCH
 
 JsonObject = dict[str, Any]
@@ -90,17 +91,12 @@ def error_of(job: Mapping[str, Any]) -> str | None:
 # ---- messages ---------------------------------------------------------------------------------------------
 
 
-def message(job: Mapping[str, Any]) -> JsonObject:
-    """Return the message that says where a job is. (S2.56 to S2.69)"""
+def message(job: Mapping[str, Any], saved: int) -> JsonObject:
+    """Return the message that says where a job is. (S2.56 to S2.69)  saved: see `saved_in`."""
     state = State(job["state"])
     base: JsonObject = {"type": "job_update", "job_id": job["id"], "timestamp": _now()}
-    results = {
-        "saved": job["items"]["done"],
-        "errors": job["items"]["failed"],
-        "processed": processed(job),
-    }
     if state in (State.COMPLETED, State.PARTIAL):
-        return {**base, "status": "completed", "results": results, "message": job["message"]}
+        return {**base, "status": "completed", "results": results(job, saved), "message": job["message"]}
     if state in FINAL:
         what = error_of(job) or ("Cancelled." if state == State.CANCELLED else "Failed.")
         return {**base, "status": "error", "error": what}
@@ -115,7 +111,7 @@ def message(job: Mapping[str, Any]) -> JsonObject:
     }
 
 
-def batch(job: Mapping[str, Any], before: int) -> JsonObject | None:
+def batch(job: Mapping[str, Any], before: int, saved: int) -> JsonObject | None:
     """Return the message of batches that were completed, or None. before: as many were told of. (S2.69)"""
     total = -(-int(job["items"]["total"]) // BATCH)
     done = total if processed(job) == job["items"]["total"] else processed(job) // BATCH
@@ -128,12 +124,22 @@ def batch(job: Mapping[str, Any], before: int) -> JsonObject | None:
         "status": "batch_update",
         "batch_completed": done,
         "total_batches": total,
-        "results": {
-            "saved": job["items"]["done"],
-            "errors": job["items"]["failed"],
-            "processed": processed(job),
-        },
+        "results": results(job, saved),
     }
+
+
+def results(job: Mapping[str, Any], saved: int) -> JsonObject:
+    """Return what a job came to so far. (S2.66 to S2.68)"""
+    return {"saved": saved, "errors": job["items"]["failed"], "processed": processed(job)}
+
+
+def saved_in(pk: str, after: int, version: int) -> int:
+    """Return how many items of a job brought something that is kept, between two of its versions.
+
+    What was read and left out is processed, and not saved.
+    """
+    rows = JobItem.objects.filter(job=UUID(pk), version__gt=after, version__lte=version, state=ItemState.DONE)
+    return rows.filter(result__saved=True).count()
 
 
 def stage(job: Mapping[str, Any]) -> str:

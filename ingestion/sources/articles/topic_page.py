@@ -10,6 +10,7 @@ from ingestion.models import FINAL, Job
 from ingestion.sources.articles import members, plans
 from ingestion.sources.articles.models import Analysis, Role, Topic
 from ingestion.sources.articles.trend import trend
+from notifications.models import Follow
 
 PAGE = 25
 JOBS = 5
@@ -45,6 +46,7 @@ def context(topic: Topic, user: Any, given: Mapping[str, str]) -> dict[str, Any]
         "trend": trend(topic),
         "every": plans.of(topic, user),
         "choices": [(name, label) for name, (label, _) in plans.EVERY.items()],
+        "follows": Follow.objects.filter(user=user, about=topic.stream).exists(),
         "feeds": topic.feeds.order_by("pk"),
         "open_jobs": list(jobs.exclude(state__in=FINAL)[:JOBS]),
         "ended_jobs": list(jobs.filter(state__in=FINAL)[:JOBS]),
