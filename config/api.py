@@ -19,7 +19,7 @@ from config.http import StrictParser
 from config.middleware import exception_response
 from config.problems import Problem, field_errors, from_errors, problem_response
 from ingestion import api as jobs_api
-from ingestion import status_api, tokens, uploads_api
+from ingestion import lines_api, status_api, tokens, uploads_api
 from ingestion.admission import Refused
 from ingestion.schemas import ProblemOut, start_adapter
 from ingestion.sources.articles import api as articles_api
@@ -33,7 +33,7 @@ from notifications import api as notifications_api
 from notifications import settings_api
 
 SAFE = ("GET", "HEAD", "OPTIONS")
-JSON = ("application/json", "application/problem+json", "application/octet-stream")
+JSON = ("application/json", "application/problem+json", "application/octet-stream", lines_api.NDJSON)
 
 
 class Caller(AuthBase):
@@ -164,6 +164,7 @@ api = HeadwayAPI(
     urls_namespace="api",
 )
 api.add_router("", jobs_api.router)
+api.add_router("", lines_api.router)
 api.add_router("", uploads_api.router)
 api.add_router("", status_api.router)
 api.add_router("", articles_api.router)

@@ -111,12 +111,13 @@ class Worklist:
         with transaction.atomic():
             if new:
                 execute(_REGISTER, [self.run.id, self.step.name, base, list(new), list(new.values())])
-            JobItem.objects.filter(pk__in=gone).update(state=ItemState.SKIPPED, error="No longer listed.")
-            self.run.fence(
+            version = self.run.fence(
                 "items_total = items_total + %s, items_skipped = items_skipped + %s,",
                 [len(new), len(gone)],
                 progress=False,
             )
+            left = {"state": ItemState.SKIPPED, "error": "No longer listed.", "version": version}
+            JobItem.objects.filter(pk__in=gone).update(**left)
         rows = self.rows() if new else rows
         self.step.total = len(rows)
         self.step.finished = sum(row.state not in OPEN_ITEM for row in rows.values())

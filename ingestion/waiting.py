@@ -51,7 +51,7 @@ async def until_job(
     token of the request ends meanwhile.
     """
     end = _end(timeout)
-    async with sleeper(hubs.current(), _standing(request), [stream]) as viewer:
+    async with sleeper(hubs.current(), standing(request), [stream]) as viewer:
         while not viewer.closed and await viewer.sleep(end - _now()):
             frame = viewer.frames.get(stream)
             if frame is not None and (frame.data is None or is_so(frame)):
@@ -65,7 +65,7 @@ async def until_none(request: HttpRequest, open_streams: Callable[[], list[str]]
     Raises Problem auth_required when the session or token of the request ends meanwhile.
     """
     end = _end(timeout)
-    async with sleeper(hubs.current(), _standing(request)) as viewer:
+    async with sleeper(hubs.current(), standing(request)) as viewer:
         while not viewer.closed and (streams := await in_thread(open_streams)):
             hubs.current().watch(viewer, streams)
             again = min(end, _now() + ASK_SECONDS)
@@ -83,7 +83,7 @@ async def in_thread(function: Callable[[], T]) -> T:
     return found
 
 
-def _standing(request: HttpRequest) -> Standing:
+def standing(request: HttpRequest) -> Standing:
     """Return by what right a request of the API is here."""
     token = getattr(request, "token", None)
     if token is not None:

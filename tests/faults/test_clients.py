@@ -15,7 +15,7 @@ import pytest
 from django.contrib.auth.models import User
 
 from ingestion import tokens
-from ingestion.models import Job
+from ingestion.models import Job, JobItem
 from tests.engine import ROOT
 from tests.faults.conftest import pass_time
 from tests.realtime.rows import finish, make_job, move
@@ -101,6 +101,25 @@ def test_curl_waits_for_what_is_new(site: Site, owner: User, tmp_path: Path) -> 
         move(job, event="log", message="News")
         assert curl.process.wait(PATIENCE) == 0
         assert [frame["data"]["message"] for frame in json.loads(curl.said)["frames"]] == ["News"]
+
+
+@pytest.mark.seed("S2.112")
+def test_curl_reads_items_as_they_end(site: Site, owner: User, tmp_path: Path) -> None:
+    job = make_job(owner)
+    (line,) = [line for line in lines("curl") if "items.ndjson" in line]
+    with running(line, site, job, tmp_path) as curl:
+        for number in range(3):
+            job.refresh_from_db()
+            values = {"step": "one", "ordinal": number, "state": "done", "version": job.version + 1}
+            JobItem.objects.create(job=job, key=f"page {number}", **values)
+            move(job)
+            until(lambda n=number: f"page {n}" in curl.said, PATIENCE, "the line")
+        assert curl.process.poll() is None
+        finish(job)
+        assert curl.process.wait(PATIENCE) == 0  # the answer ends with the job
+        told = [json.loads(one) for one in curl.said.splitlines()]
+    assert [one["type"] for one in told] == ["item", "item", "item", "job"]
+    assert (told[3]["id"], told[3]["state"]) == (str(job.pk), "completed")
 
 
 def test_websocat_follows_over_the_websocket(site: Site, owner: User, tmp_path: Path) -> None:
