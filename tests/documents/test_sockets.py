@@ -188,10 +188,39 @@ async def test_of_more_documents_than_a_state_tells_each_that_moved_is_told_once
         moved = await in_database(stand, status="processing")
         assert await told(moved) == [(pk, "processing") for pk in mine]
         # What comes into a state because another went is no news.
-        await in_database(gone, mine[-1])
-        assert await told(await in_database(stand)) == []
+        for pk in (mine[-1], mine[-2]):
+            await in_database(gone, pk)
+            assert await told(await in_database(stand)) == []
         late = await in_database(more, alice, 2000, 1)
         assert await told(await in_database(stand)) == [(late[0], "pending")]
+
+
+async def test_those_are_told_too_whose_place_in_a_state_others_took_that_stand_as_before(
+    workspace: Workspace, alice: User
+) -> None:
+    def made() -> list[int]:
+        rows = [
+            Document(workspace=workspace, added_by=alice, name=f"{n}.txt", size=1, sha256=f"{n:064}")
+            for n in range(140)
+        ]
+        return [row.pk for row in Document.objects.bulk_create(rows)]
+
+    def state(moved: list[int] | None = None, stepped: list[int] | None = None) -> Ready:
+        Document.objects.filter(pk__in=moved or []).update(status="processing", moved_at=Now())
+        Document.objects.filter(pk__in=stepped or []).update(stage="embed", moved_at=Now())
+        read = streams.kinds()["workspace"].read({str(workspace.pk): None})
+        return Ready("", "change", workspace.stream, data=read[str(workspace.pk)].data)
+
+    async with fresh_hub() as hub:
+        feed = Statuses(alice, {})
+        pks = await in_database(made)
+        await feed.tell(hub, Ready("", "state", f"user:{alice.pk}"))
+        assert await feed.tell(hub, await in_database(state)) == [LISTENS]
+        for moved, stepped in ((pks[:61], pks[-1:]), (pks[61:70], pks[-60:])):
+            said = await feed.tell(hub, await in_database(state, moved, stepped)) or []
+            told = sorted(one["document_id"] for one in said)
+            assert [pk for pk in told if pk not in stepped] == moved
+        assert not await feed.tell(hub, await in_database(state, None, pks[-60:]))
 
 
 def _again(document: Document) -> None:

@@ -13,13 +13,14 @@ from ingestion.sources.documents.statuses import (
     document_message,
     workspace_message,
 )
-from ingestion.sources.documents.streams import STREAM_DOCUMENTS, STREAM_ERROR
+from ingestion.sources.documents.streams import STREAM_ERROR
 from realtime import hub as hubs
 from realtime import limits
 from realtime.frames import Ready
 from realtime.plain_sockets import JsonObject, OwnFeed, PlainSocket
 
 MOST_WORKSPACES = limits.STREAMS_A_SOCKET - 1  # and the user's own stream
+SINCE = "since"
 MOST_TOLD = 1000  # documents beside those of one state: so many move at once only by hand
 
 
@@ -37,12 +38,15 @@ class Statuses(OwnFeed):
         return {row.stream for row in Workspace.objects.of(self.user).order_by("-pk")[:MOST_WORKSPACES]}
 
     def stands(self, data: JsonObject) -> dict[str, Any]:
-        """Return where the workspace, under "", and its documents stand."""
+        """Return where the workspace, under "", and its documents stand, and since when it tells all of them.
+
+        That moves too where each document that it tells stands as before: in another step, or there again.
+        """
         documents = data.get("documents", {})
         found: dict[str, Any] = {
             pk: (one["status"], one.get("error"), one.get("generation")) for pk, one in documents.items()
         }
-        return found | {"": (data["status"], data.get("message"))}
+        return found | {"": (data["status"], data.get("message")), SINCE: data.get("since")}
 
     async def tell(self, hub: "hubs.Hub", frame: Ready) -> list[JsonObject] | None:
         """Say what moved, and keep in mind how far back the state before this one spoke."""
@@ -57,12 +61,13 @@ class Statuses(OwnFeed):
     ) -> list[JsonObject]:
         """Say where those stand now that moved and are the user's own."""
         stands = self.stands(data)
-        said = {key: one for key, one in stands.items() if key in moved}
+        documents = [key for key in stands if key.isdigit()]
+        said = {key: stands[key] for key in ["", *documents] if key in moved}
         key = int(stream.partition(":")[2])
         since = datetime.fromisoformat(self._reached) if self._reached else None
         found, ahead = await hub.in_database(_events, self.user, key, said, since)
-        if len([one for one in moved if one]) == STREAM_DOCUMENTS:  # more may have moved than it tells
-            asked = (self.user, key, list(stands), self._before, since)
+        if SINCE in moved and stands[SINCE] is not None:  # more may have moved than it tells
+            asked = (self.user, key, documents, self._before, since)
             others, told = await hub.in_database(_others, *asked)
             self._stands[stream].update(told)
             found = others + found
@@ -106,14 +111,15 @@ def _others(
 
     listed: of these the stream speaks itself. before: where things stood when it spoke last.
     """
-    rows = _moved(user, workspace, since).exclude(pk__in=[pk for pk in listed if pk])[:MOST_TOLD]
+    rows = _moved(user, workspace, since).exclude(pk__in=listed)[:MOST_TOLD]
     found = [row for row in rows if before.get(str(row.pk)) != _standing(row)]
     return [_told(row) for row in found], {str(row.pk): _standing(row) for row in found}
 
 
 def _moved(user: Any, workspace: int, since: datetime | None) -> QuerySet[Document]:
     rows = Document.objects.filter(workspace=workspace, added_by=user).order_by("moved_at", "pk")
-    return rows if since is None else rows.filter(moved_at__gte=since)
+    # Others of that very moment stood there already: a state that told of one of them was read after it.
+    return rows if since is None else rows.filter(moved_at__gt=since)
 
 
 def _standing(row: Document) -> tuple[str, str | None, int | None]:

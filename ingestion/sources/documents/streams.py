@@ -10,7 +10,6 @@ from notifications import abouts
 from realtime import streams
 from realtime.streams import Reading
 
-STREAM_DOCUMENTS = 60  # that the stream tells: see below
 STREAM_ERROR = 200  # characters of an error that the stream tells: see below
 
 # One statement, so that all of it is as of one version. The 60 documents that moved last, and since when if
