@@ -7,9 +7,11 @@ class DocumentsConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Make the stream of a workspace known, and who its members are."""
+        """Make the stream of a workspace known, and who its members are; forget what failed jobs left."""
         # Models are there when apps are ready. `refresh` is a source beside those of source.py.
-        from ingestion.sources.documents import members, refresh, streams  # noqa: F401
+        from ingestion import retention
+        from ingestion.sources.documents import keeping, members, refresh, streams  # noqa: F401
 
+        retention.contribute("passages", keeping.forget)
         members.register()
         streams.register()

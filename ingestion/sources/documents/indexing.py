@@ -53,6 +53,9 @@ def publish(
     document: Document, plan: dict[str, Any], parsed: reading.Parsed, count: int, job: UUID | None
 ) -> None:
     """Make one generation of a document's passages the one that is found, in the current transaction."""
+    newer = Document.objects.select_for_update().filter(pk=document.pk, generation__gt=plan["generation"])
+    if newer.exists():  # made with settings of later: a retry goes on with those of its parent
+        raise SourceError("replaced", "Nothing was done: the document was processed anew meanwhile.")
     rows = Chunk.objects.filter(document=document, generation=plan["generation"])
     if rows.count() != count:  # of a generation that nobody writes any more
         raise SourceError("not_embedded", "Passages are missing. Process the document again.")
@@ -81,17 +84,19 @@ def sweep(document: int) -> None:
     _remove(Chunk.objects.filter(document=document, generation__lt=ready or 0))
 
 
-def drop(document: int, generation: int) -> None:
-    """Remove the passages of a generation that will not be found."""
-    _remove(Chunk.objects.filter(document=document, generation=generation))
+def drop(document: int, generation: int, most: int | None = None) -> int:
+    """Remove passages of a generation that will not be found; return how many."""
+    return _remove(Chunk.objects.filter(document=document, generation=generation), most)
 
 
-def _remove(chunks: QuerySet[Chunk]) -> None:
-    old = chunks.order_by("pk")
-    while some := list(old.values_list("pk", flat=True)[:SWEPT]):
+def _remove(chunks: QuerySet[Chunk], most: int | None = None) -> int:
+    old, gone = chunks.order_by("pk").values_list("pk", flat=True), 0
+    while some := list(old[: SWEPT if most is None else min(SWEPT, most - gone)]):
         with transaction.atomic():
             Vector.objects.filter(pk__in=some).delete()
             Chunk.objects.filter(pk__in=some).delete()
+        gone += len(some)
+    return gone
 
 
 def plan_of(document: Document, wanted: dict[str, Any]) -> dict[str, Any]:

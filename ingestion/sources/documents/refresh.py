@@ -1,5 +1,6 @@
 """Process again what was made with other settings: each document is found by its old passages until then."""
 
+from contextlib import suppress
 from functools import partial
 from typing import Any, ClassVar
 
@@ -7,7 +8,8 @@ from django.db import transaction
 from django.db.models import F, Q, QuerySet
 from pydantic import Field
 
-from ingestion import embedders
+from ingestion import embedders, lifecycle
+from ingestion.admission import Refused
 from ingestion.models import OPEN, Job
 from ingestion.run import Run
 from ingestion.source import Outcome, Source, SourceError, SourceParams, Step, register
@@ -35,6 +37,21 @@ def stale(workspace: Any) -> QuerySet[Document]:
     return rows.exclude(same)
 
 
+def follow(job: Job) -> None:
+    """Have a document follow the settings that its workspace got while a job of it ran, now that this ends.
+
+    Nobody asked for it: it is a job of the system, which no member has to be told of.
+    """
+    having = Workspace.objects.filter(documents__job=job.pk)
+    for pk in stale(having).filter(job=job.pk).values_list("workspace_id", flat=True):
+        transaction.on_commit(partial(_start, pk), robust=True)
+
+
+def _start(workspace: int) -> None:
+    with suppress(Refused):  # the queue is full: the page says that it was made with other settings
+        lifecycle.create(Refresh.kind, {"workspace": workspace}, owner=None)
+
+
 @register
 class Refresh(Source):
     """Documents follow the settings of their workspace."""
@@ -53,7 +70,7 @@ class Refresh(Source):
             if p.workspace is None
             else Workspace.objects.filter(pk=p.workspace)
         )
-        taken = stale(rows).exclude(job__state__in=OPEN)  # what works on it makes it with the settings of now
+        taken = stale(rows).exclude(job__state__in=OPEN)  # see `follow`: its job looks again as it ends
         documents = taken.select_related("workspace__retrieval").order_by("pk")
         with job.step("documents") as step:
             values = list(documents)

@@ -7,7 +7,7 @@ from django.conf import settings
 from ingestion.models import OPEN, Job
 from ingestion.run import Run
 from ingestion.source import Outcome, Source, SourceError, Step, register
-from ingestion.sources.documents import arriving, members, processing, statuses
+from ingestion.sources.documents import arriving, keeping, members, processing, refresh, statuses
 from ingestion.sources.documents.arriving import Params
 from ingestion.sources.documents.models import Document, DocumentStatus, Role
 from ingestion.sources.documents.statuses import DocumentChange
@@ -91,12 +91,21 @@ class Documents(Source):
                 raise SourceError("not_found", "The document that it replaces is not there.")
 
     def can_retry(self, job: Job) -> None:
-        """Refuse what is gone, and who may not add to the workspace any more: what is left is not theirs."""
+        """Refuse what is gone or was made anew since, and who may not add to the workspace any more."""
         document = arriving.left_by(job, self.stored_params(job.params))
-        if document is not None and job.owner is None:
-            return
-        if document is None or not members.may_edit(members.role_of(job.owner, document.workspace_id)):
+        if document is None or (
+            job.owner is not None and not members.may_edit(members.role_of(job.owner, document.workspace_id))
+        ):
             raise SourceError("not_found", "Not found.")
+        newer = document.job if document.job_id != job.pk else None
+        if newer is not None and newer.state in OPEN:
+            if newer.unique_key == job.unique_key:
+                return  # it is joined
+            raise SourceError("already_open", f"{document.name} is being processed already.")
+        if keeping.is_over(job, document) or not keeping.has_what_it_wrote(job, document):
+            raise SourceError(
+                "nothing_to_retry", f"Nothing is left of this job. Process {document.name} again instead."
+            )
 
     def unique_key(self, p: Params) -> str | None:
         """Say that the same content in the same workspace is the same work."""
@@ -125,5 +134,9 @@ class Documents(Source):
         job.save(update_fields=["object"])
 
     def ended(self, job: Job) -> None:
-        """Say of the document that it failed, and why, in the transaction that ends the job."""
+        """Say of the document that it failed, and why, in the transaction that ends the job.
+
+        One that is ready may have to be made anew: its workspace may have other settings by now.
+        """
         processing.settle(job)
+        refresh.follow(job)
