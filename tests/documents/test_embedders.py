@@ -14,7 +14,7 @@ from ingestion.models import Job, State
 from ingestion.source import SourceError
 from ingestion.sources.documents import search
 from ingestion.sources.documents.models import Document, Vector, Workspace, WorkspaceRetrieval
-from ingestion.testing import resume_inline, run_inline
+from ingestion.testing import Killed, kill_at, lose_worker, resume_inline, run_inline
 from tests.documents.conftest import Add, store
 from tests.documents.embedding_service import DIM, EmbeddingService, told
 
@@ -171,6 +171,55 @@ def test_a_workspace_changes_to_a_service_and_is_searched_by_words_while_that_is
     params = {"file": store(alice, "Herons wait.", "herons.txt"), "workspace": workspace.pk}
     assert resume_inline(lifecycle.create("documents", params, owner=alice).job).state == State.FAILED
     assert Document.objects.get(name="herons.txt").error == "The embedding service answered 401."
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_service_whose_vectors_have_another_size_than_those_of_a_workspace_is_refused_before_any_is_written(
+    service: EmbeddingService, alice: User, workspace: Workspace
+) -> None:
+    def added(text: str) -> Job:
+        embedders._loaded.pop(NAME, None)  # every job is a process of its own
+        return run_inline("documents", alice, file=store(alice, text), workspace=workspace.pk)
+
+    WorkspaceRetrieval.objects.update(embedder=NAME)
+    assert added("Otters sleep.").state == State.COMPLETED
+    service.answer = lambda body: (200, told(body, DIM + 1))
+    job = added("Badgers dig.")
+    assert (job.state, job.items_total, job.error and job.error["code"]) == (
+        State.FAILED,
+        0,
+        "embedder_answer",
+    )
+    told_so = "The embedder gives vectors of 9 numbers; those of this workspace have 8."
+    assert Document.objects.get(job=job).error.startswith(told_so)
+    # The settings moved: a refresh leaves what is found as it is.
+    WorkspaceRetrieval.objects.update(chunk_size=500)
+    Document.objects.filter(job=job).delete()
+    assert added("Herons wait.").state == State.FAILED
+    service.answer = lambda body: (200, told(body))
+    assert added("Moles tunnel.").state == State.COMPLETED
+    service.answer = lambda body: (200, told(body, DIM + 1))
+    embedders._loaded.pop(NAME, None)
+    refreshed = run_inline("document_refresh", alice, workspace=workspace.pk)
+    assert (refreshed.items_failed, refreshed.items_done) == (1, 0)
+    assert set(Vector.objects.values_list("dim", flat=True)) == {DIM}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_document_is_not_written_half_with_vectors_of_one_size_and_half_of_another(
+    service: EmbeddingService, alice: User, workspace: Workspace
+) -> None:
+    WorkspaceRetrieval.objects.update(embedder=NAME)
+    params = {"file": store(alice, "Otters sleep. " * 3000), "workspace": workspace.pk}
+    job = lifecycle.create("documents", params, owner=alice).job
+    with kill_at("item.after_commit", 1), pytest.raises(Killed):
+        resume_inline(job)
+    lose_worker(job)
+    Job.objects.filter(pk=job.pk).update(run_after=None)
+    embedders._loaded.pop(NAME, None)
+    service.answer = lambda body: (200, told(body, DIM + 1))
+    assert resume_inline(job).state == State.FAILED
+    assert set(Vector.objects.values_list("dim", flat=True)) == {DIM}
 
 
 @pytest.mark.django_db(transaction=True)

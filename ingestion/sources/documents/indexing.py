@@ -32,6 +32,17 @@ def said(passage: Passage) -> str:
     return f"{passage.heading}\n{passage.text}" if told else passage.text
 
 
+def check(document: Document, generation: int, model: str, made: Any) -> None:
+    """Refuse vectors that no search would compare with those that are there of the same model.
+
+    Raises SourceError embedder_answer.
+    """
+    there, new = vectors.dimension_of(document, generation, model), int(made.shape[1])
+    if there not in (None, new):
+        text = f"The embedder gives vectors of {new:,} numbers; those of this workspace have {there:,}."
+        raise SourceError("embedder_answer", f"{text} An owner can choose another embedder.")
+
+
 def write(document: Document, generation: int, model: str, batch: list[Passage], made: Any) -> None:
     """Store passages with their vectors, in the current transaction."""
     rows = Chunk.objects.bulk_create(

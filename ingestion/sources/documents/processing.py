@@ -92,7 +92,8 @@ def embed(
 
     # Outside the items: one that is away ends this attempt, and all of it is tried again later. An item that
     # has failed is left alone by the attempts that follow.
-    embedder.encode([indexing.said(passages[0])])
+    probe = embedder.encode([indexing.said(passages[0])])
+    indexing.check(document, plan["generation"], embedder.id, probe)
     for item in step.items(batches(passages), key=_key, label=_label, fetch=fetch):
         with item:
             indexing.write(document, plan["generation"], embedder.id, item.value, item.fetched)

@@ -117,6 +117,7 @@ def _made(job: Run, document: Document) -> tuple[dict[str, Any], reading.Parsed,
     for batch in processing.batches(passages):
         job.checkpoint()
         made = embedder.encode([indexing.said(one) for one in batch])
+        indexing.check(document, plan["generation"], plan["embedder"], made)
         with transaction.atomic():
             indexing.write(document, plan["generation"], plan["embedder"], batch, made)
     return plan, parsed, len(passages)

@@ -32,6 +32,11 @@ _READY = """
     JOIN documents_document d ON d.id = v.document_id AND d.status = 'ready' AND d.generation = v.generation
     WHERE v.workspace_id = %s AND v.model = %s AND v.dim = {dim}
 """
+_DIM = """
+    SELECT v.dim FROM documents_vector v
+    JOIN documents_document d ON d.id = v.document_id AND d.status = 'ready' AND d.generation = v.generation
+    WHERE v.workspace_id = %s AND v.model = %s AND v.document_id <> %s LIMIT 1
+"""
 _ALL = f"""
     WITH near AS MATERIALIZED (
         SELECT v.chunk_id, v.embedding::halfvec({{dim}}) <=> %s::halfvec({{dim}}) AS distance
@@ -88,6 +93,18 @@ def add(chunks: Sequence[Chunk], document: Any, model: str, vectors: "Vectors") 
         )
         for chunk, row in zip(chunks, vectors, strict=True)
     )
+
+
+def dimension_of(document: Any, generation: int, model: str) -> int | None:
+    """Return of how many numbers a model's vectors are in a workspace: in what is written of a document
+    itself, else in what is found of others. None where there are none.
+    """
+    own = Vector.objects.filter(document=document, generation=generation, model=model)
+    dim = own.values_list("dim", flat=True).first()
+    if dim is None:
+        found = execute(_DIM, [document.workspace_id, model, document.pk])
+        dim = found[0][0] if found else None
+    return dim
 
 
 def nearest(
