@@ -5,7 +5,7 @@ import pytest
 from ingestion import embedders
 from ingestion.sources.documents import indexing, search
 from ingestion.sources.documents.chunks import Passage
-from ingestion.sources.documents.models import Document, Workspace
+from ingestion.sources.documents.models import Document, Workspace, WorkspaceRetrieval
 from tests.documents.questions import DOCUMENTS, QUESTIONS
 
 pytestmark = pytest.mark.django_db
@@ -41,8 +41,13 @@ def test_the_questions_are_enough_and_each_document_is_asked_for() -> None:
     assert {wanted for _, wanted in QUESTIONS} == set(DOCUMENTS)
 
 
-def test_both_together_find_better_than_either_alone(workspace: Workspace) -> None:
-    fill(workspace, embedders.get(embedders.DEFAULT_EMBEDDER))
+@pytest.mark.parametrize("name", [embedders.DEFAULT_EMBEDDER, embedders.MINILM])
+def test_both_together_find_better_than_either_alone(name: str, workspace: Workspace) -> None:
+    if name not in dict(embedders.choices()):
+        pytest.skip("the extra is not installed here")
+    WorkspaceRetrieval.objects.update(embedder=name)
+    workspace = Workspace.objects.select_related("retrieval").get(pk=workspace.pk)
+    fill(workspace, embedders.get(name))
     found = {way: measured(workspace, way) for way in ("both", "vectors", "words")}
     for alone in ("vectors", "words"):
         assert found["both"][0] > found[alone][0] and found["both"][1] > found[alone][1], found
