@@ -104,7 +104,8 @@ def read(path: str, kind: str, tell: Callable[[int, int | None], None], check: C
             else:
                 block = Block(**said["block"])
                 size += len(block.text)
-                letters += sum(map(str.isalnum, block.text[:100_000]))
+                if letters < LEAST_LETTERS:
+                    letters += sum(map(str.isalnum, block.text[:100_000]))
                 if size > MAX_CHARACTERS:
                     raise failure(kind, "limits")
                 parsed.blocks.append(block)

@@ -18,7 +18,7 @@ _LIGATURES = str.maketrans(
     )
 )
 _STEERING = re.compile("[\u200e\u200f\u202a-\u202e\u2066-\u2069]")  # would turn the line it is shown in
-_BLANKS = re.compile(r"[^\S\n\f]+")
+_BLANKS = re.compile(r"[^\S\n\f]{2,}|[^\S \n\f]")  # but one that is single already: most are
 _LINES = re.compile(r"\n{3,}")
 
 
@@ -50,11 +50,11 @@ class Unreadable(Exception):
 
 def tidy(text: str) -> str:
     """Return text without control characters, with single blanks and at most one empty line in a row."""
-    text = _UNWANTED.sub(
-        "", text.translate(_LIGATURES).replace("\r\n", "\n").replace("\r", "\n").replace("\u2028", "\n")
-    )
-    lines = (_BLANKS.sub(" ", line).strip(" ") for line in text.split("\n"))
-    return _LINES.sub("\n\n", "\n".join(lines)).strip()
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    if not text.isascii():
+        text = text.translate(_LIGATURES).replace("\u2028", "\n")
+    text = _BLANKS.sub(" ", _UNWANTED.sub("", text))
+    return _LINES.sub("\n\n", text.replace(" \n", "\n").replace("\n ", "\n")).strip()
 
 
 def line(text: str, most: int) -> str:

@@ -36,7 +36,8 @@ def parse(file: IO[bytes], most_pages: int) -> Iterator[Facts | Block]:
         except Exception:  # one page that cannot be read takes no other with it
             unread += 1
             continue
-        letters += sum(map(str.isalnum, text[:1000]))
+        if letters < SCAN_LETTERS:
+            letters += sum(map(str.isalnum, text[:1000]))
         yield Block(text=text, page=number)
     unread += too_large
     if unread == len(pages):
