@@ -7,6 +7,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterable
+from queue import Empty, Queue
 from ssl import SSLContext
 from typing import Any
 
@@ -17,9 +18,19 @@ from django.conf import settings
 from config import addresses
 from ingestion.outside_bodies import tls
 
+RESOLVE_SECONDS = 10.0
+
 
 class Unresolvable(Exception):
-    """Nobody knows the host's name."""
+    """Nobody knows the host's name. for_now: who should know did not say."""
+
+    def __init__(self, *, for_now: bool = False) -> None:
+        super().__init__()
+        self.for_now = for_now
+
+
+class NotResolvedInTime(Exception):
+    """Where the host is could not be found out in time."""
 
 
 class Clock:
@@ -88,11 +99,8 @@ class _Judged(httpcore.NetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.NetworkStream:
-        """Connect to what the name was judged by. Raises NotAllowed, Unresolvable."""
-        try:
-            found = addresses.resolve(host, port, settings.FETCH_ALLOW)
-        except (socket.gaierror, UnicodeError) as error:
-            raise Unresolvable from error
+        """Connect to what the name was judged by. Raises NotAllowed, Unresolvable, NotResolvedInTime."""
+        found = _resolved(host, port, min(RESOLVE_SECONDS, self._clock.left()))
         last: Exception = httpcore.ConnectError("no address")
         for _, sockaddr in found:
             within = min(timeout or float("inf"), self._clock.left())
@@ -111,6 +119,33 @@ class _Judged(httpcore.NetworkBackend):
     def connect_unix_socket(self, *args: Any, **kwargs: Any) -> httpcore.NetworkStream:
         """Refuse: no address of a page leads there."""
         raise httpcore.ConnectError("not allowed")
+
+
+def _resolved(host: str, port: int, seconds: float) -> list[addresses.Address]:
+    """Return where a host is.
+
+    In a thread of its own, which is left behind when it takes longer: getaddrinfo knows no time-out.
+    """
+    answer: Queue[list[addresses.Address] | Exception] = Queue()
+
+    def resolve() -> None:
+        try:
+            answer.put(addresses.resolve(host, port, settings.FETCH_ALLOW))
+        except (addresses.NotAllowed, OSError, UnicodeError) as error:
+            answer.put(error)
+
+    threading.Thread(target=resolve, name="resolve", daemon=True).start()
+    try:
+        found = answer.get(timeout=max(seconds, 0.001))
+    except Empty:
+        raise NotResolvedInTime from None
+    if isinstance(found, socket.gaierror):
+        raise Unresolvable(for_now=found.errno == socket.EAI_AGAIN) from found
+    if isinstance(found, UnicodeError):
+        raise Unresolvable from found
+    if isinstance(found, Exception):
+        raise found
+    return found
 
 
 def transport(clock: Clock) -> httpx.BaseTransport:

@@ -150,7 +150,7 @@ def test_the_same_page_at_another_address_is_the_same_article(alice: User, topic
     monkeypatch.setitem(pages.PAGES, "copy", pages.PAGES["bridge-or-ferry"])
     analysed(alice, topic, f"{standin.ADDRESS}/bridge-or-ferry", f"{standin.ADDRESS}/copy")
     assert Article.objects.count() == Analysis.objects.count() == 1
-    assert Address.objects.count() == 1
+    assert Address.objects.count() == 2
 
 
 @pytest.mark.parametrize("kind", ["bulk_analysis", "bulk_save"])

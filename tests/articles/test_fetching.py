@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from ingestion import outside_connections
 from ingestion.models import Pause
 from ingestion.source import SourceError
 from ingestion.sources.articles import fetching, robots
@@ -109,6 +110,52 @@ def test_no_proxy_of_the_environment_is_asked(fetcher, site, canary, monkeypatch
     assert canary.connections == 0
 
 
+def resolving(monkeypatch: pytest.MonkeyPatch, answer: Any) -> None:
+    """Have names answered so."""
+    monkeypatch.setattr(socket, "getaddrinfo", answer)
+
+
+@pytest.mark.parametrize(
+    ("number", "again"), [(socket.EAI_NONAME, False), (socket.EAI_AGAIN, True), (None, False)]
+)
+def test_a_name_that_nobody_knows_says_so(fetcher, canary, monkeypatch, number, again):
+    """URL59. Who should know and does not say for now is asked again."""
+
+    def resolve(*args: Any, **kwargs: Any) -> Any:
+        raise UnicodeError if number is None else socket.gaierror(number, "no")
+
+    resolving(monkeypatch, resolve)
+    error = refused(fetcher, "http://nobody.test:8080/")
+    assert (error.code, error.retryable) == ("url_unresolvable", again)
+
+
+def test_a_name_that_is_not_resolved_in_time_is_left(fetcher, canary, monkeypatch):
+    """URL71: getaddrinfo has no time-out of its own."""
+    go = threading.Event()
+    monkeypatch.setattr(outside_connections, "RESOLVE_SECONDS", 0.1)
+    resolving(monkeypatch, lambda *args, **kwargs: go.wait(60) and [])
+    error = refused(fetcher, "http://slow.test:8080/")
+    go.set()
+    assert (error.code, error.retryable) == ("url_timeout", True)
+    assert error.message == "Where the host is could not be found out in time."
+
+
+def test_each_phase_that_takes_too_long_is_named(fetcher, site, monkeypatch):
+    """URL71: connecting, the first byte, all of it."""
+
+    def connect(*args: Any, **kwargs: Any) -> Any:
+        raise TimeoutError
+
+    gone = threading.Event()
+    site.pages["/silent"] = lambda handler: gone.wait(60)
+    monkeypatch.setattr(fetching, "WHOLE_TIME", 0.4)
+    assert refused(fetcher, f"{site.url}/silent").message == "The host did not answer in time."
+    gone.set()
+    monkeypatch.setattr(socket, "create_connection", connect)
+    error = refused(fetcher, f"{site.url}/a")
+    assert (error.code, error.message) == ("url_timeout", "The host did not connect in time.")
+
+
 def endless(handler: Any) -> None:
     handler.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n")
     while True:
@@ -203,6 +250,18 @@ def test_a_host_that_asks_for_a_pause_gets_it_from_all(fetcher, site):
     assert Pause.objects.get(scope="host:127.0.0.1").reason == "127.0.0.1 asked us to wait for 60 seconds"
 
 
+def test_an_answer_says_in_which_encoding_it_is(fetcher, site):
+    for given, found in (
+        ("text/html; charset=KOI8-R", "KOI8-R"),
+        ('text/html;boundary=x; CharSet = "utf-8"', "utf-8"),
+        ("text/html; charset=", ""),
+        ("text/html", ""),
+    ):
+        url = site.put("/a", PAGE, Content_Type=given)
+        page = fetcher.get(url)
+        assert page is not None and page.charset == found
+
+
 def test_robots_are_asked_once_a_day_for_all(fetcher, site):
     site.put("/robots.txt", "User-agent: *\nDisallow: /private", Content_Type="text/plain")
     assert refused(fetcher, site.put("/private/a", PAGE)).code == "robots_disallow"
@@ -248,6 +307,11 @@ RULES = [
     ("User-agent: *\nDisallow: /?q=", "/?q=1", False),
     ("\ufeffUSER-AGENT : * # all\nDISALLOW : /a # this", "/a", False),
     ("Disallow: /a", "/a", True),
+    ("User-agent: *\nDisallow: /ä", "/%C3%A4", False),
+    ("User-agent: *\nDisallow: /%c3%a4", "/%C3%A4", False),
+    ("User-agent: *\nDisallow: /%7eann", "/~ann", False),
+    ("User-agent: *\nDisallow: /a?q=ü", "/a?q=%C3%BC", False),
+    ("User-agent: *\nDisallow: /[a]*$", "/%5Ba%5D/b", False),
     ("User-agent: *\nDisallow: /" + "*a" * 5_000 + "b", "/" + "a" * 1_900, True),
 ]
 

@@ -1,14 +1,15 @@
 """The article in a page, and what is found out about it: the same each time, honest about what is not."""
 
 import gzip
+from pathlib import Path
 
 import pytest
 
 from ingestion.source import SourceError
-from ingestion.sources.articles import analysis, reading
+from ingestion.sources.articles import analysis, page_parser, reading
 from ingestion.sources.articles.analysis import Wanted
 from ingestion.sources.articles.fetching import Fetched
-from ingestion.sources.articles.reading import Page
+from ingestion.sources.articles.reading import Page, Parser
 from ingestion.sources.articles.sentiments import sentiment
 from tests.articles.web import article
 
@@ -71,23 +72,69 @@ def test_a_page_names_its_own_address_on_its_own_host_only(link, own):
 def test_bytes_are_read_as_they_are_not_as_they_claim(claimed, codec):
     text = {"gb18030": "渡轮回来了", "koi8-r": "Паром вернулся", "cp932": "フェリー"}.get(codec, "Fähre")
     body = f'<html><head><meta charset="{claimed}"></head><body>{text}</body></html>'
-    assert reading.decoded(body.encode(codec)) == (body, [])
+    assert page_parser.decoded(body.encode(codec)) == (body, [])
+
+
+@pytest.mark.parametrize(
+    ("headers", "claimed", "codec"),
+    [("koi8-r", "utf-8", "koi8-r"), ("ISO-8859-1", "koi8-r", "cp1252"), ("nonsense", "koi8-r", "koi8-r"),
+     ("koi8-r", "koi8-r", "utf-8"), ("", "koi8-r", "koi8-r"), ("idna", "koi8-r", "koi8-r")],
+)  # fmt: skip
+def test_what_the_headers_say_of_the_bytes_is_believed_before_the_page(headers, claimed, codec):
+    text = "Fähre" if codec == "cp1252" else "Паром вернулся"
+    body = f'<html><head><meta charset="{claimed}"></head><body>{text}</body></html>'
+    assert page_parser.decoded(body.encode(codec), headers) == (body, [])
 
 
 def test_what_cannot_be_read_is_counted():
-    text, notes = reading.decoded("a \ufffd b".encode())
+    text, notes = page_parser.decoded("a \ufffd b".encode())
     assert text == "a \ufffd b" and notes == ["1 character of the page could not be read."]
-    assert reading.decoded(b"a\x00b")[0] == "ab"
+    assert page_parser.decoded(b"a\x00b")[0] == "ab"
 
 
 def test_a_packed_file_is_unpacked_within_limits():
     assert read(gzip.compress(article("Ferries", TEXT).encode())).text.endswith(TEXT)
     with pytest.raises(SourceError) as bomb:
-        reading.decoded(gzip.compress(b"0" * (reading.MOST_BYTES + 1)))
+        read(gzip.compress(b"0" * (reading.MOST_BYTES + 1)))
     assert bomb.value.code == "url_too_large"
     with pytest.raises(SourceError) as broken:
-        reading.decoded(gzip.compress(TEXT.encode())[:-9])
+        read(gzip.compress(TEXT.encode())[:-9])
     assert broken.value.code == "url_bad_answer"
+
+
+SAME = f"<p>{TEXT}</p>"
+
+
+def test_a_page_that_takes_too_long_or_too_much_ends_alone():
+    slow = Fetched(URL, f"<html><body><article>{SAME * 20_000}</article></body></html>".encode(), "text/html")
+    large = Fetched(URL, f"<html><body><p>{'<b>x</b>' * 250_000}</p></body></html>".encode(), "text/html")
+    for parser, page in ((Parser(seconds=1), slow), (Parser(memory=300 << 20), large)):
+        with pytest.raises(SourceError) as caught:
+            parser.parse(page)
+        assert (caught.value.code, caught.value.retryable) == ("page_limits", False)
+        assert parser._child is None  # the next page has a process of its own
+
+
+def test_who_parses_is_started_anew_after_many_pages_and_when_it_is_gone(monkeypatch):
+    monkeypatch.setattr(reading, "MOST_PAGES", 2)
+    parser, plain = Parser(), Fetched(URL, article("Ferries", TEXT).encode(), "text/html")
+    used = []
+    for _ in range(3):
+        parser.parse(plain)
+        used.append(parser._child.pid)
+    assert used[0] == used[1] != used[2]
+    parser._child.kill()
+    parser._child.wait()
+    assert parser.parse(plain)["title"] == "Ferries"
+    parser.end()
+
+
+def test_who_parses_has_no_secret_of_ours(monkeypatch):
+    monkeypatch.setenv("HEADWAY_SECRET_KEY", "otters")
+    parser = Parser()
+    parser.parse(Fetched(URL, article("Ferries", TEXT).encode(), "text/html"))
+    assert "otters" not in Path(f"/proc/{parser._child.pid}/environ").read_text()
+    parser.end()
 
 
 ENTITIES = (
@@ -121,7 +168,7 @@ def test_plain_text_is_an_article_too_and_a_long_one_is_cut():
         "news.example.com",
     )
     long = read("word " * 20_000, "text/plain")
-    assert len(long.text) == reading.MOST_TEXT
+    assert len(long.text) == page_parser.MOST_TEXT
     assert long.notes == ["Of 99,999 characters the first 65,000 are kept."]
 
 

@@ -1,5 +1,6 @@
 """A site of news on loopback: pages that a test puts there, and answers that no server should give."""
 
+import ssl
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler
 from typing import Any
@@ -12,12 +13,12 @@ Raw = Callable[[Any], None]  # writes what it likes to the connection
 class Site(Loopback):
     """A server whose pages a test sets: path -> (status, headers, body), or a function that writes."""
 
-    def __init__(self) -> None:
+    def __init__(self, encryption: ssl.SSLContext | None = None) -> None:
         self.pages: dict[str, tuple[int, dict[str, str], bytes] | Raw] = {}
         self.asked: list[str] = []
         self.headers: list[dict[str, str]] = []
         self.connections = 0
-        super().__init__(_handler(self))
+        super().__init__(_handler(self), encryption)
 
     def put(self, path: str, body: bytes | str, status: int = 200, **headers: str) -> str:
         """Put a page at a path; return its address. Header names are written with _ for -."""

@@ -40,6 +40,10 @@ def canonical(given: str) -> str:
         raise SourceError("url_empty", "Write an address.")
     if len(text) > LONGEST_URL:
         raise SourceError("url_too_long", f"An address has at most {LONGEST_URL:,} characters.")
+    scheme = _SCHEME.match(text)
+    web = scheme is not None and scheme[1].lower() in ("http", "https")
+    if scheme is not None and web and not text.startswith("//", scheme.end()):
+        raise _no_host()
     odd = _ODD.search(text)
     if odd is not None:
         hint = " Write one address a line." if odd[0] == " " and "://" in text[odd.end() :] else ""
@@ -47,8 +51,7 @@ def canonical(given: str) -> str:
         raise SourceError(
             "bad_character", f"The address has a character that is not allowed (position {n}).{hint}"
         )
-    scheme = _SCHEME.match(text)
-    if scheme is None or scheme[1].lower() not in ("http", "https"):
+    if not web:
         raise SourceError("url_scheme", "Start with https:// or http://.")
     if "," in text and re.search(r",https?://", text):
         raise SourceError("bad_character", "Write one address a line.")
@@ -78,6 +81,11 @@ def label(url: str) -> str:
         return url.partition("?")[0][:300]
 
 
+def escaped(text: str) -> str:
+    """Return a part of a path or a query as it stands in a canonical address. (RFC 9309, 2.2.2)"""
+    return quote(_escaped(text), safe=_PATH + "?")
+
+
 def origin(url: str) -> str:
     """Return scheme, host and port of a canonical address."""
     parts = urlsplit(url)
@@ -98,7 +106,7 @@ def _put_together(text: str) -> str:
         raise _no_host() from error
     if username:
         raise SourceError("url_credentials", NO_CREDENTIALS)
-    if not text[len(parts.scheme) + 1 :].startswith("//") or not name:
+    if not name:
         raise _no_host()
     secure = parts.scheme == "https"
     host = _host(name)

@@ -3,6 +3,7 @@
 from typing import Annotated, Any
 
 from django.contrib.auth.models import User
+from django.db.models import Count, Prefetch, prefetch_related_objects
 from django.http import HttpRequest, HttpResponse
 from ninja import Router
 
@@ -20,7 +21,7 @@ from ingestion.sources.articles.api_shapes import (
     TopicRoleIn,
     TopicsOut,
 )
-from ingestion.sources.articles.models import Role, Topic
+from ingestion.sources.articles.models import Analysis, Role, Topic, TopicMember
 
 READ = ["GET", "HEAD"]
 router = Router(tags=["topics"])
@@ -36,7 +37,7 @@ def list_topics(request: HttpRequest, asked: Annotated[PageFilter, StrictQuery(.
     if after is not None:
         rows = rows.filter(pk__lt=after)
     shown, following = paging.page(list(rows[: asked.limit + 1]), asked.limit, scope, lambda one: one.pk)
-    return answer({"topics": [as_json(request.user, one) for one in shown], "next": following})
+    return answer({"topics": all_as_json(request.user, shown), "next": following})
 
 
 @router.post("/topics", response={201: TopicOut}, operation_id="create_topic")
@@ -110,14 +111,28 @@ def topic_of(request: HttpRequest, pk: int, least: str = Role.VIEWER) -> Topic:
 
 def as_json(user: Any, topic: Topic) -> dict[str, Any]:
     """Return a topic as API and commands tell it."""
-    people = topic.memberships.select_related("user").order_by("pk")
+    return all_as_json(user, [topic])[0]
+
+
+def all_as_json(user: Any, rows: list[Topic]) -> list[dict[str, Any]]:
+    """Return topics as `as_json` does, with as many queries for many as for one."""
+    people = TopicMember.objects.select_related("user").order_by("pk")
+    prefetch_related_objects(rows, "keywords", "feeds", Prefetch("memberships", people))
+    judged = Analysis.objects.filter(topic__in=rows).values("topic")
+    counted = judged.annotate(kept=Count("kept_at"), all=Count("pk")).values_list("topic", "kept", "all")
+    counts = {topic: (kept, every) for topic, kept, every in counted}
+    return [_told(user, one, *counts.get(one.pk, (0, 0))) for one in rows]
+
+
+def _told(user: Any, topic: Topic, kept: int, analysed: int) -> dict[str, Any]:
+    members_now = topic.memberships.all()
     return {
         "id": topic.pk,
         **topics.told(topic),
-        "role": members.role_of(user, topic.pk) or Role.VIEWER,
-        "members": [{"user": one.user.get_username(), "role": one.role} for one in people],
-        "articles": topic.analyses.filter(kept_at__isnull=False).count(),
-        "analysed": topic.analyses.count(),
+        "role": next((one.role for one in members_now if one.user_id == user.pk), Role.VIEWER),
+        "members": [{"user": one.user.get_username(), "role": one.role} for one in members_now],
+        "articles": kept,
+        "analysed": analysed,
         "created_at": topic.created_at,
         "stream": topic.stream,
         "url": topic.get_absolute_url(),

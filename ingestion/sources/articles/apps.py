@@ -7,9 +7,19 @@ class ArticlesConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Make the stream of a topic known, and who its members are."""
-        # Models are there when apps are ready. The first three are sources beside source.py
-        from ingestion.sources.articles import checking, collecting, members, saving, streams  # noqa: F401
+        """Make the stream of a topic known, and who its members are; forget old rules of hosts."""
+        from ingestion import retention
+
+        # Models are there when apps are ready. `checking`, `collecting` and `saving` are sources.
+        from ingestion.sources.articles import (  # noqa: F401
+            checking,
+            collecting,
+            forgetting,
+            members,
+            saving,
+            streams,
+        )
 
         members.register()
         streams.register()
+        retention.contribute("robots", forgetting.forget_robots)

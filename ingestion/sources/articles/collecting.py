@@ -71,6 +71,9 @@ class AutoCollect(OfTopic):
                 with item:
                     result = save_feed(item.value, wanted[item.value.topic_id], item.fetched)
                     item.result = result
+                    if result is None:
+                        item.skip("The feed was removed.")
+                        continue
                     for text in result["warnings"]:
                         job.log(f"{item.value}: {text}"[:300], Level.WARNING)
         _note_failures(job)
@@ -119,14 +122,18 @@ def read_feed(fetcher: Fetcher, feed: Feed) -> tuple[Fetched, feeds.Feed] | None
     fetched = fetcher.get(feed.url, kinds=kinds, etag=feed.etag, modified=feed.last_modified)
     if fetched is None:
         return None
-    return fetched, feeds.parse(fetched.content, fetched.url)
+    return fetched, feeds.parse(fetched.content, fetched.url, fetched.charset)
 
 
-def save_feed(feed: Feed, wanted: Wanted, found: tuple[Fetched, feeds.Feed] | None) -> dict[str, Any]:
+def save_feed(feed: Feed, wanted: Wanted, found: tuple[Fetched, feeds.Feed] | None) -> dict[str, Any] | None:
     """Write down what is new in a feed and which of it matches, and by what its host knows our copy.
 
-    Both in one transaction: what a later answer "as before" leaves out is here.
+    Both in one transaction: what a later answer "as before" leaves out is here. Returns what was found, or
+    None when the feed was removed meanwhile.
     """
+    Topic.objects.select_for_update().filter(pk=feed.topic_id).first()  # see topics.lock
+    if not Feed.objects.select_for_update().filter(pk=feed.pk).exists():
+        return None
     good: dict[str, Any] = {"fetched_at": Now(), "failing_since": None, "error": "", "error_code": ""}
     if found is None:
         Feed.objects.filter(pk=feed.pk).update(**good)
@@ -170,7 +177,6 @@ def _row(feed: Feed, wanted: Wanted, one: feed_parser.Entry) -> Entry:
         key=hashlib.sha256(one.id.encode("utf-8", "replace")).hexdigest(),
         url=url[:LONGEST_URL],
         title=one.title[:500],
-        text=one.text,
         author=one.author[:300],
         published_at=one.published,
         outcome=outcome,

@@ -1,5 +1,7 @@
 """Pages and feeds of strangers: fetched politely, within limits, and never from inside. (SEC25 to SEC30)"""
 
+import re
+import ssl
 import time
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -13,7 +15,7 @@ from config.addresses import NotAllowed
 from ingestion.clock import read_clock
 from ingestion.outside import OutsideHost
 from ingestion.outside_bodies import BadBody, CutShort, TooLarge, TooSlow, client, unpacked
-from ingestion.outside_connections import Clock, Unresolvable, transport
+from ingestion.outside_connections import Clock, NotResolvedInTime, Unresolvable, transport
 from ingestion.run import Run
 from ingestion.source import SourceError
 from ingestion.sources.articles import addresses, robots
@@ -29,6 +31,18 @@ MOST_HOSTS = 200  # whose rules a job remembers; those of others are read from t
 LONGEST_PAUSE = 3600.0  # seconds that a host may ask us to stay away
 PAGES = ("text/html", "application/xhtml+xml", "text/plain")
 FEEDS = ("application/rss+xml", "application/atom+xml", "application/xml", "text/xml", "application/rdf+xml")
+_FAILURES = (Unresolvable, NotResolvedInTime, BadBody, httpx.TransportError, httpx.InvalidURL)
+_CHARSET = re.compile(r";\s*charset\s*=\s*[\"']?([\w.:\-]{2,40})", re.IGNORECASE)
+# By the codes of OpenSSL (X509_V_ERR_...).
+_CERTIFICATE = {
+    9: "is not valid yet",
+    10: "has expired",
+    18: "is signed by itself",
+    19: "is signed by nobody we know",
+    20: "is signed by nobody we know",
+    62: "is for another name",
+    64: "is for another name",
+}
 _REDIRECTS = (301, 302, 303, 307, 308)
 
 
@@ -42,6 +56,7 @@ class Fetched:
     passed: tuple[str, ...] = ()
     etag: str = ""
     modified: str = ""
+    charset: str = ""  # as the answer's headers say
 
 
 class Fetcher:
@@ -108,14 +123,14 @@ class Fetcher:
                 content = b"".join(unpacked(response, MOST_BYTES, WHOLE_TIME))
         except NotAllowed as error:
             raise _not_allowed(url, len(passed) == 1) from error
-        except (Unresolvable, BadBody, httpx.TransportError, httpx.InvalidURL) as error:
+        except _FAILURES as error:
             raise _failed(error) from error
         if not content.strip():
             raise SourceError("url_no_content", "The page is empty.")
         if not kind and b"<" not in content[:1024]:
             raise SourceError("url_content_type", "The page does not say what it is.")
         etag, modified = (response.headers.get(name, "")[:MOST_SIGNS] for name in ("etag", "last-modified"))
-        return Fetched(url, content, kind, tuple(passed), etag, modified)
+        return Fetched(url, content, kind, tuple(passed), etag, modified, _charset(response))
 
     def _turn(self, host: OutsideHost) -> None:
         """Wait for our turn, which costs the page none of its time."""
@@ -189,7 +204,13 @@ class Fetcher:
                     return response.status_code, _head(response)
             except NotAllowed as error:
                 raise _not_allowed(url, first and n == 0) from error
-            except (Unresolvable, BadBody, httpx.TransportError, httpx.InvalidURL) as error:
+            except (
+                Unresolvable,
+                NotResolvedInTime,
+                BadBody,
+                httpx.TransportError,
+                httpx.InvalidURL,
+            ) as error:
                 raise _failed(error) from error
         return 404, ""  # it leads in circles: as if there were none
 
@@ -225,18 +246,17 @@ def _not_allowed(url: str, first: bool) -> SourceError:
 def _failed(error: Exception) -> SourceError:
     """Say why nothing came."""
     if isinstance(error, Unresolvable):
-        return SourceError("url_unresolvable", "Nobody knows a host of this name.")
+        return SourceError("url_unresolvable", "Nobody knows a host of this name.", retryable=error.for_now)
     if isinstance(error, TooLarge):
         return SourceError("url_too_large", f"The page {error}.")
-    if isinstance(error, TooSlow | httpx.TimeoutException):
-        phase = "connect" if isinstance(error, httpx.ConnectTimeout) else "answer"
-        return SourceError("url_timeout", f"The host did not {phase} in time.", retryable=True)
+    if isinstance(error, TooSlow | httpx.TimeoutException | NotResolvedInTime):
+        return SourceError("url_timeout", _late(error), retryable=True)
     if isinstance(error, CutShort):
         return SourceError("url_bad_answer", f"The answer {error}.", retryable=True)
     if isinstance(error, BadBody):
         return SourceError("url_bad_answer", f"The answer {error}.")
-    if isinstance(error, httpx.ConnectError) and "SSL" in str(error).upper():
-        return SourceError("url_tls", "The host's certificate or its encryption is not valid.")
+    if isinstance(error, httpx.ConnectError) and (reason := _tls_fault(error)):
+        return SourceError("url_tls", reason)
     if isinstance(error, httpx.ConnectError):
         return SourceError("url_unreachable", "The host does not take connections.", retryable=True)
     if isinstance(error, httpx.InvalidURL):
@@ -249,8 +269,37 @@ def _failed(error: Exception) -> SourceError:
     )
 
 
+def _late(error: Exception) -> str:
+    """Say what did not happen in time."""
+    if isinstance(error, NotResolvedInTime):
+        return "Where the host is could not be found out in time."
+    if isinstance(error, httpx.ConnectTimeout):
+        return "The host did not connect in time."
+    if isinstance(error, httpx.ReadTimeout | httpx.WriteTimeout):
+        return "The host did not answer in time."
+    return "The page did not come in time."
+
+
+def _tls_fault(error: BaseException | None) -> str:
+    """Say what is wrong with a host's encryption, or nothing where that is not the matter."""
+    while error is not None and not isinstance(error, ssl.SSLError):
+        error = error.__cause__ or error.__context__
+    if error is None:
+        return ""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"The host's certificate {_CERTIFICATE.get(error.verify_code, 'is not valid')}."
+    old = "PROTOCOL" in (error.reason or "").upper()
+    return f"The host's encryption {'is too old' if old else 'cannot be used'}."
+
+
 def _kind(response: httpx.Response) -> str:
     return str(response.headers.get("content-type", "")).partition(";")[0].strip().lower()
+
+
+def _charset(response: httpx.Response) -> str:
+    """Return what an answer says of its encoding, or an empty text."""
+    found = _CHARSET.search(response.headers.get("content-type", ""))
+    return found[1] if found else ""
 
 
 def _seconds(response: httpx.Response) -> float | None:

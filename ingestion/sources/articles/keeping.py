@@ -22,7 +22,29 @@ class Kept:
 
 
 def save(page: Page) -> Article:
-    """Store an article, or bring the one up to date that has its address or its text; join its addresses."""
+    """Store an article, or bring the one up to date that has its address or its text; join its addresses.
+
+    The address that a page gives as its own is believed while nothing else is known there: of a host that
+    many share it may be somebody else's.
+    """
+    found = _put(page, page.url) or _put(page, page.passed[-1])
+    assert found is not None  # where a page was fetched, it is what stands there
+    if page.passed:  # it was asked for, and not read from our row
+        Article.objects.filter(pk=found.pk).update(fetched_at=ClockTimestamp())
+    rows = [Address(url=url, article=found) for url in sorted(set(page.passed)) if len(url) <= LONGEST_URL]
+    # What led elsewhere before leads here now.
+    Address.objects.bulk_create(rows, update_conflicts=True, update_fields=["article"], unique_fields=["url"])
+    return found
+
+
+def known(url: str) -> Article | None:
+    """Return the article that was fetched from a canonical address."""
+    found = Address.objects.select_related("article").filter(url=url).first()
+    return found.article if found else None
+
+
+def _put(page: Page, url: str) -> Article | None:
+    """Return the row of a page at an address, made or brought up to date; None where it is another page's."""
     values = {
         "title": page.title,
         "text": page.text,
@@ -37,33 +59,27 @@ def save(page: Page) -> Article:
         "fetched_at": ClockTimestamp(),
     }
     # Two workers may bring the same: whoever is second finds the first one's row.
-    Article.objects.bulk_create([Article(url=page.url, **values)], ignore_conflicts=True)
-    found = Article.objects.select_for_update().filter(url=page.url).first()
+    Article.objects.bulk_create([Article(url=url, **values)], ignore_conflicts=True)
+    found = Article.objects.select_for_update().filter(url=url).first()
     if found is None:  # the same text has another address
-        found = Article.objects.select_for_update().get(text_hash=page.text_hash)
-    elif page.passed and found.text_hash != page.text_hash:  # what comes from the row itself may be older
-        try:
-            with transaction.atomic():
-                Article.objects.filter(pk=found.pk).update(**values)
-        except IntegrityError:  # what it says now, another said before
-            found = Article.objects.get(text_hash=page.text_hash)
-        else:
-            found.refresh_from_db()
-    if page.passed:  # it was asked for, and not read from our row
-        Article.objects.filter(pk=found.pk).update(fetched_at=ClockTimestamp())
-    urls = {url for url in (*page.passed, page.url) if url != found.url and len(url) <= LONGEST_URL}
-    rows = [Address(url=url, article=found) for url in sorted(urls)]
-    Address.objects.bulk_create(rows, ignore_conflicts=True)
+        return Article.objects.select_for_update().get(text_hash=page.text_hash)
+    if not page.passed or found.text_hash == page.text_hash:  # what comes from the row itself may be older
+        return found
+    if url not in page.passed and not _is_from_here(found, page):
+        return None
+    try:
+        with transaction.atomic():
+            Article.objects.filter(pk=found.pk).update(**values)
+    except IntegrityError:  # what it says now, another said before
+        return Article.objects.get(text_hash=page.text_hash)
+    found.refresh_from_db()
     return found
 
 
-def known(url: str) -> Article | None:
-    """Return the article that is known to be at a canonical address."""
-    found = Article.objects.filter(url=url).first()
-    if found is None:
-        address = Address.objects.select_related("article").filter(url=url).first()
-        found = address.article if address else None
-    return found
+def _is_from_here(found: Article, page: Page) -> bool:
+    """Say whether an article was read where this page was, and nobody has been at its own address."""
+    seen = Address.objects.filter(article=found, url=page.passed[-1])
+    return seen.exists() and not Address.objects.filter(url=found.url).exists()
 
 
 def as_page(article: Article) -> Page:

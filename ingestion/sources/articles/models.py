@@ -132,7 +132,7 @@ class Article(models.Model):
 
 
 class Address(models.Model):
-    """An address that leads to an article: as it was pasted, where it was redirected, or a copy elsewhere."""
+    """An address where an article was fetched, or that led there."""
 
     url = models.CharField(max_length=LONGEST_URL, unique=True)
     article = models.ForeignKey(Article, on_delete=models.CASCADE, related_name="addresses")
@@ -262,7 +262,6 @@ class Entry(models.Model):
     key = models.CharField(max_length=64)  # SHA-256 of the id, else of link, else of title and text
     url = models.CharField(max_length=LONGEST_URL, blank=True, default="")  # empty: it links nowhere
     title = models.CharField(max_length=500, blank=True, default="")
-    text = models.TextField(blank=True, default="")  # what the feed itself tells of it, without markup
     author = models.CharField(max_length=300, blank=True, default="")
     published_at = models.DateTimeField(null=True)
     seen_at = models.DateTimeField(db_default=Now(), editable=False)

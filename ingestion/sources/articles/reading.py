@@ -1,39 +1,39 @@
-"""The article in a page: its text, title, author and date; its own address; and how its bytes are read."""
+"""The article in a page: its text, title, author and date, and its own address.
 
+Pages are parsed by a process of their own, see page_parser.py; one serves all threads of this one.
+"""
+
+import atexit
 import gzip
 import hashlib
 import io
+import json
+import os
 import re
+import signal
+import subprocess
+import sys
+import threading
 import zlib
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-import charset_normalizer
-from lxml import etree, html
+from django.conf import settings
 
 from ingestion.source import SourceError
 from ingestion.sources.articles import addresses
 from ingestion.sources.articles.fetching import MOST_BYTES, Fetched
 from ingestion.sources.articles.words import fold
 
-MOST_TEXT = 65_000  # characters of an article that we keep
-LEAST_LANGUAGE = 40  # letters from which a language can be told
-_MARKS = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
-_META = re.compile(rb"<meta[^>]{0,200}charset\s*=\s*[\"']?([A-Za-z0-9_\-:.]{2,40})", re.I)
-# What pages that claim these really hold (WHATWG Encoding).
-_WIDER = {
-    "ascii": "cp1252",
-    "euc-kr": "cp949",
-    "gb2312": "gb18030",
-    "gbk": "gb18030",
-    "iso-8859-1": "cp1252",
-    "ks_c_5601-1987": "cp949",
-    "latin-1": "cp1252",
-    "shift_jis": "cp932",
-    "us-ascii": "cp1252",
-}
+PARSER = "ingestion.sources.articles.page_parser"
+CPU_SECONDS = 10  # for a page
+MEMORY_BYTES = 1 << 30  # of address space
+WALL_SECONDS = 120.0  # its limit is on CPU; a machine with much to do lets it wait
+MOST_PAGES = 500  # of one process: what parsers keep would grow for ever
+_ENDED_BY_LIMIT = (1, -signal.SIGXCPU)  # out of memory, and out of time
 
 
 @dataclass
@@ -57,72 +57,109 @@ class Page:
         return hashlib.sha256(fold(self.text).encode()).hexdigest()
 
 
+class Parser:
+    """The process that parses pages: started with the first of them, and anew after many or a bad one.
+
+    seconds: of CPU for a page. memory: bytes of address space.
+    """
+
+    def __init__(self, seconds: int = CPU_SECONDS, memory: int = MEMORY_BYTES) -> None:
+        self._limits = [str(seconds), str(memory)]
+        self._lock = threading.Lock()
+        self._child: subprocess.Popen[bytes] | None = None
+        self._left = 0
+        atexit.register(self.end)
+
+    def parse(self, fetched: Fetched) -> dict[str, Any]:
+        """Return what stands in a page, see `page_parser.read`. Raises SourceError."""
+        content = _unzipped(fetched.content)
+        with self._lock:
+            said = self._asked(fetched, content)
+        if "error" in said:
+            raise SourceError(*said["error"])
+        page: dict[str, Any] = said["page"]
+        return page
+
+    def end(self) -> None:
+        """End the process, if there is one."""
+        child, self._child = self._child, None
+        if child is not None:
+            child.kill()
+            with suppress(BrokenPipeError):  # half a page is of no use to anybody
+                child.communicate()
+
+    def _asked(self, fetched: Fetched, content: bytes) -> dict[str, Any]:
+        child = self._running()
+        assert child.stdin is not None and child.stdout is not None
+        head = {
+            "url": fetched.url,
+            "type": fetched.content_type,
+            "charset": fetched.charset,
+            "size": len(content),
+        }
+        late = threading.Timer(WALL_SECONDS, child.kill)
+        late.daemon = True
+        late.start()
+        try:
+            child.stdin.write(json.dumps(head).encode() + b"\n" + content)
+            child.stdin.flush()
+            line = child.stdout.readline()
+        except BrokenPipeError:
+            line = b""
+        finally:
+            late.cancel()
+        if not line.endswith(b"\n"):
+            limit = child.wait(10) in _ENDED_BY_LIMIT
+            self.end()
+            text = "This page takes too much time or memory to read."
+            raise SourceError("page_limits", text, retryable=not limit)
+        said: dict[str, Any] = json.loads(line)
+        if said.get("last"):
+            self.end()
+        return said
+
+    def _running(self) -> "subprocess.Popen[bytes]":
+        if self._child is None or self._left == 0 or self._child.poll() is not None:
+            self.end()
+            # No secrets, no settings: what it reads was written by strangers. It needs one core.
+            bare = {"PATH": os.environ.get("PATH", ""), "OPENBLAS_NUM_THREADS": "1"}
+            self._child = subprocess.Popen(
+                [sys.executable, "-m", PARSER, *self._limits],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                env=bare,
+                cwd=settings.BASE_DIR,
+            )
+            self._left = MOST_PAGES
+        self._left -= 1
+        return self._child
+
+
+parser = Parser()
+
+
 def read(fetched: Fetched) -> Page:
     """Return the article in a page. Raises SourceError when there is none."""
-    # Here: it takes half a second and 60 MB, which only workers that read pages need.
-    import trafilatura
-
-    text, notes = decoded(fetched.content, fetched.content_type)
-    if fetched.content_type == "text/plain":
-        return _plain(fetched, text, notes)
-    try:
-        tree = html.document_fromstring(
-            text.encode("utf-8", "replace"), parser=html.HTMLParser(encoding="utf-8")
-        )
-    except (etree.LxmlError, ValueError, AssertionError) as error:
-        raise _no_text() from error
-    url = _own_address(tree, fetched.url)
-    found = trafilatura.bare_extraction(text, url=fetched.url, include_comments=False, with_metadata=True)
-    body = _clean(getattr(found, "text", "") or "")
-    if not body:
-        raise _no_text()
-    values = {
-        name: _line(getattr(found, name, "")) for name in ("title", "author", "sitename", "description")
-    }
-    page = Page(
+    found = parser.parse(fetched)
+    url = _own_address(found["own"], fetched.url)
+    return Page(
         url=url,
-        title=(values["title"] or _line(tree.findtext(".//title")) or _name_in(url))[:500],
-        text=_cut(body, notes),
-        author=values["author"][:300],
-        site=(values["sitename"] or addresses.host_of(url))[:200],
-        description=values["description"][:1000],
-        published_at=_moment(getattr(found, "date", None)),
+        title=found["title"] or _name_in(url),
+        text=found["text"],
+        author=found.get("author", ""),
+        site=found.get("site") or addresses.host_of(url)[:200],
+        description=found.get("description", ""),
+        language=found["language"],
+        published_at=_moment(found.get("date")),
         passed=fetched.passed,
-        notes=notes,
+        notes=found["notes"],
     )
-    page.language = language_of(page.text)
-    return page
-
-
-def decoded(content: bytes, content_type: str = "") -> tuple[str, list[str]]:
-    """Return text and notes on it: by its marks, as UTF-8, as it claims, else as its letters tell."""
-    if content[:2] == b"\x1f\x8b":
-        content = _unzipped(content)
-    for mark, codec in _MARKS.items():
-        if content.startswith(mark):
-            return _counted(content.decode(codec, "replace"))
-    try:
-        return _counted(content.decode("utf-8"))  # what is wrongly UTF-8 is seldom anything else
-    except UnicodeDecodeError:
-        pass
-    claimed = _META.search(content[:4096])
-    codec = claimed[1].decode().lower() if claimed else ""
-    try:
-        return _counted(content.decode(_WIDER.get(codec, codec or "utf-8")))
-    except (UnicodeError, LookupError):  # "idna" and "undefined" raise no UnicodeDecodeError
-        best = charset_normalizer.from_bytes(content[:200_000]).best()
-    return _counted(content.decode(best.encoding if best else "utf-8", "replace"))
-
-
-def language_of(text: str) -> str:
-    """Return the ISO 639-1 code of a text's language, or an empty text when it cannot be told."""
-    import py3langid
-
-    sample = text[:5_000]
-    return str(py3langid.classify(sample)[0]) if sum(map(str.isalpha, sample)) >= LEAST_LANGUAGE else ""
 
 
 def _unzipped(content: bytes) -> bytes:
+    """Return a page that its host keeps packed and serves as it is. Raises SourceError."""
+    if content[:2] != b"\x1f\x8b":
+        return content
     try:
         with gzip.GzipFile(fileobj=io.BytesIO(content)) as packed:
             found = packed.read(MOST_BYTES + 1)
@@ -133,17 +170,14 @@ def _unzipped(content: bytes) -> bytes:
     return found
 
 
-def _counted(text: str) -> tuple[str, list[str]]:
-    bad = text.count("\ufffd")
-    note = f"{bad:,} character{'s' * (bad != 1)} of the page could not be read."
-    return text.replace("\0", ""), [note] if bad else []
+def _own_address(links: list[str], url: str) -> str:
+    """Return the address that a page calls its own, of its own host and port: it may claim no other.
 
-
-def _own_address(tree: Any, url: str) -> str:
-    """Return the address that a page calls its own, of its own host and port: it may claim no other."""
-    for link in tree.iterfind(".//link[@rel='canonical']"):
+    Whether it is believed, `keeping.save` decides.
+    """
+    for link in links:
         try:
-            own = addresses.joined(url, link.get("href") or "")
+            own = addresses.joined(url, link)
         except SourceError:
             continue
         if (urlsplit(own).hostname, urlsplit(own).port) == (urlsplit(url).hostname, urlsplit(url).port):
@@ -151,41 +185,11 @@ def _own_address(tree: Any, url: str) -> str:
     return url
 
 
-def _plain(fetched: Fetched, text: str, notes: list[str]) -> Page:
-    body = _clean(text)
-    if not body:
-        raise _no_text()
-    page = Page(
-        url=fetched.url,
-        title=_line(body.split("\n")[0])[:200] or _name_in(fetched.url),
-        text=_cut(body, notes),
-        site=addresses.host_of(fetched.url)[:200],
-        passed=fetched.passed,
-        notes=notes,
-    )
-    page.language = language_of(page.text)
-    return page
-
-
-def _cut(text: str, notes: list[str]) -> str:
-    if len(text) > MOST_TEXT:
-        notes.append(f"Of {len(text):,} characters the first {MOST_TEXT:,} are kept.")
-    return text[:MOST_TEXT]
-
-
-def _clean(text: str) -> str:
-    lines = (" ".join(line.split()) for line in text.replace("\0", "").splitlines())
-    return "\n".join(line for line in lines if line)
-
-
-def _line(value: Any) -> str:
-    return " ".join(re.sub(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]", " ", str(value or "")).split())
-
-
 def _name_in(url: str) -> str:
     parts = urlsplit(url)
     last = unquote(parts.path.rstrip("/").rpartition("/")[2])
-    return _line(re.sub(r"[-_]+", " ", last)) or parts.netloc
+    plain = re.sub(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]|[-_]+", " ", last)
+    return " ".join(plain.split())[:500] or parts.netloc
 
 
 def _moment(value: Any) -> datetime | None:
@@ -193,7 +197,3 @@ def _moment(value: Any) -> datetime | None:
         return datetime.fromisoformat(str(value)).replace(tzinfo=UTC) if value else None
     except ValueError:
         return None
-
-
-def _no_text() -> SourceError:
-    return SourceError("no_text", "No article was found on this page.")

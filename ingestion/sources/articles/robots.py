@@ -4,6 +4,8 @@ import re
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from ingestion.sources.articles import addresses
+
 NAME = "headway"
 MOST_BYTES = 500 * 1024  # RFC 9309, 2.5
 MOST_RULES = 2_000  # of those that are ours
@@ -52,7 +54,7 @@ def parse(text: str) -> Rules:
             open_to_names = False
             for name in names:
                 if value and len(groups[name]) < MOST_RULES:
-                    groups[name].append((field == "allow", value))
+                    groups[name].append((field == "allow", addresses.escaped(value)))
         elif field == "crawl-delay":
             open_to_names = False
             for name in names:

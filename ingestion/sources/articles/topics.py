@@ -117,10 +117,14 @@ def told(topic: Topic) -> dict[str, Any]:
     return {
         "name": topic.name,
         "description": topic.description,
-        "keywords": list(topic.keywords.order_by("pk").values_list("text", flat=True)),
-        "feeds": list(topic.feeds.order_by("pk").values_list("url", flat=True)),
+        "keywords": [one.text for one in sorted(topic.keywords.all(), key=_number)],
+        "feeds": [one.url for one in sorted(topic.feeds.all(), key=_number)],
         "threshold": topic.threshold,
     }
+
+
+def _number(row: Keyword | Feed) -> int:
+    return row.pk
 
 
 def remove(topic: Topic) -> None:

@@ -1,0 +1,22 @@
+"""What is known of hosts is forgotten when nobody has asked for a month."""
+
+from datetime import timedelta
+
+from django.db.models.functions import Now
+
+from ingestion.retention import BATCH
+from ingestion.sources.articles.models import Robots
+
+ROBOTS_DAYS = 30  # read again after a day; whoever has not been asked since is not asked any more
+
+
+def forget_robots(batches: int) -> int:
+    """Delete what hosts said to robots long ago; return how many rows. batches: of 1,000 rows."""
+    gone = 0
+    for _ in range(batches):
+        old = Robots.objects.filter(read_at__lt=Now() - timedelta(days=ROBOTS_DAYS)).values("pk")[:BATCH]
+        deleted, _ = Robots.objects.filter(pk__in=old).delete()
+        gone += deleted
+        if deleted < BATCH:
+            break
+    return gone
