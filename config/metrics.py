@@ -41,6 +41,7 @@ async def metrics(request: HttpRequest) -> HttpResponse:
             return problem_response(request, Problem("unavailable", n=5, retry_after=5))
         families = [Family("database_up", "gauge", "Whether the database answers", [Sample(0)])]
     families.append(await in_thread(jobs.redis_up))
+    families += live.process()
     hub = hubs.running()
     if hub is not None:
         families += live.figures(hub)

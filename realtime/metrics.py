@@ -1,9 +1,11 @@
-"""What a hub can say about itself in figures: those of the answering process alone."""
+"""What a web process and its hub say about themselves in figures: those of the answering process alone."""
 
+import os
 import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple
 
 from realtime.hub import Hub
@@ -47,7 +49,17 @@ COUNTED = {
     "expelled": "Connections closed because their right ended",
     "withdrawn": "Streams taken away because the right to them ended",
 }
+_STATM = Path("/proc/self/statm")  # Linux alone has it
 TRANSPORTS = ("websocket", "sse", "poll", "wait")
+
+
+def process() -> Iterator[Family]:
+    """Return what the answering process takes."""
+    spent = Sample(time.process_time(), suffix="_total")
+    yield Family("process_cpu_seconds", "counter", "Processor time of the answering process", [spent])
+    if _STATM.exists():
+        resident = int(_STATM.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+        yield Family("process_resident_bytes", "gauge", "Memory of the answering process", [Sample(resident)])
 
 
 def figures(hub: Hub) -> Iterator[Family]:

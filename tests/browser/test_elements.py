@@ -146,7 +146,31 @@ def test_a_count_is_shown_said_and_put_into_the_title(somewhere, page, alice, vi
     assert page.title() == "Somebody's page"
 
 
-@pytest.mark.seed("S4.29", "S4.30", "S4.35", "S4.37", "S4.38")
+# Shown before anything came: what is placed is looked at in the same turn.
+PLACED = """async () => {
+    await customElements.whenDefined("system-stability");
+    const element = document.createElement("system-stability");
+    document.querySelector("main").append(element);
+    const { textContent } = element.shadowRoot;
+    const dot = getComputedStyle(element.shadowRoot.querySelector(".dot"));
+    return [textContent, element.stable, element.dataset.status, dot.animationName];
+}"""
+
+
+@pytest.mark.seed("S4.29", "S4.30", "S4.34", "S4.36")
+def test_stability_is_loading_until_it_is_told_and_unwatched_once_it_is_gone(somewhere, page):
+    Process.objects.create(name="keeper-1", role="keeper", host="here", pid=1)
+    stability.look()
+    page.emulate_media(reduced_motion="no-preference")
+    somewhere("")
+    assert page.evaluate(PLACED) == ["Loading...", None, "loading", "dot"]
+    expect(page.locator("system-stability")).to_have_text("System Stable")
+    (socket,) = page.sockets
+    with socket.expect_event("framesent", lambda text: '"unsubscribe"' in text and '"system"' in text):
+        page.evaluate("document.querySelector('system-stability').remove()")
+
+
+@pytest.mark.seed("S4.29", "S4.35", "S4.37", "S4.38")
 def test_stability_is_shown_in_any_page(somewhere, page, alice, violations):
     Process.objects.create(name="keeper-1", role="keeper", host="here", pid=1)
     stability.look()

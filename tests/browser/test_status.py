@@ -63,7 +63,7 @@ def full(alice: Any, bob: Any) -> None:
     stability.look()
 
 
-@pytest.mark.seed("S4.30", "S4.36", "S4.37", "S4.38", "S4.39", "S4.63", "S4.64")
+@pytest.mark.seed("S4.37", "S4.38", "S4.39", "S4.63", "S4.64")
 def test_the_pill_follows_the_answer(page: Any, signed_in: Any, alice: Any) -> None:
     signed_in(alice)
     pill, element = page.locator(PILL), page.locator(f"{PILL} system-stability")
@@ -100,7 +100,7 @@ def test_what_cannot_be_known_is_shown_as_unknown(
     assert element.evaluate("element => element.stable") is None
 
 
-@pytest.mark.seed("S4.41", "S4.42", "S4.45", "S4.47", "S4.49", "S4.50", "S4.51", "S4.54", "S4.65", "S4.73")
+@pytest.mark.seed("S4.41", "S4.42", "S4.47", "S4.49", "S4.50", "S4.51", "S4.54", "S4.65", "S4.73")
 def test_the_dialog_asks_when_it_is_opened_and_forgets(
     page: Any, signed_in: Any, alice: Any, bob: Any
 ) -> None:
@@ -136,6 +136,24 @@ def test_the_dialog_asks_when_it_is_opened_and_forgets(
     expect(dialog).not_to_contain_text("Shelves")
     assert len(asked) == 2
     assert page.watched.wrong == []
+
+
+@pytest.mark.seed("S4.45", "S4.54")
+def test_many_jobs_scroll_within_the_dialog_and_long_names_are_cut(
+    page: Any, signed_in: Any, alice: Any
+) -> None:
+    for n in range(20):
+        busy(alice, f"{n}_of_legal_units_with_a_very_long_name_" * 4 + ".csv")
+    stability.look()
+    signed_in(alice)
+    page.click(PILL)
+    body = page.locator("#details-body")
+    expect(body.get_by_role("progressbar")).to_have_count(20)
+    shown, whole = body.evaluate("body => [body.clientHeight, body.scrollHeight]")
+    assert shown < whole and shown <= 0.6 * page.viewport_size["height"]
+    name = body.locator("a.cut").first
+    assert name.evaluate("name => name.scrollWidth > name.clientWidth && name.title.length > 100")
+    expect(page.locator("#details-foot")).to_be_in_viewport()
 
 
 @pytest.mark.seed("S4.53", "S4.65")
@@ -244,6 +262,19 @@ def test_the_status_page_is_asked_again(page: Any, signed_in: Any, alice: Any) -
     expect(page.locator("#status")).to_contain_text("default 7", timeout=12000)
     expect(page.locator("#status")).to_contain_text("1 of 1 answering")
     assert page.watched.wrong == []
+
+
+def test_a_banner_stands_while_no_worker_is_alive(page: Any, signed_in: Any, alice: Any) -> None:
+    signed_in(alice)
+    banner = page.locator("[data-when=no_workers]")
+    expect(banner).to_be_visible()
+    expect(banner).to_contain_text("No worker is alive. Jobs wait, nothing is lost")
+    Process.objects.create(name="w", role="worker", host="here", pid=7, queue="default")
+    stability.look()
+    expect(banner).to_be_hidden()
+    Process.objects.filter(role="worker").delete()
+    stability.look()
+    expect(banner).to_be_visible()
 
 
 def test_the_status_page_opens_the_dialog_over_itself(page: Any, signed_in: Any, alice: Any) -> None:

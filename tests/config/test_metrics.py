@@ -1,6 +1,7 @@
 """GET /metrics: who may read it, and that what it says is so."""
 
 import re
+import time
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +76,7 @@ def test_only_operators_and_named_networks_read_it(alice: Any, staff: Any, setti
     assert Client().post("/metrics").status_code in (403, 405)
 
 
-@pytest.mark.seed("S1.99")
+@pytest.mark.seed("S1.99", "S4.68")
 async def test_it_says_what_runs_and_who_watches(alice: Any, staff: Any) -> None:
     waits = (await in_database(lifecycle.create, "ping", {}, owner=alice)).job.queue
     job = await in_database(make_job, alice)
@@ -104,6 +105,8 @@ async def test_it_says_what_runs_and_who_watches(alice: Any, staff: Any) -> None
     assert found["headway_jobs_lease_over"] == found["headway_jobs_crashing"] == 1
     assert found[f'headway_jobs_oldest_due_seconds{{queue="{waits}"}}'] > 0
     assert found["headway_database_up"] == found["headway_redis_up"] == 1
+    assert 0 < found["headway_process_cpu_seconds_total"] <= time.process_time()
+    assert 20e6 < found["headway_process_resident_bytes"] < 20e9
 
 
 async def test_it_counts_what_goes_wrong(alice: Any, staff: Any, monkeypatch: pytest.MonkeyPatch) -> None:

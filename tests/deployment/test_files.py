@@ -149,7 +149,7 @@ async def test_rules_and_dashboard_ask_for_figures_that_exist(alice: Any) -> Non
     from tests.realtime.client import in_database
 
     async with fresh_hub() as hub:
-        families = list(live.figures(hub))
+        families = [*live.figures(hub), *live.process()]
     families += await in_database(lambda: list(jobs.figures()))
     known = exposed(families).keys() | {"headway_database_up", "headway_redis_up"}
     board = json.loads((DEPLOY / "grafana.json").read_text())

@@ -7,11 +7,13 @@ from typing import Any
 import pytest
 from asgiref.sync import async_to_sync
 from django.contrib.auth.models import Permission, User
+from django.db import connection, transaction
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 
 from ingestion import lifecycle
 from ingestion.models import Job
-from ingestion.sources.imports import exports, staged
+from ingestion.sources.imports import exports, review, staged
 from ingestion.sources.imports.analytics.source import run_chain
 from ingestion.sources.imports.columns import ADDED
 from ingestion.sources.imports.models import Import, Unit
@@ -265,6 +267,36 @@ def test_the_pages_cost_few_queries_whatever_the_rows(
     with django_assert_max_num_queries(20):  # type: ignore[operator]
         signed_in.get(imported.get_absolute_url())
     assert Unit.objects.count() == 0
+
+
+def rows_read(statement: str) -> int:
+    """Return how many staged rows and units a statement looks at."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("ANALYZE imports_importrow, imports_unit")
+        cursor.execute("SET LOCAL enable_seqscan = off")  # a table of so few pages is read faster as a whole
+        cursor.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}")
+        ((plan,),) = cursor.fetchone()
+    nodes, read = [plan["Plan"]], 0
+    while nodes:
+        node = nodes.pop()
+        nodes += node.get("Plans", [])
+        if node.get("Relation Name") in ("imports_importrow", "imports_unit"):
+            read += node["Actual Loops"] * (node["Actual Rows"] + node.get("Rows Removed by Filter", 0))
+    return int(read)
+
+
+@pytest.mark.parametrize("which", ["", "?f=all", "?f=all&after=1500", "?f=errors&after=1500", "?f=warnings"])
+def test_a_page_reads_few_of_many_rows(which: str, run: Run, signed_in: Client) -> None:
+    doubtful = '"1,000"'  # or one with three decimals
+    good = "".join(f"{n},unit {n},{'' if n % 7 else doubtful}\n" for n in range(3000))
+    imported = run("tax_ident,name,turnover\n" + good + ",nobody,\n" * 200, review="always")
+    with CaptureQueriesContext(connection) as asked:
+        page = signed_in.get(imported.get_absolute_url() + which).content.decode()
+    assert page.count("<tr") > review.ROWS
+    told = [one["sql"] for one in asked if "imports_importrow" in one["sql"] or "imports_unit" in one["sql"]]
+    assert told
+    for statement in told:
+        assert rows_read(statement) < 20 * review.ROWS, statement
 
 
 def key_of(imported: Import, column: str) -> str:

@@ -1,6 +1,7 @@
 """An import waits for its file, is worked on, waits for a decision, and ends, in S4's words."""
 
 import io
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from django.core.management import call_command
 from django.test import Client
 
 from ingestion import lifecycle, stability
-from ingestion.models import Job, Upload
+from ingestion.models import Job, JobItem, Upload
 from ingestion.sources.imports import arrivals, status
 from ingestion.sources.imports.models import Import, Unit
 from ingestion.testing import Killed, kill_at, lose_worker, resume_inline
@@ -20,6 +21,7 @@ from tests.imports.conftest import Run, definition, store
 pytestmark = pytest.mark.django_db(transaction=True)
 
 GOOD = b"tax_ident,name\n1,a\n2,b\n"
+LOADED = {"created": 1, "updated": 1, "skipped": 0}
 
 
 @pytest.fixture
@@ -175,6 +177,24 @@ def test_it_ends_rejected_failed_or_finished_and_stays_so(run: Run, alice: User)
         assert (imported.job.error is not None) == (word != "finished")
         lifecycle.delete(imported.job, alice)
         assert status.state(Import.objects.select_related("job").get(pk=imported.pk)) == word
+
+
+@pytest.mark.seed("S4.45")
+def test_the_details_show_rows_only_once_they_are_counted(run: Run, signed_in: Client) -> None:
+    imported = run(b"tax_ident,name\n1,a\n2,b\n3,c\n", review="always")
+
+    def shown(state: str) -> str:
+        page = signed_in.get("/status/details/", headers={"HX-Request": "true"}).content.decode()
+        assert f'title="{imported.slug}"' in page and state in page
+        assert f'aria-valuenow="{status.rows([job])[0]["progress_pct"]}"' in page
+        return page
+
+    job = lifecycle.answer(imported.job, "approve", {}, imported.owner)
+    assert "0 of 3 rows (" in shown("Processing data")
+    JobItem.objects.create(job=job, step="load", key="x", ordinal=0, state="done", result=LOADED)
+    assert re.search(r"2 of 3 rows \(<span[^>]*>\d+%</span>\)", shown("Processing data"))
+    Import.objects.update(rows_total=None)
+    assert " rows (" not in shown("Processing data")
 
 
 @pytest.mark.seed("S4.26", "S4.46", "S4.57")

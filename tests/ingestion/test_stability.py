@@ -10,6 +10,7 @@ from django.db import ProgrammingError, connection, transaction
 from django.db.models import F
 
 from ingestion import lifecycle, stability
+from ingestion.keeper import Keeper
 from ingestion.listener import NAME, Listener
 from ingestion.models import ACTIVE, ACTIVE_REASONS, FINAL, Job, PendingReason, Process, State, System
 from tests.realtime.rows import make_job
@@ -23,6 +24,10 @@ ACTIVE_ROWS = [
     {"state": State.RUNNING},
     *({"state": State.PENDING, "pending_reason": reason} for reason in ACTIVE_REASONS),
 ]
+WAITING = """
+    SELECT 1 FROM pg_locks JOIN pg_database ON pg_database.oid = database
+    WHERE locktype = 'advisory' AND NOT granted AND datname = current_database()
+"""
 QUIET_ROWS = [
     *({"state": state} for state in FINAL),
     {"state": State.WAITING, "waiting_for": {"kind": "review", "since": "", "text": ""}},
@@ -158,7 +163,17 @@ def test_progress_says_nothing(alice: User) -> None:
 
 @committed
 @pytest.mark.seed("S4.8", "S4.10")
-def test_the_answer_is_written_and_pushed_only_when_it_changes(alice: User) -> None:
+def test_the_answer_is_written_and_pushed_only_when_it_changes(
+    alice: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hints: list[int] = []
+    publish = stability.publish
+
+    def watched(stream: str, version: int, **how: Any) -> None:
+        hints.append(version)
+        publish(stream, version, **how)
+
+    monkeypatch.setattr(stability, "publish", watched)
     with listening() as ear:
         assert stability.look()
         first = System.objects.get()
@@ -172,16 +187,26 @@ def test_the_answer_is_written_and_pushed_only_when_it_changes(alice: User) -> N
         assert stability.look()
         last = System.objects.get()
         assert (last.stable, last.version) == (True, first.version + 2)
+        assert hints == [first.version, first.version + 1, first.version + 2]
         assert ear.payloads() == ['{"stable": true}', '{"stable": false}', '{"stable": true}']
 
 
 @committed
+def test_a_look_at_what_stands_writes_nothing(alice: User) -> None:
+    stability.look()
+    with transaction.atomic():
+        assert not stability.look()
+        assert sql("SELECT pg_current_xact_id_if_assigned()") == [(None,)]
+
+
+@committed
 def test_a_look_that_waited_for_another_sees_what_that_one_saw(alice: User) -> None:
-    """Two keepers: the older snapshot must not win."""
+    """Two keepers: the older snapshot must not win, and what stands is not pushed again."""
     make_job(alice)
     stability.look()
+    stands = System.objects.get().version
     Job.objects.all().delete()
-    locked, done = threading.Event(), threading.Event()
+    done = threading.Event()
 
     def second() -> None:
         try:
@@ -194,12 +219,12 @@ def test_a_look_that_waited_for_another_sees_what_that_one_saw(alice: User) -> N
         sql(stability._LOCK)
         other = threading.Thread(target=second)
         other.start()
-        until(lambda: sql("SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"))
-        locked.set()
+        until(lambda: sql(WAITING))
         make_job(alice)
     other.join(10)
     assert done.is_set()
     assert row() is False is answer_of_the_database()
+    assert System.objects.get().version == stands
 
 
 @committed
@@ -280,6 +305,16 @@ def test_a_look_that_fails_is_done_again(alice: User) -> None:
         assert looked.wait(10)
     finally:
         listener.stop()
+
+
+def test_a_tick_finds_what_no_notification_told(alice: User) -> None:
+    keeper = Keeper()
+    keeper.duties.remove(keeper.courier.start)  # it has threads of its own
+    keeper.once()
+    assert row() is True
+    make_job(alice)
+    keeper.once()
+    assert row() is False
 
 
 @pytest.mark.seed("S4.40")
