@@ -298,8 +298,8 @@ def inbox_version(context: template.Context) -> int:
 
 @register.simple_tag
 def source_pages() -> list[dict[str, Any]]:
-    """Return the pages that sources offer for the menu: those that name one in `page`."""
-    pages = []
+    """Return the pages that sources offer for the menu: those that name one in `page`, each once."""
+    pages: dict[str, dict[str, Any]] = {}
     for kind in source.registry().values():
         name = getattr(kind, "page", "")
         if not name:
@@ -309,5 +309,5 @@ def source_pages() -> list[dict[str, Any]]:
         except NoReverseMatch:
             continue
         label, picture = getattr(kind, "page_label", "") or kind.label, getattr(kind, "page_icon", "table")
-        pages.append({"url": url, "length": len(url), "label": label, "icon": picture})
-    return pages
+        pages.setdefault(url, {"url": url, "length": len(url), "label": label, "icon": picture})
+    return list(pages.values())

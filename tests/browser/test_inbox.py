@@ -44,7 +44,7 @@ def counted(page, number):
 
 @pytest.fixture
 def inbox(page, signed_in, alice):
-    """Return a function that opens the inbox of alice, live, and after its look at what the first frame says."""
+    """Return a function that opens the inbox of alice, live, after its first look."""
 
     def open_it(query="", looks=True):
         answered = []

@@ -1,5 +1,7 @@
 """The home page: what can be started, what runs, what ended, what waits for the user."""
 
+import re
+
 import pytest
 from django.test import Client
 from django.urls import reverse
@@ -18,6 +20,13 @@ def test_it_shows_the_users_jobs(client: Client, alice):
     page = client.get(HOME).content.decode()
     for text in ("now", "asks", "before", "61 of 5,000 rows need a decision"):
         assert text in page
+
+
+def test_the_menu_names_each_page_once_however_many_kinds_of_job_lead_there(client: Client, alice):
+    client.force_login(alice)
+    menu = client.get(HOME).content.decode().partition('id="nav"')[2].partition("</nav>")[0]
+    links = re.findall(r'href="([^"]+)"', menu)
+    assert "/topics/" in links and len(links) == len(set(links))
 
 
 def test_it_has_a_form_for_every_kind_and_a_link_to_switch_without_script(client: Client, alice):
