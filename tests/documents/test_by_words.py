@@ -84,15 +84,21 @@ def test_neither_another_workspace_nor_what_is_not_ready_takes_a_place(
 
 
 def test_the_index_knows_which_passages_have_a_word(add: Add, workspace: Workspace) -> None:
-    add("Cobalt is here.", "here.txt")
+    document = add("Cobalt is here.", "here.txt")
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("SET LOCAL enable_seqscan = off")
-        for sql, terms in (
-            (by_words._WITH_ALL, [[f"{workspace.pk}:cobalt"]]),
-            (by_words._WITH_ONE_OF_AND, [[f"{workspace.pk}:cobalt"], [f"{workspace.pk}:mine"]]),
+        for has, terms in (
+            (by_words._HAS_ALL, [[f"{workspace.pk}:cobalt"]]),
+            (by_words._HAS_ONE_OF_AND, [[f"{workspace.pk}:cobalt"], [f"{workspace.pk}:mine"]]),
         ):
-            cursor.execute(f"EXPLAIN {sql}", [*terms, None, None, 10])
+            sql, chosen = by_words.statement(by_words.Place(workspace.pk, 1), has)
+            cursor.execute(f"EXPLAIN {sql}", [*terms, *chosen, 10])
             assert "chunk_by_terms" in "".join(row[0] for row in cursor.fetchall())
+        # Of a document that is chosen, its own index is asked: a word that most passages have is found soon.
+        cursor.execute("SET LOCAL enable_bitmapscan = off")
+        sql, chosen = by_words.statement(by_words.Place(workspace.pk, 1, [document.pk]), by_words._HAS_ALL)
+        cursor.execute(f"EXPLAIN {sql}", [[f"{workspace.pk}:cobalt"], *chosen, 10])
+        assert "chunk_once" in "".join(row[0] for row in cursor.fetchall())
 
 
 def test_many_vectors_are_compared_by_their_index(add: Add, workspace: Workspace, counting: Counting) -> None:

@@ -16,20 +16,21 @@ MOST_RANKED = 1500  # passages that are ranked by the words they have
 MOST_COMPARED = 40  # of them, by how densely those words stand: that costs most
 
 _WORDS = "SELECT DISTINCT w FROM unnest(tsvector_to_array(to_tsvector('english', %s))) w LIMIT %s"
-# Only what a search may find. No join: it would ask the index for a word once a document.
+# Only what a search may find. No join: it would ask the index for a word once a document. Documents that are
+# chosen are a condition beside the word, so that their own index is asked too.
 _FOUND = """
-    SELECT c.id FROM documents_chunk c WHERE {terms} AND c.generation = (
+    SELECT c.id FROM documents_chunk c WHERE {terms} {chosen} AND c.generation = (
         SELECT d.generation FROM documents_document d WHERE d.id = c.document_id AND d.status = 'ready'
-            AND (%s::bigint[] IS NULL OR d.id = ANY(%s::bigint[]))
     ) LIMIT %s
 """
+_CHOSEN = "AND c.document_id = ANY(%s)"
 _TERMS = "documents_terms(c.workspace_id, c.words)"
-_WITH_EACH = f"""
+_WITH_EACH = """
     SELECT asked.n, found.id FROM unnest(%s::text[]) WITH ORDINALITY AS asked(term, n)
-    CROSS JOIN LATERAL ({_FOUND.format(terms=f"{_TERMS} @> ARRAY[asked.term]")}) found
-"""  # nosec B608  # our own words
-_WITH_ALL = _FOUND.format(terms=f"{_TERMS} @> %s::text[]")
-_WITH_ONE_OF_AND = _FOUND.format(terms=f"{_TERMS} && %s::text[] AND {_TERMS} @> %s::text[]")
+    CROSS JOIN LATERAL ({found}) found
+"""
+_HAS_THAT, _HAS_ALL = f"{_TERMS} @> ARRAY[asked.term]", f"{_TERMS} @> %s::text[]"
+_HAS_ONE_OF_AND = f"{_TERMS} && %s::text[] AND {_HAS_ALL}"
 _DENSITY = "SELECT id, ts_rank_cd(words, %s::tsquery, 1) FROM documents_chunk WHERE id = ANY(%s)"
 
 
@@ -94,27 +95,30 @@ def _chosen(having: Mapping[str, set[int]]) -> tuple[list[str], list[str]]:
     return rare, ordered[len(rare) :]
 
 
+def statement(place: Place, has: str) -> tuple[str, list[list[int]]]:
+    """Return what finds passages by a condition on their words, and its values before the limit."""
+    chosen = [list(place.documents)] if place.documents else []
+    return _FOUND.format(terms=has, chosen=_CHOSEN if chosen else ""), chosen
+
+
 def _having_each(place: Place, words: Sequence[str]) -> dict[str, set[int]]:
     """Return the passages of each word that any has; of one that many have, one more than may choose."""
-    every = list(place.documents) or None
+    found, chosen = statement(place, _HAS_THAT)
     terms = [place.term(word) for word in words]
     having: dict[str, set[int]] = {}
-    for n, pk in execute(_WITH_EACH, [terms, every, every, MOST_OF_A_WORD + 1]):
+    for n, pk in execute(_WITH_EACH.format(found=found), [terms, *chosen, MOST_OF_A_WORD + 1]):
         having.setdefault(words[n - 1], set()).add(pk)
     return having
 
 
 def _having(place: Place, words: Sequence[str], most: int) -> set[int]:
     """Return passages that have all of these words."""
-    every = list(place.documents) or None
-    rows = execute(_WITH_ALL, [[place.term(word) for word in words], every, every, most])
-    return {row[0] for row in rows}
+    sql, chosen = statement(place, _HAS_ALL)
+    return {row[0] for row in execute(sql, [[place.term(word) for word in words], *chosen, most])}
 
 
 def _having_too(place: Place, rare: Sequence[str], word: str) -> set[int]:
     """Return the passages with one of the rare words that have another too."""
-    every = list(place.documents) or None
+    sql, chosen = statement(place, _HAS_ONE_OF_AND)
     terms = [place.term(one) for one in rare]
-    return {
-        row[0] for row in execute(_WITH_ONE_OF_AND, [terms, [place.term(word)], every, every, MOST_RANKED])
-    }
+    return {row[0] for row in execute(sql, [terms, [place.term(word)], *chosen, MOST_RANKED])}
