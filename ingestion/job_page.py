@@ -160,7 +160,10 @@ def _percent(seconds: float, axis: float) -> float:
 
 def items(job: Job, query: Mapping[str, str]) -> dict[str, Any]:
     """Return the items: chips while they are few, else a strip and a page of a table."""
-    rows = job.items.defer("result").order_by("ordinal", "pk")
+    columns = getattr(source.find(job.source), "item_columns", {})
+    rows = job.items.order_by("ordinal", "pk")
+    if not columns:
+        rows = rows.defer("result")
     some = list(rows[: MAX_CHIPS + 1])
     chosen = query.get("items", "")
     if chosen not in ITEM_FILTERS:
@@ -177,9 +180,10 @@ def items(job: Job, query: Mapping[str, str]) -> dict[str, Any]:
         "step_names": names,
         "chosen": chosen,
         "any": bool(some),
-        "many": len(some) > MAX_CHIPS,
+        "many": len(some) > MAX_CHIPS or bool(columns),
+        "columns": list(columns.values()),
     }
-    if len(some) <= MAX_CHIPS:
+    if not result["many"]:
         result["chips"] = _chips(job, [item for item in some if not shown or item.state in shown], names)
         result["failures"] = [item for item in some if item.state in FAILED][:GROUPS_FROM]
         return result
@@ -229,13 +233,24 @@ def _table(job: Job, rows: QuerySet[JobItem], chosen: str, query: Mapping[str, s
         if last
         else ""
     )
+    columns = getattr(source.find(job.source), "item_columns", {})
     return {
-        "table": found[:ROWS],
+        "table": [(item, [_cell(item, name) for name in columns]) for item in found[:ROWS]],
         "following": following,
         "code": code,
         "text": text,
         "paged": "after" in query,
     }
+
+
+def _cell(item: JobItem, name: str) -> str:
+    """Return what an item's result says under a name; nothing where it has no result yet."""
+    value = item.result.get(name) if isinstance(item.result, dict) else None
+    if isinstance(value, bool):
+        return "Yes" if value else "No"
+    if isinstance(value, float):
+        return f"{value:.2f}"
+    return f"{value:,}" if isinstance(value, int) else str(value or "")[:MAX_PARAM]
 
 
 def _count(job: Job, name: str) -> int:

@@ -107,6 +107,8 @@ class Source:
     params: ClassVar[type[SourceParams]] = NoParams
     steps: ClassVar[list[Step]] = []
     item_noun: ClassVar[str] = "items"  # what an item is called, plural: "filings"
+    # What the job's page shows of an item's result, by its name: then its items are a table, however few.
+    item_columns: ClassVar[Mapping[str, str]] = {}
     title: ClassVar[str] = ""  # a format over the params; default: the label
     subject: ClassVar[str] = ""  # a format over the params: "{ticker}"
     unique: ClassVar[str | None] = None  # a format over the params; override `unique_key` for more

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.django_db
 
 # When somebody was last seen, and who is signed in: what reading may note.
 NOTED = {"realtime_session": "*", "ingestion_apitoken": "last_used_at", "auth_user": "last_login"}
-WAITS = ("wait", "ready")  # they wait for something to change, which nothing does here
+WAITS = ("wait", "ready", "items.ndjson")  # they sleep on the hub of a loop, which nothing runs here
 
 
 def contents() -> dict[str, str]:

@@ -53,6 +53,7 @@ class KeywordCheck(OfTopic):
     description = "Look for the keywords of your topics in the articles that are there."
     steps: ClassVar[list[Step]] = [Step("articles", "Articles", 1)]
     item_noun = "articles"
+    item_columns: ClassVar[dict[str, str]] = {"matches": "Matches", "new": "New"}
     offered = False  # a topic's page has its button
     unique = "{topic}"
 

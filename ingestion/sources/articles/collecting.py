@@ -13,13 +13,13 @@ from pydantic import Field
 from ingestion.models import ItemState, Job, Level
 from ingestion.run import Run
 from ingestion.source import Outcome, SourceError, SourceParams, Step, register
-from ingestion.sources.articles import addresses, analysis, feed_parser, feeds, keeping, members
+from ingestion.sources.articles import addresses, analysis, feed_parser, feeds, keeping, lists, members
 from ingestion.sources.articles.analysis import Wanted
 from ingestion.sources.articles.checking import topics_of
-from ingestion.sources.articles.fetching import FEEDS, PAGES, Fetched, Fetcher
+from ingestion.sources.articles.fetching import Fetched, Fetcher
 from ingestion.sources.articles.models import LONGEST_URL, MOST_SIGNS, Entry, Feed, Topic
 from ingestion.sources.articles.of_topic import OfTopic
-from ingestion.sources.articles.source import THREADS, Read, read, result_of
+from ingestion.sources.articles.source import RESULT_COLUMNS, THREADS, Read, read, result_of
 from ingestion.sources.articles.telling import tell_of_feeds, tell_of_new
 from ingestion.sources.articles.topics import lock
 
@@ -45,6 +45,7 @@ class AutoCollect(OfTopic):
         Step("articles", "Read and judge new articles", 80),
     ]
     item_noun = "feeds and articles"
+    item_columns = RESULT_COLUMNS
     offered = False  # a topic's page has its button
     unique = "{topic}"
 
@@ -117,9 +118,7 @@ class AutoCollect(OfTopic):
 
 def read_feed(fetcher: Fetcher, feed: Feed) -> tuple[Fetched, feeds.Feed] | None:
     """Return a feed as it is now, or None when it is as it was. Raises SourceError."""
-    # A page among the kinds: who gave its address is told where its feed is.
-    kinds = (*FEEDS, *PAGES, "application/json", "application/feed+json")
-    fetched = fetcher.get(feed.url, kinds=kinds, etag=feed.etag, modified=feed.last_modified)
+    fetched = fetcher.get(feed.url, kinds=lists.KINDS, etag=feed.etag, modified=feed.last_modified)
     if fetched is None:
         return None
     return fetched, feeds.parse(fetched.content, fetched.url, fetched.charset)

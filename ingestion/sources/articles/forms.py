@@ -4,8 +4,11 @@ from typing import Any
 
 from django import forms
 
-from ingestion.sources.articles.models import Topic
+from ingestion.sources.articles import lists
+from ingestion.sources.articles.models import LONGEST_URL, Topic
 from ingestion.sources.articles.topics import NotPossible, change, make, told
+
+MOST_FILE = 1_000_000  # bytes, within what a form may send
 
 
 class LinesField(forms.CharField):
@@ -28,9 +31,50 @@ class LinesField(forms.CharField):
 
 
 class UrlsForm(forms.Form):
-    """Pages to read and judge."""
+    """Pages to read and judge: typed or pasted, from a file, from a feed, or from all of them."""
 
-    urls = LinesField(rows=12, required=True, label="Addresses", help_text="One a line")
+    KINDS = (("bulk_analysis", "Keep what is relevant"), ("bulk_save", "Keep all of them"))
+
+    urls = LinesField(rows=12, label="Addresses", help_text="One a line")
+    file = forms.FileField(
+        required=False,
+        label="From a file",
+        help_text="Text with one address a line, or a table (.csv) with one in each row; 1 MB at most",
+        widget=forms.FileInput(attrs={"accept": ".txt,.csv,text/plain,text/csv"}),
+    )
+    feed = forms.CharField(
+        required=False, max_length=LONGEST_URL, label="From a feed", help_text="Its address: RSS or Atom"
+    )
+    kind = forms.ChoiceField(choices=KINDS, required=False, label="What to keep")
+
+    def __init__(self, topic: Topic, *args: Any) -> None:
+        super().__init__(*args)
+        self.fields["feed"].widget.attrs["list"] = "feeds"
+        self.feeds = topic.feeds.order_by("pk")
+
+    def clean_file(self) -> list[str]:
+        """Return the addresses in the file."""
+        given = self.cleaned_data["file"]
+        if given is None:
+            return []
+        if given.size > MOST_FILE:
+            raise forms.ValidationError("This file is larger than 1 MB.")
+        try:
+            return lists.in_file(given.read(), given.name)
+        except ValueError as error:
+            raise forms.ValidationError(str(error)) from error
+
+    def clean(self) -> dict[str, Any]:
+        """Refuse a form that names nothing. (S2.31)"""
+        given = super().clean() or self.cleaned_data
+        if not self.errors and not (given["urls"] or given["file"] or given["feed"]):
+            self.add_error("urls", "Give at least one address, a file or a feed.")
+        return given
+
+    def params(self, topic: Topic) -> dict[str, Any]:
+        """Return what the job is asked to do."""
+        given = self.cleaned_data
+        return {"topic": topic.pk, "urls": [*given["urls"], *given["file"]], "feed": given["feed"]}
 
 
 class TopicForm(forms.Form):

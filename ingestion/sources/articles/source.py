@@ -15,7 +15,7 @@ from ingestion.clock import read_clock
 from ingestion.models import Job
 from ingestion.run import Run
 from ingestion.source import Outcome, SourceError, SourceParams, Step, register
-from ingestion.sources.articles import addresses, analysis, keeping, members, reading, topics
+from ingestion.sources.articles import addresses, analysis, keeping, lists, members, reading, topics
 from ingestion.sources.articles.fetching import Fetcher
 from ingestion.sources.articles.models import LONGEST_URL, Topic
 from ingestion.sources.articles.of_topic import OfTopic
@@ -27,6 +27,7 @@ THREADS = 3  # pages that one job fetches at once (S2.90)
 BATCH = 5  # articles that are told of together (S2.63, S2.69)
 FRESH = timedelta(hours=1)  # how long a page that was read is not fetched again
 _CREDENTIALS = re.compile(r":[/\\]+[^/\\?#]*@|^(?!\s*mailto:)[^/\\?#:]*:[^/\\?#]*@", re.IGNORECASE)
+RESULT_COLUMNS = {"title": "Title", "relevance": "Relevance", "sentiment": "Tone", "saved": "Kept"}
 SAMPLE = {
     "name": "Sample: river ferries",
     "description": "Ferries that cross the river, their timetables and what becomes of them",
@@ -43,6 +44,7 @@ class Params(SourceParams):
         None, ge=1, le=2**63 - 1, description="Number of a topic; none: the sample, with pages that we wrote"
     )
     urls: list[str] = Field([], description=f"Addresses of pages, {MOST_URLS:,} at most")
+    feed: str = Field("", description="Address of a feed whose entries are read, too")
 
     @field_validator("urls")
     @classmethod
@@ -62,11 +64,19 @@ class Params(SourceParams):
                     kept[text.strip()[: LONGEST_URL + 1]] = None
         return list(kept)
 
+    @field_validator("feed")
+    @classmethod
+    def _is_an_address(cls, given: str) -> str:
+        try:
+            return addresses.canonical(given) if given else ""
+        except SourceError as error:
+            raise PydanticCustomError("address", "{text}", {"text": error.message}) from error
+
     @model_validator(mode="after")
     def _says_what(self) -> "Params":
-        if self.topic is None and self.urls:
+        if self.topic is None and (self.urls or self.feed):
             raise PydanticCustomError("topic_missing", "Say for which topic.")
-        if self.topic is not None and not self.urls:
+        if self.topic is not None and not (self.urls or self.feed):
             raise PydanticCustomError("urls_missing", "Give at least one address.")
         return self
 
@@ -87,6 +97,7 @@ class BulkAnalysis(OfTopic):
     description = "Read pages, judge them for a topic and keep the relevant ones."
     steps: ClassVar[list[Step]] = [Step("articles", "Read and judge articles", 1)]
     item_noun = "articles"
+    item_columns = RESULT_COLUMNS
     limit = 3  # at once; the fourth waits for a slot and is told so (S2.87)
     offered = False
     page, page_label, page_icon = "articles:topics", "Topics", "read"
@@ -95,8 +106,9 @@ class BulkAnalysis(OfTopic):
     def run(self, job: Run, p: Params) -> Outcome:
         """Read and judge each page; what fails is told of that page alone."""
         topic = topic_of(job, p)
-        urls = p.urls or standin.URLS
         with Fetcher(job) as fetcher, job.step("articles") as step:
+            entries = lists.in_feed(job, fetcher, p.feed) if p.feed else []
+            urls = list(dict.fromkeys([*p.urls, *entries])) if p.topic else standin.URLS
             fetch = partial(self.look, fetcher, topic, analysis.wanted(topic))
             batches = -(-len(urls) // BATCH)
             before = step.count()

@@ -30,7 +30,8 @@ Status = Literal["PENDING", "RUNNING", "COMPLETED", "FAILED", "CANCELLED"]
 class BulkPagesIn(StrictModel):
     """Pages to read, judge and keep. topic: its number, or its name."""
 
-    urls: list[str] = Field(min_length=1, description=f"Addresses of pages, {MOST_URLS:,} at most")
+    urls: list[str] = Field([], description=f"Addresses of pages, {MOST_URLS:,} at most")
+    feed: str = Field("", description="Address of a feed whose entries are read, too")
     topic: (
         Annotated[int, Field(strict=True, ge=1, le=LARGEST_ID)]
         | Annotated[str, Field(min_length=1, max_length=100)]
@@ -200,7 +201,8 @@ def _started(request: HttpRequest, kind: str, body: BulkPagesIn) -> HttpResponse
         topic = topics.named(request.user, body.topic)
         if topic is None:
             raise invalid("topic", "There is no such topic.")
-        job = lifecycle.create(kind, {"topic": topic.pk, "urls": body.urls}, owner=request.user).job
+        params = {"topic": topic.pk, "urls": body.urls, "feed": body.feed}
+        job = lifecycle.create(kind, params, owner=request.user).job
         told = {"success": True, "task_id": str(job.pk), "job_id": str(job.pk), "task": tasks.task_of(job)}
         return 201, told
 

@@ -98,15 +98,16 @@ def remove(request: HttpRequest, pk: int) -> HttpResponse:
 @login_required
 @require_http_methods(["GET", "HEAD", "POST"])
 def analyse(request: HttpRequest, pk: int) -> HttpResponseBase:
-    """Take addresses, one a line, and start the job that reads and judges them."""
+    """Take addresses, typed, of a file or of a feed, and start the job that reads and judges them."""
     found = topic_of(request, pk, edits=True)
-    form = UrlsForm(request.POST or None)
+    form = UrlsForm(found, *((request.POST, request.FILES) if request.method == "POST" else ()))
     if request.method == "POST" and form.is_valid():
         try:
-            params = {"topic": found.pk, "urls": form.cleaned_data["urls"]}
-            return redirect(lifecycle.create(BulkAnalysis.kind, params, owner=request.user).job)
+            kind = form.cleaned_data["kind"] or BulkAnalysis.kind
+            return redirect(lifecycle.create(kind, form.params(found), owner=request.user).job)
         except Refused as refused:
-            form.add_error("urls", " ".join(one["message"] for one in refused.errors) or refused.message)
+            field = "feed" if any(one["field"] == "feed" for one in refused.errors) else "urls"
+            form.add_error(field, " ".join(one["message"] for one in refused.errors) or refused.message)
     context = {"topic": found, "form": form, "most": MOST_URLS}
     return render(request, "articles/analyse.html", context, status=400 if form.errors else 200)
 

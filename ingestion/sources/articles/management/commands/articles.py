@@ -8,7 +8,7 @@ from django.core.management.base import CommandError, CommandParser
 from ingestion import lifecycle
 from ingestion.admission import Refused
 from ingestion.management.terminal import TerminalCommand, add_json, find_user
-from ingestion.sources.articles import topics
+from ingestion.sources.articles import lists, topics
 from ingestion.sources.articles.source import BulkAnalysis
 
 
@@ -37,7 +37,7 @@ class Command(TerminalCommand):
             topic = topics.named(user, int(given) if given.isascii() and given.isdigit() else given)
             if topic is None:
                 raise CommandError(f"{user} has no such topic.")
-            params = {"topic": topic.pk, "urls": _lines(options["file"])}
+            params = {"topic": topic.pk, "urls": _addresses(options["file"])}
         try:
             created = lifecycle.create(BulkAnalysis.kind, params, owner=user)
         except Refused as refused:
@@ -49,9 +49,8 @@ class Command(TerminalCommand):
             self.say(f"{created.job.title}: {created.job.get_absolute_url()}")
 
 
-def _lines(path: Path) -> list[str]:
+def _addresses(path: Path) -> list[str]:
     try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
+        return lists.in_file(path.read_bytes(), path.name)
+    except (OSError, ValueError) as error:
         raise CommandError(f"{path} cannot be read.") from error
-    return [line.strip() for line in text.splitlines() if line.strip()]
