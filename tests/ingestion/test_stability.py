@@ -2,12 +2,14 @@
 
 import threading
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
 from django.db import ProgrammingError, connection, transaction
 from django.db.models import F
+from django.db.models.functions import Now
 
 from ingestion import lifecycle, stability
 from ingestion.keeper import Keeper
@@ -332,5 +334,8 @@ def test_nobody_knows_without_a_keeper(alice: User) -> None:
         "since": None,
         "no_workers": True,
     }
+    Process.objects.update(role="keeper")
     stability.look()  # a keeper is back
-    assert row() is True
+    assert (stability.position(), row()) == (stands + 2, True)
+    Process.objects.update(beat_at=Now() - timedelta(minutes=1))
+    assert (stability.position(), row()) == (stands + 3, None)

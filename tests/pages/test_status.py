@@ -224,3 +224,6 @@ def test_pages_say_that_no_worker_is_alive(alice: Any) -> None:
     row = System.objects.get()
     assert (row.no_workers, row.since) == (False, since)
     assert 'data-when="no_workers" hidden' in read(alice, "/jobs/")
+    Process.objects.filter(role="worker").update(beat_at=Now() - timedelta(minutes=1))
+    stability.look()
+    assert System.objects.get().no_workers
