@@ -5,6 +5,7 @@ import time
 import zlib
 from collections.abc import Callable, Iterator
 from functools import cache
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any
 
 import httpx
@@ -40,7 +41,7 @@ def client(
     app: Callable[..., Any] | None = None,
     transport: httpx.BaseTransport | None = None,
 ) -> httpx.Client:
-    """Return a client that asks only where it is sent: no proxy of the environment, no redirect.
+    """Return a client that asks only where it is sent: no proxy of the environment, no redirect, no cookie.
 
     app: a WSGI application that answers in place of the network. transport: what connects, in place of
     httpx's own. (SEC28)
@@ -48,6 +49,7 @@ def client(
     return httpx.Client(
         trust_env=False,
         follow_redirects=False,
+        cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
         timeout=timeout,
         verify=tls(),
         transport=httpx.WSGITransport(app=app) if app else transport,

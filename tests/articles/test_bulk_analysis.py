@@ -12,6 +12,7 @@ from ingestion.sources.articles.sample import standin
 from ingestion.sources.articles.source import MOST_URLS, SAMPLE
 from ingestion.sources.articles.tasks import KINDS
 from ingestion.testing import resume_inline, run_inline
+from tests.articles.web import Site
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -87,6 +88,20 @@ def test_what_is_wrong_with_an_address_is_told_of_it_alone(alice: User, topic: T
     }
     assert (job.items_total, job.items_done, job.items_failed) == (5, 1, 4)
     assert job.message == "1 of 5 articles analysed, 1 kept"
+
+
+@pytest.mark.seed("SEC25")
+def test_no_way_of_writing_an_address_inside_leads_there(alice: User, topic: Topic, canary: Site):
+    hosts = [
+        "127.0.0.1", "127.1", "2130706433", "0x7f.1", "0177.0.0.1", "0", "0.0.0.0", "localhost", "LOCALHOST.",
+        "[::1]", "[::]", "[::ffff:127.0.0.1]", "[::ffff:7f00:1]", "[::127.0.0.1]", "[64:ff9b::7f00:1]",
+        "[2002:7f00:1::]", "①②⑦.⓪.⓪.①",
+    ]  # fmt: skip
+    job = analysed(alice, topic, *(f"http://{one}:{canary.port}/" for one in hosts))
+    assert job.state == State.FAILED
+    failed = set(job.items.values_list("error_code", "error"))
+    assert (job.items.count(), failed) == (len(hosts), {("url_private", "This address is not allowed.")})
+    assert canary.connections == 0
 
 
 @pytest.mark.seed("SEC29")

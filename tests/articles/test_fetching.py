@@ -38,6 +38,16 @@ def test_a_page_comes_with_all_addresses_that_led_to_it(fetcher: Fetcher, site: 
     assert site.headers[-1]["user-agent"].startswith("Headway/")
 
 
+def test_no_cookie_is_kept_or_sent(fetcher: Fetcher, site: Site):
+    """URL70."""
+    cookie = {"Set_Cookie": "reader=7; Path=/"}
+    again = site.put("/a", b"", 302, Location="/a", **cookie)
+    assert refused(fetcher, again).code == "url_too_many_redirects"
+    assert fetcher.get(site.put("/b", PAGE, **cookie)) is not None
+    assert fetcher.get(f"{site.url}/b") is not None
+    assert all("cookie" not in headers for headers in site.headers)
+
+
 def test_what_has_not_changed_does_not_come_again(fetcher: Fetcher, site: Site):
     url = site.put("/feed", b"", 304)
     assert fetcher.get(url, etag='"one"', modified="Mon, 02 Mar 2026 10:00:00 GMT") is None
@@ -200,7 +210,9 @@ BAD = [
     ((200, {"Content-Type": "text/html"}, b" \n"), "url_no_content", False),
     ((204, {}, b""), "url_no_content", False),
     ((401, {}, b"x"), "url_status", False),
+    ((403, {}, b"x"), "url_status", False),
     ((404, {}, b"x"), "url_status", False),
+    ((429, {}, b"x"), "url_status", True),
     ((410, {}, b"x"), "url_status", False),
     ((500, {}, b"x"), "url_status", True),
     ((503, {"Retry-After": "7"}, b"x"), "url_status", True),
