@@ -64,26 +64,30 @@ def let_pass(days: int) -> None:
     Job.objects.exclude(finished_at=None).update(finished_at=Now() - timedelta(days=days))
 
 
-@pytest.mark.parametrize("anew", ["documents", "document_refresh"])
+@pytest.mark.parametrize(
+    ("ended", "anew"),
+    [("half written", "documents"), ("cancelled", "documents"), ("processed again", "document_refresh")],
+)
 def test_a_retry_brings_no_settings_back_that_newer_ones_have_replaced(
-    anew: str, alice: User, workspace: Workspace, half: Failing
+    ended: str, anew: str, alice: User, workspace: Workspace, half: Failing
 ) -> None:
-    if anew == "documents":
+    if ended == "half written":
         old = failed(alice, workspace)
-        document = Document.objects.get(job=old)
-        params = {"document": document.pk}
-    else:  # processed again, which failed; then settings changed
+    elif ended == "cancelled":
+        params = {"file": store(alice, TEXT), "workspace": workspace.pk}
+        old = lifecycle.create("documents", params, owner=alice).job
+        lifecycle.cancel(old, alice)
+    else:
         half.left = 100
         ready = run_inline("documents", alice, file=store(alice, TEXT), workspace=workspace.pk)
-        document = Document.objects.get(job=ready)
-        half.left = 2
-        old = run_inline("documents", alice, document=document.pk)
-        params = {"workspace": workspace.pk}
-    assert old.state == State.FAILED
+        half.left = 0  # it fails before it has written anything
+        old = run_inline("documents", alice, document=Document.objects.get(job=ready).pk)
+    document = Document.objects.get(job=old)
     half.left = 1000
     WorkspaceRetrieval.objects.update(chunk_size=500)
+    params = {"document": document.pk} if anew == "documents" else {"workspace": workspace.pk}
     assert run_inline(anew, alice, **params).state == State.COMPLETED
-    code, told = refused(old, alice)
+    code, told = refused(Job.objects.get(pk=old.pk), alice)
     assert code == "nothing_to_retry" and "Process notes.txt again" in told
     document.refresh_from_db()
     assert (document.status, document.chunk_size) == ("ready", 500)
