@@ -34,6 +34,7 @@ class Feed:
     """
 
     streams: Collection[str] = ()
+    spacing = 0.0  # seconds between two messages; what moves meanwhile is told as it stands then
 
     async def tell(self, hub: "hubs.Hub", frame: Ready) -> JsonObject | list[JsonObject] | None:
         """Return what to say of a frame, an object or several; None for nothing."""
@@ -180,6 +181,7 @@ class _Connection:
                     for one in said if isinstance(said, list) else [said]:
                         if one is not None and not viewer.closed:
                             await self._say(one)
+                            await asyncio.sleep(self.feed.spacing)
         except TimeoutError:
             return Close.SLOW
         except DatabaseAway:

@@ -1,5 +1,6 @@
 """S2's HTTP edge and its sockets: tasks as the seed names them, told to who may see them."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -239,11 +240,12 @@ async def until_ended(wire: Wire, job: Job) -> list[dict[str, Any]]:
     return told
 
 
-@pytest.mark.seed("S2.1", "S2.9", "S2.82", "S2.84", "S2.92", "S2.101", "S2.107")
+@pytest.mark.seed("S2.1", "S2.9", "S2.82", "S2.84", "S2.92", "S2.96", "S2.101", "S2.107")
 async def test_a_socket_tells_of_a_job_until_it_has_ended(alice: User, topic: Topic):
     params = {"topic": topic.pk, "urls": standin.URLS}
     made = await in_database(lifecycle.create, "bulk_analysis", params, owner=alice)
     async with fresh_hub():
+        began = asyncio.get_running_loop().time()
         wire = await opened(alice, f"/ws/bulk-process/{made.job.pk}")
         try:
             first = await wire.next("job_update")
@@ -252,6 +254,8 @@ async def test_a_socket_tells_of_a_job_until_it_has_ended(alice: User, topic: To
             told = await until_ended(wire, made.job)
         finally:
             await wire.leave()
+    took = asyncio.get_running_loop().time() - began
+    assert took >= len(told) * JobProgress.spacing  # the first came before
     kept = Analysis.objects.exclude(kept_at=None)
     saved = await in_database(kept.count)
     assert 0 < saved < 5  # what was read and is below the threshold is processed, and not saved

@@ -14,6 +14,8 @@ MOST_JOBS = 20  # of a topic: as many as its stream names
 class JobProgress(Feed):
     """What is told of one job: where it is, and each time batches were completed."""
 
+    spacing = 0.125  # seconds: a client gets fewer than ten messages a second of all jobs (S2.96)
+
     def __init__(self, user: Any, groups: dict[str, str]) -> None:
         self.streams = {f"job:{groups['job'].lower()}"}
         self._batches: dict[str, int] = {}
