@@ -237,6 +237,7 @@ def start(job_id: UUID, *, worker: str, token: UUID, rq_id: str = "") -> Job | N
     job = moves.start(job_id, token, worker, rq_id)
     if job is None:
         return None
+    log.info("job_started", job=str(job.pk), source=job.source, attempt=job.attempt, worker=worker)
     _tell(job)
     return job
 
@@ -529,6 +530,8 @@ def _end(
 ) -> bool:
     ended = _finalise(job, to, note, columns, figures, **attempt)
     _tell(*ended)
+    if ended:
+        log.info("job_ended", job=str(job.pk), source=job.source, state=str(to))
     return bool(ended)
 
 

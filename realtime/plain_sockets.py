@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable, Collection
 from typing import Any
 
+import structlog
 from django.conf import settings
 from django.db import Error as DatabaseAway
 
@@ -22,6 +23,8 @@ from realtime.frames import Ready, encode
 from realtime.limits import Close
 from realtime.origin import Scope
 from realtime.seats import Sleeper
+
+log = structlog.get_logger(__name__)
 
 JsonObject = dict[str, Any]
 LISTENS = {"type": "beat"}  # said once when it is known where all of it stands: then all is told
@@ -121,7 +124,11 @@ class PlainSocket:
         hub = hubs.current()
         if standing := await accepted(hub, scope, receive, send):
             feed = self._feed(standing.user, found.groupdict())
-            await _Connection(hub, standing, feed, receive, send).run()
+            log.info("socket_opened", path=scope["path"], user=standing.user.pk)
+            try:
+                await _Connection(hub, standing, feed, receive, send).run()
+            finally:
+                log.info("socket_closed", path=scope["path"], user=standing.user.pk)
 
 
 class _Listener(Sleeper):

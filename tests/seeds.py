@@ -20,7 +20,7 @@ def upto(first: int, last: int) -> range:
 INBOX = _ids(
     "S2.", upto(3, 5), upto(24, 30), upto(38, 45), upto(50, 55), 86, 94, 98, upto(102, 105), 109, 111, 114
 )
-TOPICS = _ids("S2.", 6, 18, 19, 83, upto(87, 91), upto(96, 97), upto(99, 100), 106, 108, 110, 112, 113)
+TOPICS = _ids("S2.", 6, 18, 19, 83, upto(87, 91), upto(95, 97), upto(99, 100), 106, 108, 110, 112, 113)
 LIFELOGS = _ids("S0.", upto(1, 34))
 STABILITY = _ids("S4.", upto(1, 74))
 COMPANIES = _ids("S1.", upto(1, 104))

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 from django.test import Client
+from structlog.testing import capture_logs
 
 from ingestion import lifecycle
 from ingestion.keeper import Keeper
@@ -281,6 +282,23 @@ async def test_a_socket_tells_of_all_jobs_of_a_topic(alice: User, topic: Topic):
             await wire.leave()
     assert told[-1]["status"] == "completed"
     assert str(before.pk) not in heard | {one["job_id"] for one in told}
+
+
+@pytest.mark.seed("S2.95")
+async def test_the_log_can_be_searched_for_tasks_and_sockets(alice: User, topic: Topic):
+    params = {"topic": topic.pk, "urls": standin.URLS[:1]}
+    made = await in_database(lifecycle.create, "bulk_analysis", params, owner=alice)
+    path, pk = f"/ws/bulk-process/{made.job.pk}", str(made.job.pk)
+    with capture_logs() as lines:
+        async with fresh_hub():
+            wire = await opened(alice, path)
+            await wire.next("job_update")
+            await in_database(resume_inline, made.job)
+            await until_ended(wire, made.job)
+            await wire.leave()
+    said = [line for line in lines if line.get("job") == pk or line.get("path") == path]
+    assert [line["event"] for line in said] == ["socket_opened", "job_started", "job_ended", "socket_closed"]
+    assert said[2]["state"] == "completed" and said[0]["user"] == alice.pk
 
 
 async def test_the_sockets_of_strangers_stay_silent(alice: User, bob: User, topic: Topic):
