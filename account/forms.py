@@ -86,3 +86,35 @@ class TokenForm(forms.Form):
         if asked and self.user is not None and not self.user.check_password(found.get("current", "")):
             self.add_error("current", WRONG_PASSWORD)
         return found
+
+
+class LeavingForm(forms.Form):
+    """The name typed again, and the password where there is one: nobody deletes an account by a slip."""
+
+    username = forms.CharField(max_length=150)
+    current = forms.CharField(required=False, strip=False, max_length=1_000)
+
+    def __init__(self, user: User, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.user = user
+
+    def clean_username(self) -> str:
+        """Check that it is the name of who is signed in."""
+        name = str(self.cleaned_data["username"])
+        if name != self.user.get_username():
+            raise forms.ValidationError(f"Type {self.user.get_username()} to delete this account.")
+        return name
+
+    def clean_current(self) -> str:
+        """Check the password."""
+        current = str(self.cleaned_data["current"])
+        if self.user.has_usable_password() and not self.user.check_password(current):
+            raise forms.ValidationError(WRONG_PASSWORD)
+        return current
+
+    def clean(self) -> dict[str, Any]:
+        """Refuse to leave the site without anybody who may do everything."""
+        others = User.objects.filter(is_superuser=True, is_active=True).exclude(pk=self.user.pk)
+        if self.user.is_superuser and not others.exists():
+            raise forms.ValidationError("You are the only superuser. Make somebody else one first.")
+        return super().clean() or {}

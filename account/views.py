@@ -7,9 +7,10 @@ import structlog
 from django.conf import settings
 from django.contrib import auth, messages
 from django.contrib.auth.decorators import login_required
-from django.contrib.auth.models import User
+from django.contrib.auth.models import AnonymousUser, User
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
@@ -17,9 +18,10 @@ from django.views.decorators.http import require_POST, require_safe
 from limits import RateLimitItemPerSecond
 
 from account import sign_ins
-from account.forms import EXPIRES, PasswordForm, ProfileForm, TokenForm
+from account.forms import EXPIRES, LeavingForm, PasswordForm, ProfileForm, TokenForm
 from config import audit, rates
-from ingestion import tokens
+from ingestion import belongings, tokens
+from ingestion.downloads import streamed
 from ingestion.models import ApiToken
 
 log = structlog.get_logger(__name__)
@@ -145,6 +147,47 @@ def revoke_token(request: HttpRequest) -> HttpResponse:
     tokens.revoke(found)
     messages.success(request, "The token is revoked. Programs that use it are turned away at once.")
     return redirect("account:account")
+
+
+@login_required
+@require_POST
+def export(request: HttpRequest) -> HttpResponseBase:
+    """Give a person everything that belongs to them, as one JSON file."""
+    user = cast(User, request.user)
+    audit.write("account.export", f"user:{user.pk}")
+    about = {
+        "username": user.get_username(),
+        "name": user.get_full_name(),
+        "email": user.email,
+        "since": user.date_joined,
+        "last_sign_in": user.last_login,
+        "signed_in": [
+            {"at": one.at, "address": one.address, "browser": one.browser}
+            for one in sign_ins.of(user, request.session.session_key)
+        ],
+    }
+    return streamed(belongings.parts(user, about), f"headway-{user.get_username()}.json", "application/json")
+
+
+@login_required
+@require_POST
+@sensitive_post_parameters("current")
+def delete(request: HttpRequest) -> HttpResponse:
+    """Delete the account of who asks: their jobs end, their pages close, the audit log keeps a number."""
+    user = User.objects.get(pk=cast(int, request.user.pk))
+    if wait := _must_wait(request):
+        return _refused(request, wait)
+    form = LeavingForm(user, request.POST)
+    if not form.is_valid():
+        return _page(request, status=422, leaving=form)
+    belongings.leave(user)
+    with transaction.atomic():
+        audit.write("account.delete", f"user:{user.pk}", user)
+        log.info("account_deleted", user=user.pk)
+        user.delete()
+    request.session.flush()
+    request.user = AnonymousUser()
+    return render(request, "account/deleted.html")
 
 
 def _page(request: HttpRequest, *, status: int = 200, **more: Any) -> HttpResponse:

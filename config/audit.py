@@ -12,7 +12,9 @@ from config.models import AuditLog
 from config.problems import request_id
 
 ACTIONS = {
+    "account.delete": "Deleted their account",
     "account.email": "Changed their e-mail",
+    "account.export": "Exported their account",
     "account.password": "Changed their password",
     "admin.add": "Added in the admin",
     "admin.change": "Changed in the admin",

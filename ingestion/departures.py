@@ -7,6 +7,8 @@ and wants the user, then the inbox; without this file both could wait for each o
 from typing import Any
 
 from django.contrib.auth import get_user_model
+from django.core.files.storage import default_storage
+from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.db.models.signals import pre_delete
 
@@ -34,3 +36,11 @@ def _lock(instance: Any, using: str, origin: Any, **rest: Any) -> None:
         Inbox.objects.filter(pk__in=users),
     ):
         list(rows.using(using).order_by("pk").select_for_update(of=("self",)).values_list("pk"))
+    # Their rows go with the user, and nobody would find the files any more.
+    paths = list(Upload.objects.using(using).filter(owner__in=users).values_list("path", flat=True))
+    transaction.on_commit(lambda: _drop(paths), using=using, robust=True)
+
+
+def _drop(paths: list[str]) -> None:
+    for path in paths:
+        default_storage.delete(path)

@@ -25,7 +25,7 @@ LIFELOGS = _ids("S0.", upto(1, 34))
 STABILITY = _ids("S4.", upto(1, 74))
 COMPANIES = _ids("S1.", upto(1, 104))
 DOCUMENTS = _ids("S3.", upto(1, 59))
-SECURITY = _ids("SEC", upto(1, 79))
+SECURITY = _ids("SEC", upto(1, 80))
 ARTICLES = _ids(
     "S2.",
     *(1, 2, upto(7, 17), upto(20, 23), upto(31, 37), upto(46, 49), upto(56, 85), 87, 89, 90),

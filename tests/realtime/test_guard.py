@@ -138,8 +138,15 @@ def deactivate(user):
     user.save()
 
 
-@pytest.mark.seed("SEC17")
-@pytest.mark.parametrize("end", [deactivate, User.delete])
+def leave_for_good(user):
+    client = Client()
+    client.force_login(user)
+    form = {"username": user.get_username(), "current": "alice's secret"}
+    assert client.post("/account/delete/", form).status_code == 200
+
+
+@pytest.mark.seed("SEC17", "SEC80")
+@pytest.mark.parametrize("end", [deactivate, User.delete, leave_for_good])
 async def test_a_user_who_is_deactivated_or_deleted_is_out_everywhere(alice, bob, end):
     here, there = await in_database(Browser, alice), await in_database(Browser, alice)
     _, token = await in_database(tokens.create, alice, "t")

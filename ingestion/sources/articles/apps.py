@@ -12,6 +12,7 @@ class ArticlesConfig(AppConfig):
 
         # Models are there when apps are ready. `checking`, `collecting` and `saving` are sources.
         from ingestion.sources.articles import (  # noqa: F401
+            belongings,
             checking,
             collecting,
             forgetting,
@@ -20,6 +21,7 @@ class ArticlesConfig(AppConfig):
             streams,
         )
 
+        belongings.register()
         members.register()
         streams.register()
         retention.contribute("robots", forgetting.forget_robots)

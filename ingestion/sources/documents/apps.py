@@ -10,8 +10,9 @@ class DocumentsConfig(AppConfig):
         """Make the stream of a workspace known, and who its members are; forget what failed jobs left."""
         # Models are there when apps are ready. `refresh` is a source beside those of source.py.
         from ingestion import retention
-        from ingestion.sources.documents import keeping, members, refresh, streams  # noqa: F401
+        from ingestion.sources.documents import belongings, keeping, members, refresh, streams  # noqa: F401
 
         retention.contribute("passages", keeping.forget)
+        belongings.register()
         members.register()
         streams.register()

@@ -9,8 +9,14 @@ class ImportsConfig(AppConfig):
     def ready(self) -> None:
         """List active imports in the details of the status, let reviewers watch one, forget old rows."""
         from ingestion import details, retention
-        from ingestion.sources.imports import keeping, status, streams  # models are there when apps are ready
+        from ingestion.sources.imports import (  # models are there when apps are ready
+            belongings,
+            keeping,
+            status,
+            streams,
+        )
 
+        belongings.register()
         streams.register()
         details.contribute("import_jobs", "imports", status.rows)
         retention.contribute("import_rows", keeping.forget)

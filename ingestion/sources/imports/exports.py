@@ -5,15 +5,12 @@ cells so that no spreadsheet runs them is taken away.
 """
 
 import csv
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from asgiref.sync import sync_to_async
-from django.db import close_old_connections
 from django.http import StreamingHttpResponse
-from django.utils.http import content_disposition_header
 
-from ingestion.downloads import safe_cell
+from ingestion.downloads import safe_cell, streamed
 from ingestion.sources.imports.columns import ADDED
 from ingestion.sources.imports.models import Import, ImportRow
 from ingestion.sources.imports.staged import chunks
@@ -66,33 +63,7 @@ def unguarded(cells: list[str]) -> list[str]:
 def response(imported: Import, which: str) -> StreamingHttpResponse:
     """Return the rows as a download."""
     stem = imported.file_name.rsplit(".", 1)[0]
-    return StreamingHttpResponse(
-        _aside(parts(imported, which)),
-        content_type="text/csv; charset=utf-8",
-        headers={
-            "Content-Disposition": content_disposition_header(True, f"{stem}-{which}.csv"),
-            "X-Content-Type-Options": "nosniff",
-        },
-    )
-
-
-async def _aside(given: Iterator[str]) -> AsyncIterator[str]:
-    """Yield what an iterator gives, asked in a thread for one at a time.
-
-    Django would read one that is not asynchronous to its end before it sends anything.
-    """
-    ask = sync_to_async(_next, thread_sensitive=False)
-    while (part := await ask(given)) is not None:
-        yield part
-
-
-def _next(given: Iterator[str]) -> str | None:
-    """Return what comes next, on a connection that is neither too old nor broken, and not kept afterwards."""
-    close_old_connections()
-    try:
-        return next(given, None)
-    finally:
-        close_old_connections()
+    return streamed(parts(imported, which), f"{stem}-{which}.csv", "text/csv")
 
 
 def _cell(text: str, numeric: bool) -> str:

@@ -9,8 +9,9 @@ class LifelogsConfig(AppConfig):
     def ready(self) -> None:
         """Make the services, the streams of days and what their owners are told known."""
         from ingestion import access
-        from ingestion.sources.lifelogs import limitless, streams, types  # noqa: F401  # models are there now
+        from ingestion.sources.lifelogs import belongings, limitless, streams, types  # noqa: F401  # models are there now
 
+        belongings.register()
         streams.register()
         for kind in ("day", "days"):
             access.keep_private(kind)
