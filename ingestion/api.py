@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from config import paging
 from config.http import JsonBody, RowId, StrictQuery, answer, json_object
 from config.problems import Problem, field_errors, from_errors, invalid
-from ingestion import access, idempotency, lifecycle, serializers, streams, uploads, waiting
+from ingestion import access, idempotency, lifecycle, serializers, streams, uploads, waiting, waits
 from ingestion.admission import Refused
 from ingestion.models import ACTIVE, FINAL, OPEN, Job, JobEvent, JobItem, State
 from ingestion.schemas import (
@@ -32,6 +32,7 @@ from ingestion.schemas import (
     SourcesOut,
     StartIn,
     WaitFilter,
+    WhyOut,
     start_adapter,
 )
 from ingestion.source import registry
@@ -139,6 +140,13 @@ def get_job(request: HttpRequest, job_id: RowId, place: Annotated[SinceFilter, Q
     ]:
         return HttpResponse(status=304, headers={"ETag": etag})
     return _job_answer(request, job, headers={"ETag": etag})
+
+
+@router.api_operation(READ, "/jobs/{job_id}/why", response=WhyOut, operation_id="why_job_waits")
+def why_job_waits(request: HttpRequest, job_id: RowId) -> HttpResponse:
+    """Say in words why a pending job does not run yet, and how many are before it; all null for any other."""
+    found = waits.why(_visible(request, job_id), request.user)
+    return answer({name: getattr(found, name, None) for name in ("reason", "text", "before")})
 
 
 @router.post("/jobs", response={200: JobOut, 201: JobOut}, operation_id="start_job")

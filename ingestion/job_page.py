@@ -13,7 +13,7 @@ from django.db.models import Count, Max, Min, Q, QuerySet
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
-from ingestion import figures, serializers, source, words
+from ingestion import figures, serializers, source, waits, words
 from ingestion.access import can_act, visible_jobs
 from ingestion.models import FINAL, ItemState, Job, JobItem, State, Upload
 from notifications.models import Follow, Mute
@@ -363,6 +363,7 @@ def context(job: Job, user: Any, query: Mapping[str, str]) -> dict[str, Any]:
     now = timezone.now()
     return {
         "job": job,
+        "why": waits.why(job, user),
         **header(job, user, now),
         "steps": steps(job, now),
         "items": items(job, query),

@@ -253,6 +253,14 @@ class JobOut(Schema):
     events: list["EventOut"] | None = None
 
 
+class WhyOut(Schema):
+    """Why a job waits."""
+
+    reason: Literal["dependency", "retry", "schedule", "paused", "no_worker", "slot", "queue"] | None
+    text: str | None
+    before: int | None
+
+
 class JobsOut(Schema):
     """A page of jobs."""
 
