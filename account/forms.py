@@ -1,11 +1,13 @@
 """The forms of the account page."""
 
 from typing import Any, ClassVar
+from zoneinfo import available_timezones
 
 from django import forms
 from django.contrib.auth.models import User
 from django.contrib.auth.password_validation import validate_password
 
+from account.models import Appearance
 from ingestion import tokens
 
 WRONG_PASSWORD = "That is not your password."
@@ -41,6 +43,27 @@ class ProfileForm(forms.ModelForm):  # type: ignore[type-arg]
         if commit:
             self.instance.save(update_fields=["first_name", "last_name", "email"])
         return self.instance
+
+
+class AppearanceForm(forms.ModelForm):  # type: ignore[type-arg]
+    """Zone, theme and shortcuts, for every device."""
+
+    class Meta:
+        model = Appearance
+        fields: ClassVar = ["zone", "theme", "single_keys"]
+
+    def clean_zone(self) -> str:
+        """Refuse a zone that this machine does not know."""
+        zone = str(self.cleaned_data["zone"])
+        if zone and zone not in available_timezones():
+            raise forms.ValidationError("There is no such time zone.")
+        return zone
+
+
+def zones() -> list[str]:
+    """Return the zones to choose from: places, not the old names of offsets."""
+    places = (name for name in available_timezones() if "/" in name and not name.startswith("Etc/"))
+    return [*sorted(places), "UTC"]
 
 
 class PasswordForm(forms.Form):

@@ -8,6 +8,7 @@ app_name = "account"
 urlpatterns = [
     path("", views.show, name="account"),
     path("profile/", views.save_profile, name="profile"),
+    path("appearance/", views.save_appearance, name="appearance"),
     path("password/", views.change_password, name="password"),
     path("sessions/end/", views.end_session, name="end_session"),
     path("sessions/end-others/", views.end_others, name="end_others"),

@@ -18,7 +18,16 @@ from django.views.decorators.http import require_POST, require_safe
 from limits import RateLimitItemPerSecond
 
 from account import sign_ins
-from account.forms import EXPIRES, LeavingForm, PasswordForm, ProfileForm, TokenForm
+from account.forms import (
+    EXPIRES,
+    AppearanceForm,
+    LeavingForm,
+    PasswordForm,
+    ProfileForm,
+    TokenForm,
+    zones,
+)
+from account.models import Appearance, Theme, appearance_of
 from config import audit, rates
 from ingestion import belongings, tokens
 from ingestion.downloads import streamed
@@ -61,6 +70,18 @@ def save_profile(request: HttpRequest) -> HttpResponse:
         if "email" in form.changed_data:  # that it changed, not what it was: an account can be deleted
             audit.write("account.email", f"user:{request.user.pk}")
     messages.success(request, "Your profile is saved.")
+    return redirect("account:account")
+
+
+@login_required
+@require_POST
+def save_appearance(request: HttpRequest) -> HttpResponse:
+    """Keep how pages look and behave, on every device."""
+    form = AppearanceForm(request.POST)
+    if not form.is_valid():
+        return _page(request, status=422, looks=form)
+    Appearance.objects.update_or_create(user_id=cast(int, request.user.pk), defaults=form.cleaned_data)
+    messages.success(request, "Saved, for all your devices.")
     return redirect("account:account")
 
 
@@ -195,6 +216,9 @@ def _page(request: HttpRequest, *, status: int = 200, **more: Any) -> HttpRespon
     context = {
         "name": user.get_full_name(),
         "has_password": user.has_usable_password(),
+        "appearance": appearance_of(user),
+        "themes": Theme.choices,
+        "zones": zones(),
         "sign_ins": sign_ins.of(user, request.session.session_key),
         "tokens": ApiToken.objects.filter(user=user).order_by("-pk")[:MAX_TOKENS],
         "scopes": SCOPES,

@@ -226,7 +226,7 @@ RATE_UNSIGNED_PER_MINUTE = env.whole("HEADWAY_RATE_UNSIGNED_PER_MINUTE", 120, 1,
 SIGN_IN_TRIES_PER_USER = 10  # wrong passwords in SIGN_IN_SECONDS
 SIGN_IN_TRIES_PER_ADDRESS = 50
 SIGN_IN_SECONDS = 300
-SIGN_IN_LINK_SECONDS = 24 * 3600
+SIGN_IN_LINK_SECONDS = PASSWORD_RESET_TIMEOUT = 24 * 3600
 WS_MAX_SOCKETS_PER_USER = env.whole("HEADWAY_WS_MAX_SOCKETS_PER_USER", 20, 1, 1000)
 WS_CONNECTS_PER_SESSION = env.whole("HEADWAY_WS_CONNECTS_PER_SESSION", 30, 1, 10_000)  # in 10 seconds
 WS_HEARTBEAT_SECONDS = env.whole("HEADWAY_WS_HEARTBEAT_SECONDS", 20, 5, 45)
@@ -294,6 +294,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "account.middleware.in_zone",
 ]
 ROOT_URLCONF = "config.urls"
 ASGI_APPLICATION = "config.asgi.application"
@@ -317,6 +318,7 @@ AUTH_PASSWORD_VALIDATORS = [
 ]
 if PROFILE == "test":
     PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # a test makes many users
+AUTHENTICATION_BACKENDS = ["account.backends.AccountBackend"]
 LOGIN_URL = "signin"
 LOGIN_REDIRECT_URL = "/"
 LANGUAGE_CODE = env.choice("HEADWAY_LANGUAGE_CODE", ["en-gb", "en-us", "en"], "en-gb")

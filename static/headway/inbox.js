@@ -13,7 +13,7 @@ const DONE = {
 const GOES = ["archive", "restore", "wake", "snooze"]; // these take a row out of the view
 const tabs = typeof BroadcastChannel === "function" ? new BroadcastChannel("inbox") : undefined;
 
-const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
+const zone = document.documentElement.dataset.timeZone ?? Intl.DateTimeFormat().resolvedOptions().timeZone;
 const say = (detail) => document.dispatchEvent(new CustomEvent("message", { detail }));
 
 // Show what an act does; return what shows it undone, and says whether all places were there still.

@@ -8,7 +8,8 @@ const TYPING = "input:not([type=checkbox], [type=radio]), textarea, select, [con
 const GO = { h: 'a[href="/"]', j: 'a[href="/jobs/"]', i: 'a[href="/inbox/"]', d: 'a[href="/days/"]', s: 'a[href="/status/"]' };
 const PICK = 'input:is([name="job"], [name="pick"], [data-pick-fold])';
 const GO_MS = 1000; // between G and the letter after it
-const KEPT = "shortcuts";
+const KEPT = "shortcuts"; // what was switched in this browser; else what the account says
+const OF_ACCOUNT = document.documentElement.dataset.singleKeys;
 
 const dialog = $("#keys");
 const toggle = $("[data-single-keys]");
@@ -22,11 +23,11 @@ function set(value) {
 }
 
 try {
-  set(localStorage.getItem(KEPT));
+  set(localStorage.getItem(KEPT) ?? OF_ACCOUNT);
 } catch {
-  set("on"); // a browser that keeps nothing: the switch holds for this page
+  set(OF_ACCOUNT); // a browser that keeps nothing: the switch holds for this page
 }
-addEventListener("storage", (event) => event.key === KEPT && set(event.newValue));
+addEventListener("storage", (event) => event.key === KEPT && set(event.newValue ?? OF_ACCOUNT));
 toggle?.addEventListener("change", () => {
   set(toggle.checked ? "on" : "off");
   try {

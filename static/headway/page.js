@@ -20,6 +20,12 @@ addEventListener("pageshow", () => {
   }
 });
 
+// ---- what was switched in this browser gives way to what is now said for all of them ----
+
+document.addEventListener("submit", (event) => {
+  for (const name of event.target.dataset.forget?.split(" ") ?? []) localStorage.removeItem(name);
+});
+
 // ---- files dropped on a form ----
 
 for (const name of ["dragover", "dragleave", "drop"]) {

@@ -3,6 +3,9 @@
 
 const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 const REPAINT_MS = 15000;
+const HOUR = 3600000;
+// Chosen for the account: then the server writes all times in it, and only young ages change here.
+const zone = document.documentElement.dataset.timeZone;
 
 // Ages are by the server's clock: the reader's may be wrong.
 const stamp = Date.parse(document.querySelector('meta[name="server-time"]')?.content);
@@ -80,6 +83,7 @@ export function sinceText(at, now) {
 
 // Give the rows of an inbox the headings of the reader's days, where those of the site differ.
 function regroup(list) {
+  if (zone) return;
   const now = new Date(Date.now() + offset);
   const rows = [...list.querySelectorAll(":scope > ul > li")];
   const named = rows.map((row) => groupText(new Date(row.dataset.at), now));
@@ -111,14 +115,15 @@ function paint(root) {
   const now = new Date(Date.now() + offset);
   for (const element of root.querySelectorAll("time[data-says]")) {
     const at = new Date(element.dateTime);
-    if (Number.isNaN(at.getTime())) continue;
-    const text = WORDS[element.dataset.says]?.(at, now);
+    const { says } = element.dataset;
+    if (Number.isNaN(at.getTime()) || (zone && (now - at > HOUR || !/ago|row/.test(says)))) continue;
+    const text = WORDS[says]?.(at, now);
     if (text !== undefined && element.textContent !== text) element.textContent = text;
-    const full = fullText(at);
+    const full = zone ? element.title : fullText(at);
     if (element.title !== full) element.title = full;
   }
   for (const element of root.querySelectorAll("[data-zone]")) {
-    element.textContent = Intl.DateTimeFormat().resolvedOptions().timeZone.replaceAll("_", " ");
+    element.textContent = (zone ?? Intl.DateTimeFormat().resolvedOptions().timeZone).replaceAll("_", " ");
   }
 }
 
