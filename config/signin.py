@@ -30,7 +30,7 @@ BY_ADDRESS = RateLimitItemPerSecond(
     settings.SIGN_IN_TRIES_PER_ADDRESS, settings.SIGN_IN_SECONDS, namespace="signin-from"
 )
 WRONG = "That username and password do not match. Check both and try again."
-USED = "This link was used already, or is over. Ask for a new one with ./run user link NAME."
+USED = "This link was used already, or is over. Ask for a new one by mail, or with ./run user link NAME."
 
 
 @never_cache
@@ -87,7 +87,7 @@ def signin_link(request: HttpRequest, token: str) -> HttpResponse:
     with transaction.atomic():
         user = links.owner(token, lock=True)
         if user is not None:
-            auth.login(request, user, backend="django.contrib.auth.backends.ModelBackend")
+            auth.login(request, user)
     if user is None:
         return render(request, template, {"error": USED}, status=404)
     return HttpResponseRedirect(safe_next(request))

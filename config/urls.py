@@ -3,6 +3,7 @@
 from django.contrib import admin
 from django.urls import include, path
 
+from account import recovery
 from config import errors, health, signin
 from config.api import api
 from config.metrics import metrics
@@ -14,6 +15,8 @@ urlpatterns = [
     path("csp-report/", health.csp_report, name="csp_report"),
     path("signin/", signin.signin, name="signin"),
     path("signin/link/<str:token>/", signin.signin_link, name="signin_link"),
+    path("signin/mail/", recovery.ask, name="recovery"),
+    path("signin/password/<str:uidb64>/<str:token>/", recovery.NewPassword.as_view(), name="new_password"),
     path("signout/", signin.signout, name="signout"),
     path("admin/login/", signin.admin_login),
     path("admin/", admin.site.urls),
