@@ -11,7 +11,7 @@ from django.core.management.base import CommandError
 
 from config.plain import PlainCommand
 
-NAMES = ("engine", "live", "inbox", "imports", "companies", "documents")
+NAMES = ("engine", "live", "inbox", "imports", "companies", "documents", "articles")
 
 
 class Command(PlainCommand):
