@@ -1,6 +1,5 @@
 """Documents dropped on a workspace: watched, found the moment one is ready, mended when one fails."""
 
-import io
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -12,7 +11,6 @@ from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import connections
 from playwright.sync_api import expect
-from pypdf import PdfReader, PdfWriter
 
 from ingestion import embedders, lifecycle, source, uploads
 from ingestion.embedders import DEFAULT_EMBEDDER
@@ -22,7 +20,7 @@ from ingestion.sources.documents.models import Document, Role, Workspace
 from ingestion.testing import resume_inline
 from tests.browser.conftest import sign_in
 from tests.documents.conftest import Counting, store
-from tests.documents.making import pdf
+from tests.documents.making import locked, pdf
 from tests.waiting import until
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -45,15 +43,6 @@ class Held(Counting):
     def encode(self, texts: Any) -> Any:
         assert self.go.wait(60)
         return super().encode(texts)
-
-
-def locked(data: bytes) -> bytes:
-    """Return a PDF that opens with a password only."""
-    writer = PdfWriter(PdfReader(io.BytesIO(data)))
-    writer.encrypt("secret", algorithm="AES-256")
-    out = io.BytesIO()
-    writer.write(out)
-    return out.getvalue()
 
 
 def drop(page: Any, **files: bytes) -> None:

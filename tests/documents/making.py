@@ -5,6 +5,8 @@ import zipfile
 import zlib
 from collections.abc import Mapping, Sequence
 
+from pypdf import PdfReader, PdfWriter
+
 FONT = b"<</Font<</F1<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>>>>>"
 _W = 'xmlns:w="http://schemas.openxmlformats.org/wordprocessingml/2006/main"'
 
@@ -53,6 +55,34 @@ def pdf(pages: Sequence[str | bytes], catalogue: bytes = b"", info: bytes = b"",
         objects.append(b"<<%b>>" % info)
         return raw_pdf(objects, b"/Info %d 0 R" % len(objects))
     return raw_pdf(objects)
+
+
+def locked(data: bytes) -> bytes:
+    """Return a PDF that opens with a password only."""
+    writer = PdfWriter(PdfReader(io.BytesIO(data)))
+    writer.encrypt("secret", algorithm="AES-256")
+    out = io.BytesIO()
+    writer.write(out)
+    return out.getvalue()
+
+
+def picture_pdf(stamp: str) -> bytes:
+    """Return a PDF whose page is a picture with a few letters stamped on it."""
+    content = b"q 612 0 0 792 0 0 cm /Im1 Do Q BT /F1 9 Tf 500 20 Td (%b) Tj ET" % stamp.encode()
+    picture = (
+        b"<</Type/XObject/Subtype/Image/Width 1/Height 1/ColorSpace/DeviceGray/BitsPerComponent 8/Length 1>>"
+    )
+    font = b"/Font<</F1<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>>>"
+    return raw_pdf(
+        [
+            b"<</Type/Catalog/Pages 2 0 R>>",
+            b"<</Type/Pages/Count 1/Kids[3 0 R]>>",
+            b"<</Type/Page/Parent 2 0 R/MediaBox[0 0 612 792]/Contents 4 0 R"
+            b"/Resources<<%b/XObject<</Im1 5 0 R>>>>>>" % font,
+            stream(content),
+            picture + b"stream\n0\nendstream",
+        ]
+    )
 
 
 def paragraphs(*texts: str) -> str:

@@ -18,7 +18,7 @@ from ingestion import uploads
 from ingestion.models import Upload
 from ingestion.source import SourceError, get
 from ingestion.sources.documents import reading
-from tests.documents.making import docx, paragraphs, pdf, raw_pdf, stream
+from tests.documents.making import docx, locked, paragraphs, pdf, picture_pdf, raw_pdf, stream
 
 MEGABYTE = 1 << 20
 GOOD = "Cobalt suppliers are audited every two years."
@@ -86,6 +86,8 @@ def looping_pages() -> bytes:
 
 REFUSED = {
     "UP39 cut off": (lambda: pdf([GOOD])[:300], "pdf_damaged"),
+    "UP41 a password": (lambda: locked(pdf([GOOD])), "pdf_encrypted"),
+    "UP43 a picture with a stamp": (lambda: picture_pdf("Received 12 May"), "pdf_no_text"),
     "UP44 flate bomb": (lambda: pdf([b"\0" * (100 * MEGABYTE)]), "pdf_limits"),
     "UP45 too many pages": (too_many_pages, "pdf_too_many_pages"),
     "UP46 a tree that holds itself": (looping_pages, "pdf_damaged"),
