@@ -108,6 +108,10 @@ def test_whoever_has_no_rights_may_ask_the_functions_and_no_table(alice: User) -
     with pytest.raises(ProgrammingError, match="permission denied"), transaction.atomic():
         sql("SELECT 1 FROM ingestion_job")
     sql("RESET ROLE")
+    # Nor is anything of theirs run in our name.
+    names = ["is_system_stable", "analytics_tasks_in_progress"]
+    paths = sql("SELECT prosecdef, proconfig FROM pg_proc WHERE proname = ANY (%s)", names)
+    assert paths == [(True, ["search_path=pg_catalog, public, pg_temp"])] * 2
 
 
 @pytest.mark.seed("S4.5", "S4.12", "S4.56")
@@ -144,6 +148,8 @@ def test_a_statement_that_moves_states_says_so_once(alice: User) -> None:
         assert ear.payloads() == [""]
         sql("DELETE FROM ingestion_jobevent")
         sql("DELETE FROM ingestion_job")
+        assert ear.payloads() == [""]
+        sql("TRUNCATE ingestion_job CASCADE")
         assert ear.payloads() == [""]
 
 
@@ -191,6 +197,9 @@ def test_the_answer_is_written_and_pushed_only_when_it_changes(
         assert (last.stable, last.version) == (True, first.version + 2)
         assert hints == [first.version, first.version + 1, first.version + 2]
         assert ear.payloads() == ['{"stable": true}', '{"stable": false}', '{"stable": true}']
+        Process.objects.create(name="w", role="worker", host="h", pid=1)
+        assert stability.look()  # the row moves: there is a worker
+        assert ear.payloads() == []
 
 
 @committed
