@@ -58,11 +58,12 @@ def test_the_load_does_what_the_preview_says(
     period = data.draw(st.sampled_from(["2023-01-01", "2024-01-01", "2026-01-01"]))
     job = run_inline("imports", alice, **params, **({"valid_from": period} if by_job else {}))
     imported = Import.objects.get(job=job)
-    for cause in list(imported.problems):
+    for key in [cause["key"] for cause in imported.problems]:
+        cause = next((one for one in imported.problems if one["key"] == key), None)
+        if cause is None:  # it went with another: who is left out is nobody's twin
+            continue
         offered = [one for one in decisions.choices(imported, cause) if one in SIMPLE]
-        imported = decisions.decide(
-            imported, cause["key"], data.draw(st.sampled_from(offered)), "", None, alice
-        )
+        imported = decisions.decide(imported, key, data.draw(st.sampled_from(offered)), "", None, alice)
     told = (imported.rows_new, imported.rows_known, imported.rows_bad)
     old = set(Unit.objects.values_list("pk", flat=True))
     lifecycle.answer(job, "approve", {}, alice)
