@@ -29,8 +29,8 @@ from account.forms import (
 )
 from account.models import Appearance, Theme, appearance_of
 from config import audit, rates
+from config.spreadsheets import streamed
 from ingestion import belongings, tokens
-from ingestion.downloads import streamed
 from ingestion.models import ApiToken
 
 log = structlog.get_logger(__name__)

@@ -1,26 +1,15 @@
-"""Files to save: a job's failed items for a spreadsheet, its events as text, and what is sent bit by bit."""
+"""Files made from a job: its failed items for a spreadsheet, its events as text."""
 
 import csv
 import io
-from collections.abc import AsyncIterator, Iterator
 
-from asgiref.sync import sync_to_async
-from django.db import close_old_connections
-from django.http import HttpResponse, StreamingHttpResponse
-from django.utils.http import content_disposition_header
+from django.http import HttpResponse
 
+from config.spreadsheets import safe_cell
 from ingestion.job_page import FAILED
 from ingestion.models import Job
 
 MAX_ROWS = 100_000  # of a download; a job has no more items than that
-
-# A spreadsheet takes a cell that starts like this for a formula (OWASP, CSV injection).
-FORMULA = ("=", "+", "-", "@", "\t", "\r", "\0")
-
-
-def safe_cell(text: str) -> str:
-    """Return a text that a spreadsheet shows instead of running it."""
-    return f"'{text}" if text.lstrip(" ").startswith(FORMULA) else text
 
 
 def failed_csv(job: Job) -> str:
@@ -53,34 +42,3 @@ def attachment(text: str, name: str, content_type: str) -> HttpResponse:
             "X-Content-Type-Options": "nosniff",
         },
     )
-
-
-def streamed(parts: Iterator[str], name: str, content_type: str) -> StreamingHttpResponse:
-    """Return what an iterator gives as a file to save; it is asked while the file is being sent."""
-    return StreamingHttpResponse(
-        _aside(parts),
-        content_type=f"{content_type}; charset=utf-8",
-        headers={
-            "Content-Disposition": content_disposition_header(True, name),
-            "X-Content-Type-Options": "nosniff",
-        },
-    )
-
-
-async def _aside(given: Iterator[str]) -> AsyncIterator[str]:
-    """Yield what an iterator gives, asked in a thread for one at a time.
-
-    Django would read one that is not asynchronous to its end before it sends anything.
-    """
-    ask = sync_to_async(_next, thread_sensitive=False)
-    while (part := await ask(given)) is not None:
-        yield part
-
-
-def _next(given: Iterator[str]) -> str | None:
-    """Return what comes next, on a connection that is neither too old nor broken, and not kept afterwards."""
-    close_old_connections()
-    try:
-        return next(given, None)
-    finally:
-        close_old_connections()

@@ -31,6 +31,26 @@ STATES: dict[str, tuple[str, tuple[State, ...]]] = {
 }
 
 
+# Of the file for a spreadsheet.
+COLUMNS = {
+    "Id": "id",
+    "Source": "source",
+    "Job": "title",
+    "Subject": "subject",
+    "State": "state",
+    "By": "owner__username",
+    "Message": "message",
+    "Error": "error",
+    "Items": "items_total",
+    "Done": "items_done",
+    "Failed": "items_failed",
+    "Skipped": "items_skipped",
+    "Made (UTC)": "created_at",
+    "Started (UTC)": "started_at",
+    "Ended (UTC)": "finished_at",
+}
+
+
 @dataclass(frozen=True)
 class Filters:
     """What the list shows. Values that mean nothing are left out, so that an old link still opens."""

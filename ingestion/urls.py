@@ -14,6 +14,7 @@ urlpatterns = [
     path("operate/audit/", operate_views.audit_log, name="audit"),
     path("start/<slug:kind>/", views.start, name="start"),
     path("jobs/", views.jobs, name="jobs"),
+    path("jobs/jobs.csv", views.jobs_csv, name="jobs_csv"),
     path("jobs/bulk/", views.bulk, name="bulk"),
     path("jobs/<uuid:pk>/", views.job, name="job"),
     path("jobs/<uuid:pk>/cancel/", views.cancel, name="cancel"),

@@ -14,6 +14,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_GET, require_POST, require_safe
 
 from config.problems import PROBLEMS, Problem
+from config.spreadsheets import listed
 from ingestion import downloads, home_page, job_page, lifecycle, lists, serializers, source, uploads
 from ingestion.access import can_act, visible_jobs
 from ingestion.admission import Refused
@@ -247,6 +248,14 @@ def failed_csv(request: HttpRequest, pk: UUID) -> HttpResponseBase:
     """Give the failed items as a file for a spreadsheet."""
     found = _visible(request, pk)
     return downloads.attachment(downloads.failed_csv(found), f"failed-{found.pk}.csv", "text/csv")
+
+
+@login_required
+@require_GET
+def jobs_csv(request: HttpRequest) -> HttpResponseBase:
+    """Give the jobs of the list, all that match its filters, as a file for a spreadsheet."""
+    filters = lists.Filters.from_query(request.GET)
+    return listed(filters.apply(visible_jobs(request.user)), lists.COLUMNS, "jobs")
 
 
 @login_required

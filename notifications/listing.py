@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal, get_args
@@ -14,6 +14,7 @@ from notifications.models import Inbox, Notification
 from notifications.telling import unread
 
 MAX_SEARCH = 200  # characters
+MOST_AT_ONCE = 1000  # entries of a file that are read together
 MOST_COUNTED = 10_000  # rows that a page looks at to say how many there are
 
 # What anybody may ask for by name; "read" is for deleting alone.
@@ -126,6 +127,14 @@ def entries(
     if not among:
         return own
     return sorted(own + among, key=lambda entry: entry.key, reverse=True)[:limit]
+
+
+def pages(user: Any, wanted: Filter) -> Iterator[list[Entry]]:
+    """Yield all entries of a user that match, the newest first, some at a time."""
+    after = None
+    while some := entries(user, wanted, limit=MOST_AT_ONCE, after=after):
+        yield some
+        after = some[-1].key
 
 
 def bell(user: Any, most: int, shared: Sequence[Entry] | None = None) -> list[Entry]:

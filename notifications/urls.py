@@ -7,6 +7,7 @@ from notifications import settings_views, views
 app_name = "notifications"
 urlpatterns = [
     path("", views.inbox, name="inbox"),
+    path("inbox.csv", views.inbox_csv, name="csv"),
     path("bell/", views.bell, name="bell"),
     path("snooze/", views.snooze, name="snooze"),
     path("act/", views.act, name="act"),

@@ -10,6 +10,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
 
+from config import spreadsheets
 from notifications import days, forms, links, listing, pages
 from notifications.listing import Filter
 from notifications.pages import Filters
@@ -22,6 +23,19 @@ def inbox(request: HttpRequest) -> HttpResponseBase:
     context = pages.context(request.user, Filters.from_query(request.GET))
     part = request.headers.get("HX-Target") == "inbox"
     return render(request, f"notifications/{'_inbox' if part else 'inbox'}.html", context)
+
+
+@login_required
+@require_safe
+def inbox_csv(request: HttpRequest) -> HttpResponseBase:
+    """Give the notifications of the list, all that match its filters, as a file for a spreadsheet."""
+    found = listing.pages(request.user, Filters.from_query(request.GET).wanted())
+    heads = ["Type", "Level", "Title", "Text", "Address", "Came (UTC)", "Changed (UTC)", "Read (UTC)"]
+    lines = (
+        [(o.type, o.level, o.title, o.text, o.url, o.created_at, o.updated_at, o.read_at) for o in some]
+        for some in found
+    )
+    return spreadsheets.streamed(spreadsheets.parts(heads, lines), "inbox.csv", "text/csv")
 
 
 @login_required

@@ -7,6 +7,8 @@ from ingestion.sources.articles import job_views, views
 app_name = "articles"
 urlpatterns = [
     path("", views.topics, name="topics"),
+    path("topics.csv", views.topics_csv, name="topics_csv"),
+    path("<int:pk>/articles.csv", views.articles_csv, name="articles_csv"),
     path("sample/", views.sample, name="sample"),
     path("<int:pk>/", views.topic, name="topic"),
     path("<int:pk>/settings/", views.settings, name="settings"),

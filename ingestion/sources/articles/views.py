@@ -10,6 +10,7 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
+from config.spreadsheets import listed
 from ingestion import lifecycle
 from ingestion.admission import Refused
 from ingestion.sources.articles import members, topic_page
@@ -18,6 +19,27 @@ from ingestion.sources.articles.forms import TopicForm, UrlsForm
 from ingestion.sources.articles.models import Analysis, Role, Topic
 from ingestion.sources.articles.source import MOST_URLS, BulkAnalysis
 
+# Of the files for a spreadsheet.
+TOPIC_COLUMNS = {
+    "Topic": "name",
+    "Description": "description",
+    "Threshold": "threshold",
+    "Made (UTC)": "created_at",
+    "Collected (UTC)": "collected_at",
+}
+ARTICLE_COLUMNS = {
+    "Title": "article__title",
+    "Address": "article__url",
+    "Site": "article__site",
+    "Author": "article__author",
+    "Language": "article__language",
+    "Published (UTC)": "article__published_at",
+    "Relevance": "relevance",
+    "Sentiment": "sentiment",
+    "Summary": "summary",
+    "Analysed (UTC)": "analysed_at",
+    "Kept (UTC)": "kept_at",
+}
 MOST = 200  # topics of one page
 LARGEST_ID = 2**63 - 1
 
@@ -49,6 +71,23 @@ def topic(request: HttpRequest, pk: int) -> HttpResponseBase:
     context = topic_page.context(found, request.user, request.GET)
     fragment = request.headers.get("HX-Target") == "topic"
     return render(request, "articles/_topic.html" if fragment else "articles/topic.html", context)
+
+
+@login_required
+@require_safe
+def topics_csv(request: HttpRequest) -> HttpResponseBase:
+    """Give the topics of who asks as a file for a spreadsheet."""
+    ids = Topic.objects.of(request.user).values("pk")
+    return listed(Topic.objects.filter(pk__in=ids), TOPIC_COLUMNS, "topics")
+
+
+@login_required
+@require_safe
+def articles_csv(request: HttpRequest, pk: int) -> HttpResponseBase:
+    """Give the articles of a topic, kept or below the threshold, as a file for a spreadsheet."""
+    found = topic_of(request, pk)
+    below = request.GET.get("s") in topic_page.FILTERS
+    return listed(found.analyses.filter(kept_at__isnull=below), ARTICLE_COLUMNS, f"articles-{found.pk}")
 
 
 @login_required

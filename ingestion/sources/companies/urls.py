@@ -7,6 +7,7 @@ from ingestion.sources.companies import views
 app_name = "companies"
 urlpatterns = [
     path("", views.companies, name="list"),
+    path("companies.csv", views.companies_csv, name="csv"),
     path("start/", views.start, name="start"),
     path("<int:pk>/", views.company, name="company"),
     path("<int:pk>/retry/", views.retry, name="retry"),

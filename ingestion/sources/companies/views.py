@@ -13,6 +13,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
 from config.problems import Problem
+from config.spreadsheets import listed
 from ingestion import lifecycle, schedules
 from ingestion.access import can_act, visible_jobs
 from ingestion.admission import Refused
@@ -24,6 +25,16 @@ from ingestion.sources.companies.source import Companies
 from notifications import inbox
 
 LARGEST_ID = 2**63 - 1
+# Of the file for a spreadsheet.
+COLUMNS = {
+    "CIK": "cik",
+    "Name": "name",
+    "Category": "category",
+    "Industry": "sic_description",
+    "State": "state",
+    "Website": "website",
+    "Checked (UTC)": "checked_at",
+}
 MOST_FOUND = 20  # passages of one page: what is around the words is cut out of each whole text
 
 
@@ -47,6 +58,16 @@ def companies(request: HttpRequest) -> HttpResponseBase:
     fragments = {"matches": "companies/_matches.html", "ingestion": "companies/_ingestion.html"}
     fragment = fragments.get(request.headers.get("HX-Target", "")) if asked or _is_search(request) else None
     return render(request, fragment or "companies/list.html", context)
+
+
+@login_required
+@require_safe
+def companies_csv(request: HttpRequest) -> HttpResponseBase:
+    """Give the companies that are here, or those that match what is typed, as a file for a spreadsheet."""
+    rows = Company.objects.all()
+    if query := _query(request):
+        rows = rows.filter(pk__in=[one.company.pk for one in search.search(query) if one.company])
+    return listed(rows, COLUMNS, "companies")
 
 
 @login_required

@@ -8,6 +8,7 @@ app_name = "documents"
 urlpatterns = [
     path("", workspace_views.workspaces, name="workspaces"),
     path("<int:pk>/", workspace_views.workspace, name="workspace"),
+    path("<int:pk>/documents.csv", workspace_views.documents_csv, name="csv"),
     path("<int:pk>/settings/", workspace_views.settings, name="settings"),
     path("<int:pk>/member/", workspace_views.member, name="member"),
     path("<int:pk>/retry/", workspace_views.retry, name="retry-workspace"),

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
-from django.db.models import Count
+from django.db.models import Count, QuerySet
 
 from ingestion import source
 from ingestion.models import FINAL, OPEN, Job, State
@@ -51,9 +51,7 @@ def context(workspace: Workspace, user: Any, given: Mapping[str, str]) -> dict[s
     """Return what the page shows to a member. given: the query string."""
     counts = counts_of(workspace)
     chosen = given.get("s", "") if given.get("s", "") in FILTERS else ""
-    rows = workspace.documents.select_related("job", "added_by").order_by("-pk")
-    if chosen:
-        rows = rows.filter(status__in=_OPEN if chosen == "processing" else [chosen])
+    rows = standing(workspace, chosen).select_related("job", "added_by").order_by("-pk")
     before = given.get("before", "")
     before = before if before.isascii() and before.isdigit() and len(before) < 19 else ""
     if before:
@@ -83,6 +81,13 @@ def context(workspace: Workspace, user: Any, given: Mapping[str, str]) -> dict[s
         "stale": stale,
         "most_bytes": max_bytes(source.get(Documents.kind)),
     }
+
+
+def standing(workspace: Workspace, where: str) -> QuerySet[Document]:
+    """Return the documents that stand at one of FILTERS, all of them for anything else."""
+    if where not in FILTERS:
+        return workspace.documents.all()
+    return workspace.documents.filter(status__in=_OPEN if where == "processing" else [where])
 
 
 def filters_of(given: Mapping[str, str]) -> search.Filters:

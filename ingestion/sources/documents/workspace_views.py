@@ -11,6 +11,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
+from config.spreadsheets import listed
 from ingestion import embedders, lifecycle
 from ingestion.admission import Refused
 from ingestion.sources.documents import acting, workspace_page
@@ -25,6 +26,18 @@ from ingestion.sources.documents.models import (
 from ingestion.sources.documents.views import workspace_of
 from ingestion.sources.documents.workspaces import Removal, Workspaces
 
+# Of the file for a spreadsheet.
+COLUMNS = {
+    "Document": "name",
+    "Title": "title",
+    "Status": "status",
+    "Why": "error",
+    "Bytes": "size",
+    "Type": "type",
+    "Pages": "pages",
+    "By": "added_by__username",
+    "Added (UTC)": "created_at",
+}
 MOST = 200  # workspaces of one page
 
 
@@ -90,6 +103,15 @@ def workspace(request: HttpRequest, pk: int) -> HttpResponseBase:
     fragment = request.headers.get("HX-Target") == "workspace"
     template = "documents/_workspace.html" if fragment else "documents/workspace.html"
     return render(request, template, context)
+
+
+@login_required
+@require_safe
+def documents_csv(request: HttpRequest, pk: int) -> HttpResponseBase:
+    """Give the documents of the list, all that stand where its filter says, as a file for a spreadsheet."""
+    found = workspace_of(request, pk)
+    rows = workspace_page.standing(found, request.GET.get("s", ""))
+    return listed(rows, COLUMNS, f"documents-{found.pk}")
 
 
 @login_required

@@ -10,7 +10,7 @@ from typing import Any
 
 from django.http import StreamingHttpResponse
 
-from ingestion.downloads import safe_cell, streamed
+from config.spreadsheets import safe_cell, streamed
 from ingestion.sources.imports.columns import ADDED
 from ingestion.sources.imports.models import Import, ImportRow
 from ingestion.sources.imports.staged import chunks

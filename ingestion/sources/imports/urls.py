@@ -14,5 +14,7 @@ urlpatterns = [
     path("<int:pk>/match/", views.match, name="match"),
     path("<int:pk>/answer/", views.answer, name="answer"),
     path("<int:pk>/errors.csv", views.errors, name="errors"),
+    path("imports.csv", views.imports_csv, name="imports_csv"),
+    path("units.csv", views.units_csv, name="units_csv"),
     path("units/", views.units, name="units"),
 ]

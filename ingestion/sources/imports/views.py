@@ -14,6 +14,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_GET, require_POST
 
 from config.problems import PROBLEMS, Problem
+from config.spreadsheets import listed
 from ingestion import lifecycle, source, uploads
 from ingestion.admission import Refused
 from ingestion.forms import KEPT, source_form
@@ -28,6 +29,27 @@ MAX_WORDS = 8
 LARGEST_ID = 2**63 - 1
 MAX_REASON = 500  # characters
 MAX_SAME = 3  # earlier imports of a file that are named
+# Of the files for a spreadsheet.
+IMPORT_COLUMNS = {
+    "Import": "slug",
+    "File": "file_name",
+    "Bytes": "file_size",
+    "By": "owner__username",
+    "State": "job__state",
+    "Message": "job__message",
+    "Made (UTC)": "created_at",
+}
+UNIT_COLUMNS = {
+    "Identifier": "tax_ident",
+    "Second identifier": "stat_ident",
+    "Name": "name",
+    "Valid from": "valid_from",
+    "Valid to": "valid_to",
+    "Region": "physical_region_code",
+    "Activity": "primary_activity_category_code",
+    "Employees": "employees",
+    "Turnover": "turnover",
+}
 ARRIVES = ("later",)  # params about a file that is not there yet
 
 
@@ -230,6 +252,21 @@ def units(request: HttpRequest) -> HttpResponse:
         "first": not before,
     }
     return render(request, "imports/units.html", context)
+
+
+@login_required
+@require_GET
+def imports_csv(request: HttpRequest) -> HttpResponseBase:
+    """Give the imports this user may see as a file for a spreadsheet."""
+    return listed(Import.objects.visible_to(request.user), IMPORT_COLUMNS, "imports")
+
+
+@login_required
+@require_GET
+def units_csv(request: HttpRequest) -> HttpResponseBase:
+    """Give the units of the register that match the search as a file for a spreadsheet."""
+    query = request.GET.get("q", "").replace("\0", "").strip()[:MAX_QUERY]
+    return listed(search(query), UNIT_COLUMNS, "register")
 
 
 def search(query: str) -> QuerySet[Unit]:

@@ -13,6 +13,7 @@ urlpatterns = [
     path("accounts/sample/", account_views.sample, name="sample"),
     path("accounts/<int:pk>/<str:verb>/", account_views.change, name="change"),
     path("<int:pk>/", views.calendar, name="calendar"),
+    path("<int:pk>/days.csv", views.days_csv, name="csv"),
     path("<int:pk>/sync/", views.sync, name="sync"),
     path("<int:pk>/<str:text>/", views.day, name="day"),
     path("<int:pk>/items/<int:number>/", views.item, name="item"),

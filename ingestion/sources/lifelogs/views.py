@@ -10,6 +10,7 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
+from config.spreadsheets import listed
 from ingestion import lifecycle
 from ingestion.admission import Refused
 from ingestion.sources.lifelogs import accounts, calendars, day_page, finding, spans, transcripts
@@ -17,6 +18,15 @@ from ingestion.sources.lifelogs.models import Account
 from ingestion.sources.lifelogs.streams import parse_date
 
 LARGEST_ID = 2**63 - 1
+# Of the file for a spreadsheet.
+COLUMNS = {
+    "Day": "date",
+    "Status": "ingestion_status",
+    "Items": "items_count",
+    "Completed (UTC)": "completed_at",
+    "Read (UTC)": "walked_at",
+    "Trouble": "trouble",
+}
 
 
 @login_required
@@ -106,6 +116,14 @@ def calendar(request: HttpRequest, pk: int) -> HttpResponseBase:
         "today": today,
     }
     return render(request, "lifelogs/calendar.html", context)
+
+
+@login_required
+@require_safe
+def days_csv(request: HttpRequest, pk: int) -> HttpResponseBase:
+    """Give the days of an account as a file for a spreadsheet."""
+    account = _account(request, pk)
+    return listed(account.days.all(), COLUMNS, f"days-{account.pk}")
 
 
 @login_required

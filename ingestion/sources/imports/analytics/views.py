@@ -9,7 +9,8 @@ from django.shortcuts import render
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
-from ingestion.downloads import attachment, safe_cell
+from config.spreadsheets import safe_cell
+from ingestion.downloads import attachment
 from ingestion.sources.imports.analytics import charts
 
 

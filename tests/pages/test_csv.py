@@ -1,0 +1,174 @@
+"""Every list as CSV: what the page shows and no more, in a file that no spreadsheet runs."""
+
+import csv
+import io
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from asgiref.sync import async_to_sync
+from django.contrib.auth.models import User
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+
+from config import spreadsheets
+from ingestion.models import Job
+from ingestion.sources.articles.models import Analysis, Article, Role, Topic, TopicMember
+from ingestion.sources.companies.models import Company
+from ingestion.sources.documents import workspaces
+from ingestion.sources.documents.models import Document
+from ingestion.sources.imports.models import Import, Unit
+from ingestion.sources.lifelogs.models import Account, Day
+from notifications import inbox
+from tests.pages import rows
+
+pytestmark = pytest.mark.django_db(transaction=True)  # files are read in threads of their own
+
+BAD = "=cmd|' /C calc'!A0"
+
+
+@pytest.fixture
+def web(client: Client, alice: User) -> Client:
+    client.force_login(alice)
+    return client
+
+
+def table(answer: Any) -> list[dict[str, str]]:
+    async def whole() -> str:
+        return b"".join([part async for part in answer]).decode("utf-8-sig")
+
+    assert answer.status_code == 200 and answer["Content-Type"] == "text/csv; charset=utf-8"
+    assert answer["Content-Disposition"].startswith("attachment; ")
+    assert answer["X-Content-Type-Options"] == "nosniff"
+    return list(csv.DictReader(io.StringIO(async_to_sync(whole)(), newline="")))
+
+
+def of_jobs(alice: User, bob: User) -> str:
+    rows.job(alice, "failed", subject=BAD)
+    rows.job(bob, "failed", subject="hidden")
+    return reverse("ingestion:jobs_csv")
+
+
+def of_inbox(alice: User, bob: User) -> str:
+    inbox.notify([alice], "system", BAD)
+    inbox.notify([bob], "system", "hidden")
+    return reverse("notifications:csv")
+
+
+def of_companies(alice: User, bob: User) -> str:
+    Company.objects.create(cik=320193, name=BAD)
+    return reverse("companies:csv")
+
+
+def of_documents(alice: User, bob: User) -> str:
+    ours, theirs = workspaces.make(alice, "ours", ""), workspaces.make(bob, "theirs", "")
+    for where, name in ((ours, BAD), (theirs, "hidden")):
+        Document.objects.create(workspace=where, name=name, size=1, type="text/plain", sha256="0" * 64)
+    return reverse("documents:csv", args=[ours.pk])
+
+
+def topic(owner: User, name: str) -> Topic:
+    made = Topic.objects.create(name=name, created_by=owner)
+    TopicMember.objects.create(topic=made, user=owner, role=Role.OWNER)
+    return made
+
+
+def of_topics(alice: User, bob: User) -> str:
+    topic(alice, BAD), topic(bob, "hidden")
+    return reverse("articles:topics_csv")
+
+
+def of_articles(alice: User, bob: User) -> str:
+    ours, theirs = topic(alice, "ours"), topic(bob, "theirs")
+    for n, (where, title) in enumerate(((ours, BAD), (theirs, "hidden"))):
+        article = Article.objects.create(
+            url=f"https://example.org/{n}", title=title, text="x", characters=1, text_hash=f"{n:064}"
+        )
+        kept = datetime(2026, 1, 5, tzinfo=UTC)
+        Analysis.objects.create(topic=where, article=article, relevance=0.5, model="m", kept_at=kept)
+    return reverse("articles:articles_csv", args=[ours.pk])
+
+
+def of_imports(alice: User, bob: User) -> str:
+    Import.objects.create(owner=alice, slug="a", file_name=BAD, definition={})
+    Import.objects.create(owner=bob, slug="b", file_name="hidden", definition={})
+    return reverse("imports:imports_csv")
+
+
+def of_units(alice: User, bob: User) -> str:
+    Unit.objects.create(tax_ident="1", name=BAD)
+    return reverse("imports:units_csv")
+
+
+def of_days(alice: User, bob: User) -> str:
+    ours, theirs = (
+        Account.objects.create(owner=user, service="limitless", label="x", zone="UTC", is_sample=True)
+        for user in (alice, bob)
+    )
+    Day.objects.create(account=ours, date="2026-01-05", trouble=BAD)
+    Day.objects.create(account=theirs, date="2026-01-06", trouble="hidden")
+    return reverse("lifelogs:csv", args=[ours.pk])
+
+
+LISTS = [of_jobs, of_inbox, of_companies, of_documents, of_topics, of_articles, of_imports, of_units, of_days]
+
+
+@pytest.mark.seed("SEC14", "SEC52")
+@pytest.mark.parametrize("of", LISTS)
+def test_each_list_has_ones_own_and_runs_nowhere(
+    web: Client, alice: User, bob: User, of: Callable[[User, User], str]
+) -> None:
+    path = of(alice, bob)
+    (row,) = table(web.get(path))
+    assert f"'{BAD}" in row.values() and BAD not in row.values()
+    assert "hidden" not in row.values()
+    assert Client().get(path).status_code == 302
+
+
+@pytest.mark.seed("SEC14")
+@pytest.mark.parametrize("of", [of_documents, of_articles, of_days])
+def test_nobody_has_the_list_of_another(client: Client, alice: User, bob: User, of: Any) -> None:
+    path = of(alice, bob)
+    client.force_login(bob)
+    assert client.get(path).status_code == 404
+
+
+def test_a_file_has_the_filters_of_its_page(web: Client, alice: User, bob: User) -> None:
+    for state in ("failed", "completed"):
+        rows.job(alice, state, subject=state)
+    path = reverse("ingestion:jobs_csv")
+    assert [row["State"] for row in table(web.get(path))] == ["completed", "failed"]
+    assert [row["Subject"] for row in table(web.get(f"{path}?state=failed"))] == ["failed"]
+    assert table(web.get(f"{path}?q=nothing")) == []
+    assert f'href="{path}?state=failed"' in web.get("/jobs/?state=failed").text
+    Company.objects.create(cik=1, name="Acme"), Company.objects.create(cik=2, name="Other")
+    assert [row["CIK"] for row in table(web.get(reverse("companies:csv") + "?q=acme"))] == ["1"]
+    inbox.notify([alice], "system", "one"), inbox.notify([alice], "system", "two")
+    assert len(table(web.get(reverse("notifications:csv")))) == 2
+    assert [row["Title"] for row in table(web.get(reverse("notifications:csv") + "?q=two"))] == ["two"]
+    assert table(web.get(reverse("notifications:csv") + "?view=archived")) == []
+
+
+def test_figures_stay_figures_and_times_are_those_of_spreadsheets(web: Client, alice: User) -> None:
+    ended = datetime(2026, 1, 5, 20, 30, tzinfo=UTC)
+    rows.job(alice, "failed", finished_at=ended, items_total=7, error={"code": "x", "text": "It broke."})
+    (row,) = table(web.get(reverse("ingestion:jobs_csv")))
+    assert (row["Items"], row["Ended (UTC)"], row["Error"]) == ("7", "2026-01-05 20:30:00", "It broke.")
+
+
+@pytest.mark.parametrize(("most", "found"), [(100, 5), (4, 4), (3, 3)])
+def test_a_file_is_read_bit_by_bit_and_bounded(
+    web: Client, alice: User, monkeypatch: pytest.MonkeyPatch, most: int, found: int
+) -> None:
+    monkeypatch.setattr(spreadsheets, "BATCH", 2)
+    monkeypatch.setattr(spreadsheets, "MAX_ROWS", most)
+    for n in range(5):
+        rows.job(alice, "failed", subject=str(n))
+    assert [row["Subject"] for row in table(web.get(reverse("ingestion:jobs_csv")))] == list("43210")[:found]
+    given = spreadsheets._pages(Job.objects.all(), ["subject"])
+    with CaptureQueriesContext(connection) as asked:
+        assert [len(page) for page in given] == [2, 2, 1]
+    assert len(asked) == 3 and all("LIMIT 2" in one["sql"] for one in asked)
