@@ -2,11 +2,12 @@
 
 from django.urls import path
 
-from ingestion import operate_views, status_views, views
+from ingestion import operate_views, search_views, status_views, views
 
 app_name = "ingestion"
 urlpatterns = [
     path("", views.home, name="home"),
+    path("search/", search_views.page, name="search"),
     path("status/", status_views.page, name="status"),
     path("status/details/", status_views.in_progress, name="details"),
     path("status/pause/", status_views.pause, name="pause"),

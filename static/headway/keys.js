@@ -5,7 +5,7 @@ const $ = (selector, root = document) => root.querySelector(selector);
 const $$ = (selector, root = document) => [...root.querySelectorAll(selector)];
 
 const TYPING = "input:not([type=checkbox], [type=radio]), textarea, select, [contenteditable]";
-const GO = { h: 'a[href="/"]', j: 'a[href="/jobs/"]', i: 'a[href="/inbox/"]', d: 'a[href="/days/"]', s: 'a[href="/status/"]' };
+const GO = { h: 'a[href="/"]', j: 'a[href="/jobs/"]', i: 'a[href="/inbox/"]', c: 'a[href="/companies/"]', d: 'a[href="/days/"]', w: 'a[href="/workspaces/"]', s: 'a[href="/status/"]' };
 const PICK = 'input:is([name="job"], [name="pick"], [data-pick-fold])';
 const GO_MS = 1000; // between G and the letter after it
 const KEPT = "shortcuts"; // what was switched in this browser; else what the account says

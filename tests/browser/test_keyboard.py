@@ -57,7 +57,7 @@ def test_slash_searches_and_escape_closes_the_account(page, signed_in, alice):
     page.keyboard.type("gj shelf/x")  # letters of shortcuts are text here
     expect(page.locator("#search")).to_have_value("gj shelf/x")
     page.keyboard.press("Enter")
-    page.wait_for_url("**/jobs/?q=*")
+    page.wait_for_url("**/search/?q=*")
     page.locator("[popovertarget=account]").focus()
     page.keyboard.press("Enter")
     expect(page.locator("#account")).to_be_visible()
@@ -223,3 +223,27 @@ def test_keys_of_a_job(page, signed_in, alice):
     page.keyboard.press("Escape")
     expect(page.locator("#cancel")).to_be_focused()
     assert Job.objects.get().cancel_requested_at is None
+
+
+def test_the_top_bar_finds_everything_without_a_mouse(page, signed_in, alice, violations):
+    job = rows.job(alice, "completed", subject="otters")
+    rows.job(alice, "completed", subject="otters too")
+    signed_in(alice, "/inbox/settings/")
+    page.locator("h1").click()
+    page.keyboard.press("/")
+    expect(page.locator("#search")).to_be_focused()
+    page.keyboard.type("otters")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/search/?q=otters")
+    assert violations(page) == []
+    page.locator("h1").click()
+    for _ in range(2):
+        page.keyboard.press("j")
+    expect(page.locator("main .list a").nth(1)).to_be_focused()
+    page.keyboard.press("Enter")
+    page.wait_for_url(f"**{job.get_absolute_url()}")
+    for key, path in {"c": "/companies/", "w": "/workspaces/"}.items():
+        page.keyboard.press("g")
+        page.keyboard.press(key)
+        page.wait_for_url(f"**{path}")
+    assert page.watched.wrong == []

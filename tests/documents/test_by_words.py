@@ -6,6 +6,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.db import connection, transaction
 
+from ingestion import search as top
 from ingestion.sources.documents import by_words, search, vectors, workspaces
 from ingestion.sources.documents.models import Chunk, Document, Workspace
 from ingestion.testing import run_inline
@@ -111,3 +112,22 @@ def test_many_vectors_are_compared_by_their_index(add: Add, workspace: Workspace
         found = vectors.nearest(workspace, counting.id, question, 5, documents, vectors.EXACT + 1)
         assert names([found[0][0]]) == ["fruit.txt"]
         assert len(found) == (1 if documents else 2)
+
+
+def test_the_top_bar_finds_documents_by_name_and_by_words_of_a_passage(
+    add: Add, alice: User, bob: User
+) -> None:
+    named = add("Nothing to see here.", "Otter report.txt")
+    saying = add("The otter sleeps, holding hands with its kin.", "notes.txt")
+    add("Badgers dig.", "badgers.txt")
+
+    def found(user: User, query: str) -> list[tuple[str, str]]:
+        groups = [one for one in top.search(user, query) if one.kind.label == "Documents"]
+        return [(hit.title, hit.url) for group in groups for hit in group.hits]
+
+    assert found(alice, "otter") == [
+        ("Otter report.txt", named.get_absolute_url()),
+        ("notes.txt", saying.get_absolute_url()),
+    ]
+    assert found(alice, "hands otter") == [("notes.txt", saying.get_absolute_url())]
+    assert found(alice, "otter badgers") == found(bob, "otter") == []

@@ -19,9 +19,11 @@ class ArticlesConfig(AppConfig):
             members,
             saving,
             streams,
+            top_search,
         )
 
         belongings.register()
         members.register()
         streams.register()
+        top_search.register()
         retention.contribute("robots", forgetting.forget_robots)

@@ -8,7 +8,12 @@ class CompaniesConfig(AppConfig):
 
     def ready(self) -> None:
         """Make the streams known, and what a company is called."""
-        from ingestion.sources.companies import streams, subscribers  # models are there when apps are ready
+        from ingestion.sources.companies import (  # models are there when apps are ready
+            streams,
+            subscribers,
+            top_search,
+        )
 
         streams.register()
+        top_search.register()
         subscribers.register()

@@ -10,9 +10,17 @@ class DocumentsConfig(AppConfig):
         """Make the stream of a workspace known, and who its members are; forget what failed jobs left."""
         # Models are there when apps are ready. `refresh` is a source beside those of source.py.
         from ingestion import retention
-        from ingestion.sources.documents import belongings, keeping, members, refresh, streams  # noqa: F401
+        from ingestion.sources.documents import (  # noqa: F401
+            belongings,
+            keeping,
+            members,
+            refresh,
+            streams,
+            top_search,
+        )
 
         retention.contribute("passages", keeping.forget)
         belongings.register()
         members.register()
         streams.register()
+        top_search.register()

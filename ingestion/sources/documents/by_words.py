@@ -31,6 +31,13 @@ _WITH_EACH = """
 """
 _HAS_THAT, _HAS_ALL = f"{_TERMS} @> ARRAY[asked.term]", f"{_TERMS} @> %s::text[]"
 _HAS_ONE_OF_AND = f"{_TERMS} && %s::text[] AND {_HAS_ALL}"
+_SAYING = f"""
+    SELECT document_id FROM (
+        SELECT c.document_id FROM documents_chunk c WHERE {{terms}} AND c.generation = (
+            SELECT d.generation FROM documents_document d WHERE d.id = c.document_id AND d.status = 'ready'
+        ) LIMIT {MOST_RANKED}
+    ) AS found GROUP BY document_id ORDER BY count(*) DESC, document_id DESC LIMIT %s
+"""  # nosec B608  # a number of ours
 _DENSITY = "SELECT id, ts_rank_cd(words, %s::tsquery, 1) FROM documents_chunk WHERE id = ANY(%s)"
 
 
@@ -74,6 +81,16 @@ def ranked(place: Place, words: Sequence[str], most: int) -> list[int]:
     dense = dict(execute(_DENSITY, [query_of(list(having), " | "), best]))
     scores = {pk: weighed[pk] * (1 + dense.get(pk, 0.0)) for pk in best}
     return (sorted(scores, key=lambda pk: (-scores[pk], pk)) + others)[:most]
+
+
+def documents_with(workspaces: Sequence[int], words: Sequence[str], most: int) -> list[int]:
+    """Return documents with a passage that has all of the words, those with the most of them first."""
+    if not words or not workspaces:
+        return []
+    # A passage is of one workspace: who has one of the terms of each word has all of them in one place.
+    terms = [[f"{place}:{word}" for place in workspaces] for word in words]
+    has = " AND ".join(f"{_TERMS} && %s::text[]" for _ in words)
+    return [row[0] for row in execute(_SAYING.format(terms=has), [*terms, most])]
 
 
 def query_of(words: Sequence[str], sign: str) -> str:

@@ -14,9 +14,11 @@ class ImportsConfig(AppConfig):
             keeping,
             status,
             streams,
+            top_search,
         )
 
         belongings.register()
         streams.register()
+        top_search.register()
         details.contribute("import_jobs", "imports", status.rows)
         retention.contribute("import_rows", keeping.forget)

@@ -9,9 +9,16 @@ class LifelogsConfig(AppConfig):
     def ready(self) -> None:
         """Make the services, the streams of days and what their owners are told known."""
         from ingestion import access
-        from ingestion.sources.lifelogs import belongings, limitless, streams, types  # noqa: F401  # models are there now
+        from ingestion.sources.lifelogs import (  # noqa: F401  # models are there now
+            belongings,
+            limitless,
+            streams,
+            top_search,
+            types,
+        )
 
         belongings.register()
         streams.register()
+        top_search.register()
         for kind in ("day", "days"):
             access.keep_private(kind)

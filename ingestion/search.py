@@ -1,0 +1,105 @@
+"""The search of the top bar: what a person may see, of every kind, in one place.
+
+Each room finds its own and says where the whole list is; here they stand beside each other.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlencode
+
+from django.db.models import Q
+from django.urls import reverse
+
+from ingestion.access import visible_jobs
+from ingestion.models import Job
+from ingestion.serializers import display
+from ingestion.words import word
+
+MAX_QUERY = 200  # characters
+MAX_WORDS = 6
+MOST = 6  # of a kind
+NEWEST = 5000  # of what has no index of its words: so many are looked at, the newest first
+
+
+@dataclass(frozen=True)
+class Hit:
+    """One thing that was found. url: its page. sub: a line that tells it from its like."""
+
+    url: str
+    title: str
+    sub: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kind:
+    """What a room finds.
+
+    label: of many, for people. icon: by its name. find: (user, query, most) -> the best this user may see.
+    more: the page that lists all of the kind, with the query as `q`; empty where there is none.
+    """
+
+    label: str
+    icon: str
+    find: Callable[[Any, str, int], Sequence[Hit]]
+    more: str = ""
+
+
+@dataclass(frozen=True)
+class Group:
+    """What was found of a kind. more: where all of it is listed."""
+
+    kind: Kind
+    hits: Sequence[Hit]
+    more: str
+
+
+_kinds: dict[str, Kind] = {}
+
+
+def register(name: str, kind: Kind) -> None:
+    """Let a kind of thing be found. Called from `AppConfig.ready`."""
+    _kinds[name] = kind
+
+
+def plain(query: str) -> str:
+    """Return a query with one space between its words, cut to MAX_QUERY."""
+    return " ".join(query.replace("\0", " ").split())[:MAX_QUERY]
+
+
+def search(user: Any, query: str) -> list[Group]:
+    """Return what was found, kind by kind; a kind of which there is nothing is left out.
+
+    query: as `plain` gives it.
+    """
+    if not query:
+        return []
+    found = [(kind, kind.find(user, query, MOST)) for _, kind in sorted(_kinds.items())]
+    return [Group(kind, hits, _more(kind, query)) for kind, hits in found if hits]
+
+
+def having(query: str, *fields: str) -> Q:
+    """Return the condition that each word of a query stands somewhere in these fields."""
+    wanted = Q()
+    for said in query.split()[:MAX_WORDS]:
+        of_word = Q()
+        for field in fields:
+            of_word |= Q(**{f"{field}__icontains": said})
+        wanted &= of_word
+    return wanted
+
+
+def _more(kind: Kind, query: str) -> str:
+    return f"{reverse(kind.more)}?{urlencode({'q': query})}" if kind.more else ""
+
+
+def _jobs(user: Any, query: str, most: int) -> list[Hit]:
+    newest = visible_jobs(user).order_by("-pk").values("pk")[:NEWEST]
+    rows = Job.objects.filter(having(query, "title", "subject"), pk__in=newest).order_by("-pk")
+    return [
+        Hit(job.get_absolute_url(), f"{job.title} {job.subject}".strip(), word(display(job)))
+        for job in rows[:most]
+    ]
+
+
+register("jobs", Kind(label="Jobs", icon="jobs", find=_jobs, more="ingestion:jobs"))
