@@ -355,7 +355,7 @@ export function refetch(root) {
     fetching.delete(root);
     if (putOff.delete(root)) {
       fetched.delete(key);
-      released().then(() => root.isConnected && paint(root.dataset.live));
+      released().then(() => root.isConnected && refetch(root)); // also where no frame asked for it
       return;
     }
     if (now && now === root) {
