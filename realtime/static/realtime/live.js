@@ -397,10 +397,12 @@ function release() {
   });
 }
 
+// What the reader's own act asked for is swapped. What asks by itself from time to time does so again.
 function beforeSwap({ detail }) {
-  if (!fetching.has(detail.target) || !pressed || !detail.target.contains(pressed)) return;
+  if (!detail.shouldSwap || detail.requestConfig?.triggeringEvent) return;
+  if (!pressed || !detail.target.contains(pressed)) return;
   detail.shouldSwap = false;
-  putOff.add(detail.target);
+  if (fetching.has(detail.target)) putOff.add(detail.target);
 }
 
 // What no stream tells of is asked for every `data-every` ms while it can be seen; `data-tag` names what is shown.
