@@ -378,6 +378,7 @@ const putOff = new Set(); // those whose fragment came while the pointer was pre
 const PRESSED_MS = 5000; // a list of the browser's own swallows the end of a press
 let pressed; // what the pointer is pressed on
 let pressTimer;
+let releaseTimer;
 const onRelease = [];
 
 // Return a promise of the moment when no pointer is pressed.
@@ -385,13 +386,15 @@ export const released = () => (pressed ? new Promise((resolve) => onRelease.push
 
 function press({ target }) {
   pressed = target;
+  clearTimeout(releaseTimer);
   clearTimeout(pressTimer);
   pressTimer = setTimeout(release, PRESSED_MS);
 }
 
 function release() {
   clearTimeout(pressTimer);
-  setTimeout(() => { // after the click
+  clearTimeout(releaseTimer);
+  releaseTimer = setTimeout(() => { // after the click
     pressed = undefined;
     for (const resolve of onRelease.splice(0)) resolve();
   });
