@@ -87,8 +87,8 @@ def act(request: HttpRequest) -> HttpResponseBase:
         messages.error(request, str(unclear))
         return _back(request)
     if scripted:
-        unread, version = listing.unread_count(request.user), listing.version(request.user)
-        stands = {"unread": unread, "version": version}
+        version = listing.version(request.user)  # first: the count may be newer than it, never older
+        stands = {"unread": listing.unread_count(request.user), "version": version}
         return JsonResponse({"count": done.count, "text": done.text, "undo": done.undo} | stands)
     messages.success(request, done.text, extra_tags=done.undo)
     return _back(request)

@@ -69,16 +69,20 @@ function readHere(rows) {
 const held = {};
 
 let upTo = 0; // where the user's stream stood with the last answer to an act
+let heardTo = 0; // ... and with the last frame
 let epoch;
 
 // Say whether a frame was made before something that this page was answered since.
 function isOld(state) {
-  if (epoch && state.epoch !== epoch) upTo = 0; // a restore counts anew
+  if (epoch && state.epoch !== epoch) upTo = heardTo = 0; // a restore counts anew
   epoch = state.epoch;
-  return state.version < upTo;
+  if (state.version < upTo) return true;
+  heardTo = state.version ?? heardTo;
+  return false;
 }
 
 function acted({ detail }) {
+  if (detail.version < heardTo) return; // a frame that overtook the answer has said more
   upTo = Math.max(upTo, detail.version);
   count(detail.unread);
 }
