@@ -106,7 +106,7 @@ def _ended(request: HttpRequest, pk: UUID, place: tuple[int, int]) -> tuple[Job,
     job = _visible(request, pk)  # first: of an ended job all items are there
     version, after = place
     later = Q(version__gt=version) | Q(version=version, pk__gt=after)
-    rows = job.items.filter(later, state__in=ENDED).order_by("version", "pk")
+    rows = job.items.filter(later, version__gte=version, state__in=ENDED).order_by("version", "pk")
     return job, list(rows[:ROWS])
 
 
