@@ -36,5 +36,6 @@ def test_what_the_account_says_holds_until_this_browser_says_otherwise(page, sig
     page.locator("form", has=page.get_by_role("heading", name="Pages")).get_by_role("button").click()
     expect(page.get_by_text("Saved, for all your devices.")).to_be_visible()
     expect(root).to_have_attribute("data-theme", "dark")
+    page.wait_for_load_state()  # keys are heard from then on
     page.keyboard.press("?")
     expect(page.locator("#keys")).to_be_visible()

@@ -192,7 +192,7 @@ def test_the_dialog_asks_again_where_its_answer_was_old_when_it_came(
     assert "System may still be processing background tasks." in answer.text()
     route.fulfill(response=answer)
     foot = page.locator("#details-foot")
-    expect(foot).to_have_text("System Stable: All data processing complete.", timeout=8000)
+    expect(foot).to_have_text("System Stable: All data processing complete.", timeout=20_000)
     expect(page.locator("#details-body")).not_to_contain_text("1 other job")
 
 
