@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from django.conf import settings
+from playwright.sync_api import expect
 
 if TYPE_CHECKING:  # models cannot be imported before the settings are read, see tests/conftest.py
     from tests.engine import Engine
@@ -26,6 +27,7 @@ FLAGS = [
     "--disable-features=LocalNetworkAccessChecks",  # a page that a test serves itself has no address
     "--disable-background-networking", "--disable-component-update", "--disable-dev-shm-usage",
 ]  # fmt: skip
+expect.set_options(timeout=20_000)  # two cores may have two tests at a time
 LINK_HOST = "news.example.org"  # links in notifications may lead there
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 

@@ -168,7 +168,7 @@ def test_the_dialog_stays_true_while_jobs_finish(page: Any, signed_in: Any, alic
     Job.objects.filter(pk=job.pk).delete()
     stability.look()
     expect(dialog.locator("#details-foot")).to_have_text(
-        "System Stable: All data processing complete.", timeout=8000
+        "System Stable: All data processing complete.", timeout=20_000
     )
     expect(dialog).to_contain_text("No active import jobs.")
 
