@@ -386,12 +386,12 @@ def cancel(job: Job, by: Any) -> Job:
             raise Refused("not_found", "Not found.")
         if current.is_final:
             raise Refused("already_finished", "This job has already finished.")
-        audit.write("job.cancel", current.stream, by)
         source = find(current.source)  # who merely follows somebody's own job has not asked for its work
         shared = source is not None and source.shared
         heirs = inbox.followers(current.stream) - {current.owner_id} if shared else set()
         if by is not None and by.pk == current.owner_id and heirs:
             return _leave_to(current, min(heirs), by)
+        audit.write("job.cancel", current.stream, by)
         if current.state == State.RUNNING:
             if current.cancel_requested_at is None:
                 _change(
