@@ -109,6 +109,7 @@ def _extracted(text: str, url: str) -> dict[str, Any]:
 
 
 def _counted(text: str) -> tuple[str, list[str]]:
+    text = text.encode("utf-8", "surrogatepass").decode("utf-8", "replace")  # some codecs give halves
     bad = text.count("\ufffd")
     note = f"{bad:,} character{'s' * (bad != 1)} of the page could not be read."
     return text.replace("\0", ""), [note] if bad else []
