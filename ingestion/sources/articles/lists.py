@@ -44,7 +44,7 @@ def in_feed(job: Run, fetcher: Fetcher, url: str) -> list[str]:
         fetched = fetcher.get(url, kinds=KINDS)
         assert fetched is not None  # nothing was named that it could equal
         found: dict[str, None] = {}
-        for entry in feeds.parse(fetched.content, fetched.url).entries:
+        for entry in feeds.parse(fetched.content, fetched.url, fetched.charset).entries:
             try:
                 found[addresses.canonical(entry.url)] = None
             except SourceError:
