@@ -158,7 +158,8 @@ def test_each_phase_that_takes_too_long_is_named(fetcher, site, monkeypatch):
 
     gone = threading.Event()
     site.pages["/silent"] = lambda handler: gone.wait(60)
-    monkeypatch.setattr(fetching, "WHOLE_TIME", 0.4)
+    assert fetcher.get(site.put("/first", PAGE)) is not None  # what the host says to robots is known by now
+    monkeypatch.setattr(fetching, "WHOLE_TIME", 2.0)
     assert refused(fetcher, f"{site.url}/silent").message == "The host did not answer in time."
     gone.set()
     monkeypatch.setattr(socket, "create_connection", connect)
