@@ -14,7 +14,7 @@ from ingestion.admission import Refused
 from ingestion.sources.articles import plans
 from ingestion.sources.articles.checking import KeywordCheck
 from ingestion.sources.articles.collecting import AutoCollect
-from ingestion.sources.articles.models import Topic
+from ingestion.sources.articles.models import Address, Topic
 from ingestion.sources.articles.saving import BulkSave
 from ingestion.sources.articles.views import topic_of
 from notifications import inbox
@@ -39,7 +39,13 @@ def collect(request: HttpRequest, pk: int) -> HttpResponse:
 def keep(request: HttpRequest, pk: int) -> HttpResponse:
     """Keep articles that were judged below the threshold."""
     found = topic_of(request, pk, edits=True)
-    return _started(request, found, BulkSave.kind, urls=request.POST.getlist("url"))
+    asked = [one.replace("\0", "") for one in request.POST.getlist("url")]
+    known = set(Address.objects.filter(url__in=asked).values_list("url", flat=True))
+    # What a page gives as its own address may be one where nobody was: then it is where it was read.
+    rows = Address.objects.filter(article__url__in=asked, article__analyses__topic=found).order_by("pk")
+    read_at = dict(rows.values_list("article__url", "url"))
+    urls = [one if one in known else read_at.get(one, one) for one in asked]
+    return _started(request, found, BulkSave.kind, urls=urls)
 
 
 @login_required
