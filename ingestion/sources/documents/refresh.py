@@ -10,7 +10,7 @@ from pydantic import Field
 
 from ingestion import embedders, lifecycle
 from ingestion.admission import Refused
-from ingestion.models import OPEN, Job
+from ingestion.models import OPEN, ItemState, Job, State
 from ingestion.run import Run
 from ingestion.source import Outcome, Source, SourceError, SourceParams, Step, register
 from ingestion.sources.documents import indexing, members, processing, reading
@@ -48,6 +48,9 @@ def follow(job: Job) -> None:
 
 
 def _start(workspace: int) -> None:
+    here = Job.objects.filter(source=Refresh.kind, object=f"workspace:{workspace}", state__in=OPEN)
+    if here.exists():
+        return  # it looks again as it ends
     with suppress(Refused):  # the queue is full: the page says that it was made with other settings
         lifecycle.create(Refresh.kind, {"workspace": workspace}, owner=None)
 
@@ -98,6 +101,16 @@ class Refresh(Source):
         if p.workspace is not None:
             job.object = f"workspace:{p.workspace}"
             job.save(update_fields=["object"])
+
+    def ended(self, job: Job) -> None:
+        """Go on with what became stale since it began, in another job; not with what failed in this one."""
+        workspace = (job.object or "").partition(":")[2]
+        if job.state not in (State.COMPLETED, State.PARTIAL) or not workspace.isdigit():
+            return
+        failed = job.items.exclude(state=ItemState.DONE).values_list("key", flat=True)
+        left = stale([int(workspace)]).exclude(job__state__in=OPEN)
+        if left.exclude(pk__in=[int(key) for key in failed]).exists():
+            transaction.on_commit(partial(_start, int(workspace)), robust=True)
 
 
 def _key(document: Document) -> str:
