@@ -313,6 +313,8 @@ async def test_the_sockets_of_strangers_stay_silent(alice: User, bob: User, topi
         await in_database(resume_inline, made.job)
         await until_ended(mine, made.job)
         for wire in wires:
+            while not wire.communicator.output_queue.empty():
+                await wire._receive()
             assert not any(one.get("type") == "job_update" for one in wire.frames)
         for wire in [*wires, mine]:
             await wire.leave()
