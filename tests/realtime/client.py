@@ -20,7 +20,7 @@ from realtime.credentials import Credential, Standing, standings
 from tests.waiting import until_async
 
 ORIGIN = "http://testserver"
-PATIENCE = 8.0  # seconds; a guard against hanging, not a figure
+PATIENCE = 30.0  # seconds; a guard against hanging, not a figure
 
 
 class Communicator(WebsocketCommunicator):
