@@ -42,7 +42,7 @@ def follow(job: Job) -> None:
 
     Nobody asked for it: it is a job of the system, which no member has to be told of.
     """
-    having = Workspace.objects.filter(documents__job=job.pk)
+    having = Workspace.objects.filter(documents__job=job.pk, removing_at=None)
     for pk in stale(having).filter(job=job.pk).values_list("workspace_id", flat=True):
         transaction.on_commit(partial(_start, pk), robust=True)
 
@@ -108,7 +108,8 @@ class Refresh(Source):
         if job.state not in (State.COMPLETED, State.PARTIAL) or not workspace.isdigit():
             return
         failed = job.items.exclude(state=ItemState.DONE).values_list("key", flat=True)
-        left = stale([int(workspace)]).exclude(job__state__in=OPEN)
+        rows = Workspace.objects.filter(pk=int(workspace), removing_at=None)
+        left = stale(rows).exclude(job__state__in=OPEN)
         if left.exclude(pk__in=[int(key) for key in failed]).exists():
             transaction.on_commit(partial(_start, int(workspace)), robust=True)
 
