@@ -24,7 +24,7 @@ log = structlog.get_logger(__name__)
 # Where files may be sent: the API's address, and the forms that may hold a file.
 UPLOAD_PATHS = re.compile(
     r"/api/uploads/?|/api/imports/\d{1,19}/file|/start/[\w-]+/|/jobs/[0-9a-f-]{36}/answer/"
-    r"|/imports/new/|/workspaces/\d{1,19}/upload/"
+    r"|/imports/new/|/workspaces/\d{1,19}/upload/|/topics/\d{1,19}/analyse/"
 )
 MULTIPART_BYTES = 64 * 1024  # what a form adds to its file
 SLOWEST_UPLOAD = 16 * 1024  # bytes a second, after the first `seconds`

@@ -5,6 +5,7 @@ import inspect
 import json
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -18,6 +19,8 @@ from config import asgi, errors, health
 from config.bodies import UPLOAD_PATHS, BodyLimit
 from config.proxies import Proxies
 from config.urls import urlpatterns as ours
+
+ROOT = Path(__file__).resolve().parents[2]
 
 KB = 1024
 
@@ -198,6 +201,11 @@ def test_every_page_that_takes_a_file_takes_a_large_one():
     }
     assert {"/imports/new/", "/workspaces/7/upload/"} <= takes_files
     assert [path for path in takes_files if not UPLOAD_PATHS.fullmatch(path)] == []
+    proxies = (ROOT / "deploy" / "nginx.conf").read_text() + (ROOT / "docs" / "proxy.md").read_text()
+    told = re.findall(r"(?:location ~|path_regexp) (\^/\(api/uploads\S+)", proxies)
+    assert len(told) == 4
+    for pattern in told:
+        assert [path for path in takes_files if not re.search(pattern, path)] == [], pattern
 
 
 async def test_an_upload_of_nobody_is_refused_unread():
