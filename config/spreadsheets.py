@@ -40,17 +40,18 @@ def listed(rows: QuerySet[Any], columns: Mapping[str, str], name: str) -> Stream
 
 
 def parts(heads: Sequence[str], pages: Iterable[Iterable[Sequence[Any]]]) -> Iterator[str]:
-    """Yield a table in CSV (RFC 4180) in parts, at most MAX_ROWS of its rows."""
+    """Yield a table in CSV (RFC 4180) in parts; of more than MAX_ROWS rows the first ones, and that it is so."""
     writer = csv.writer(_Line())
     # Spreadsheets take a file without the first sign for an old encoding.
     yield "\ufeff" + str(writer.writerow(heads))
     left = MAX_ROWS
     for page in pages:
-        lines = [str(writer.writerow(map(_cell, row))) for row in page][:left]
-        left -= len(lines)
-        yield "".join(lines)
-        if not left:
+        rows = list(page)
+        yield "".join(str(writer.writerow(map(_cell, row))) for row in rows[:left])
+        if len(rows) > left:  # said in the file: nobody takes it for the whole list
+            yield str(writer.writerow([f"Only the first {MAX_ROWS:,} rows are here. Filters find the rest."]))
             return
+        left -= len(rows)
 
 
 def streamed(parts: Iterator[str], name: str, content_type: str) -> StreamingHttpResponse:

@@ -358,12 +358,15 @@ def _shown_params(job: Job) -> dict[str, str]:
     return shown
 
 
-def context(job: Job, user: Any, query: Mapping[str, str]) -> dict[str, Any]:
-    """Return everything the page shows."""
+def context(
+    job: Job, user: Any, query: Mapping[str, str], why: waits.Why | None = None, tag: str = ""
+) -> dict[str, Any]:
+    """Return everything the page shows. why: of a job that waits for its turn. tag: names what is shown."""
     now = timezone.now()
     return {
         "job": job,
-        "why": waits.why(job, user),
+        "why": why,
+        "tag": tag,
         **header(job, user, now),
         "steps": steps(job, now),
         "items": items(job, query),

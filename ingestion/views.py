@@ -1,5 +1,6 @@
 """The pages: fetch with the access check, validate, call one verb, respond."""
 
+import zlib
 from collections.abc import Callable
 from functools import wraps
 from http import HTTPStatus
@@ -15,7 +16,7 @@ from django.views.decorators.http import require_GET, require_POST, require_safe
 
 from config.problems import PROBLEMS, Problem
 from config.spreadsheets import listed
-from ingestion import downloads, home_page, job_page, lifecycle, lists, serializers, source, uploads
+from ingestion import downloads, home_page, job_page, lifecycle, lists, serializers, source, uploads, waits
 from ingestion.access import can_act, visible_jobs
 from ingestion.admission import Refused
 from ingestion.forms import AnswerForm, StartForm, source_form
@@ -66,7 +67,9 @@ def job(request: HttpRequest, pk: UUID) -> HttpResponseBase:
     now = timezone.now()
     # What is not in the row's version but shows all the same is in the tag too.
     shown = serializers.display(found, now)
-    tag = f'"{home_page.epoch()}:{found.version}:{shown}:{can_act(request.user, found):d}"'
+    why = None if target.startswith("row-") else waits.why(found, request.user)
+    said = zlib.crc32(why.text.encode()) if why else 0
+    tag = f'"{home_page.epoch()}:{found.version}:{shown}:{can_act(request.user, found):d}:{said}"'
     if target and request.headers.get("If-None-Match") == tag:
         return HttpResponse(status=HTTPStatus.NOT_MODIFIED, headers={"ETag": tag})
     if target.startswith("row-"):
@@ -75,7 +78,8 @@ def job(request: HttpRequest, pk: UUID) -> HttpResponseBase:
         )
     else:
         template = "ingestion/_job.html" if target == "job" else "ingestion/job.html"
-        response = render(request, template, job_page.context(found, request.user, request.GET))
+        context = job_page.context(found, request.user, request.GET, why, tag.strip('"'))
+        response = render(request, template, context)
     response["ETag"] = tag
     return response
 
