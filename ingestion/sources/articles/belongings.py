@@ -21,7 +21,8 @@ def _topics(user: Any) -> Iterator[belongings.Row]:
 
 
 def _keywords(user: Any) -> Iterator[belongings.Row]:
-    found = Keyword.objects.filter(topic__created_by=user)
+    # Made by them and still theirs to see: others go on with a topic that its maker has left.
+    found = Keyword.objects.filter(topic__created_by=user, topic__memberships__user=user)
     return belongings.in_turn(found, "topic__name", "text", "created_at")
 
 
