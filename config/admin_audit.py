@@ -26,11 +26,16 @@ class AuditedAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     ) -> Any:
         """Return Django's own words for its history, and write ours: it has the form, after it was saved."""
         row = getattr(form, "instance", None) or form.user  # Django's form of passwords has a user
+        inline = [one for rows in formsets or () for one in rows.forms if one.has_changed()]
         audit.write(
             "admin.add" if add else "admin.change",
             named(row),
             request.user,
-            changed={name: self._moved(form, name, add) for name in form.changed_data},
+            changed={
+                f"{one.prefix} {name}" if one.prefix else name: self._moved(one, name, add)
+                for one in (form, *inline)
+                for name in one.changed_data
+            },
         )
         return super().construct_change_message(request, form, formsets, add)
 
@@ -43,6 +48,8 @@ class AuditedAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     def _moved(self, form: Any, name: str, add: bool) -> Any:
         if name in self.personal or any(word in name for word in SECRET):
             return None
+        if name == "DELETE":  # a row below the form's own: what it was
+            return [str(form.initial), None]
         after = _plain(form.cleaned_data.get(name))
         return after if add else [_plain(form.initial.get(name)), after]
 
