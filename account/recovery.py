@@ -84,7 +84,8 @@ def send_later(address: str, way: str) -> "Future[None] | None":
 
 def _send(address: str, way: str) -> None:
     try:
-        digest = hashlib.sha256(address.casefold().encode()).hexdigest()
+        # Folded as the database compares, which takes a dotless i for an I: else each way to write counts.
+        digest = hashlib.sha256(address.upper().casefold().encode()).hexdigest()
         if rates.wait(TO_ADDRESS, digest):
             return
         rates.count(TO_ADDRESS, digest)
