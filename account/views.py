@@ -31,6 +31,7 @@ from account.models import Appearance, Theme, appearance_of
 from config import audit, rates
 from config.spreadsheets import streamed
 from ingestion import belongings, tokens
+from ingestion.admission import Refused
 from ingestion.models import ApiToken
 
 log = structlog.get_logger(__name__)
@@ -201,7 +202,11 @@ def delete(request: HttpRequest) -> HttpResponse:
     form = LeavingForm(user, request.POST)
     if not form.is_valid():
         return _page(request, status=422, leaving=form)
-    belongings.leave(user)
+    try:
+        belongings.leave(user)
+    except Refused as refused:  # a full queue takes no job that removes a workspace; once more goes on here
+        form.add_error(None, refused.message)
+        return _page(request, status=429, leaving=form)
     with transaction.atomic():
         audit.write("account.delete", f"user:{user.pk}", user)
         log.info("account_deleted", user=user.pk)
