@@ -67,7 +67,7 @@ def test_the_details_say_how_long_tasks_run_and_how_much_is_active(alice: Any) -
     task = rows.job(alice, "running", eta_seconds=600.0)
     Job.objects.filter(pk=task.pk).update(queue="analytics", started_at=Now() - timedelta(seconds=3723))
     shown = read(alice, "/status/details/", hx_request="true")
-    assert re.search(r'data-since="[^"]+">1:02:0\d</span>', shown)
+    assert re.search(r'data-since="[^"]+">1:02:\d\d</span>', shown)
     assert "1 job is running. Figures may change until about" in shown
 
 
