@@ -181,6 +181,7 @@ def export(request: HttpRequest) -> HttpResponseBase:
         "username": user.get_username(),
         "name": user.get_full_name(),
         "email": user.email,
+        **{name: getattr(appearance_of(user), name) for name in ("zone", "theme", "single_keys")},
         "since": user.date_joined,
         "last_sign_in": user.last_login,
         "signed_in": [

@@ -12,7 +12,7 @@ from django.db.models import QuerySet
 from ingestion import lifecycle
 from ingestion.admission import Refused
 from ingestion.models import OPEN, ApiToken, Job, Schedule, Upload
-from notifications.models import Follow, Mute, Notification, Preference
+from notifications.models import Follow, Mute, Notification, Preference, Webhook
 
 BATCH = 500  # rows read at once, and written in one part
 
@@ -90,6 +90,7 @@ def _all(user: Any) -> Iterator[tuple[str, Iterator[Row]]]:
     yield "follows", in_turn(Follow.objects.filter(user=user), "about")
     yield "mutes", in_turn(Mute.objects.filter(user=user), "about")
     yield "notification_settings", in_turn(Preference.objects.filter(user=user), "type", "channel", "when")
+    yield "webhooks", in_turn(Webhook.objects.filter(user=user), "url", "created_at", "ended_at", "reason")
     for name, belongings in _kept.items():
         yield name, belongings.rows(user)
 
