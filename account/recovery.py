@@ -132,5 +132,9 @@ class NewPassword(PasswordResetConfirmView):
             audit.write("account.password", f"user:{user.pk}", user, through="mail")
         log.info("password_changed", user=user.pk, by="mail")
         self.request.session.flush()
-        messages.success(self.request, "Your new password is set. Sign in with it.")
+        messages.success(
+            self.request,
+            "Your new password is set. Sign in with it. Your tokens still work: revoke those that you do not"
+            " know.",
+        )
         return redirect(self.success_url)
