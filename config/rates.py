@@ -99,7 +99,9 @@ def _skip(error: Exception) -> None:
 
 
 def forget() -> None:
-    """Count from zero again."""
+    """Count from zero again, and ask Redis again."""
+    global _skip_until
+    _skip_until = 0.0
     _local().storage.reset()
     try:
         _shared().storage.reset()
