@@ -64,4 +64,6 @@ def _plain(value: Any) -> Any:
         return value.pk
     if hasattr(value, "model"):  # a queryset
         return [_plain(one) for one in value]
+    if isinstance(value, dict):  # a list of codes has thousands; a text is cut
+        return str(value)
     return [_plain(one) for one in value] if isinstance(value, list | tuple) else value
