@@ -56,17 +56,18 @@ def asked_by(what: HttpRequest | str) -> Iterator[None]:
 def write(action: str, target: str, by: Any = None, **details: Any) -> None:
     """Write down an act, in the transaction that is open.
 
-    action: a key of ACTIONS. target: what it was done to, as streams are named. by: the user; None is whose
-    request it is, or who has the command line. Outside of both it is a rule of ours that acts: nothing is
-    written, a job's history tells it.
+    action: a key of ACTIONS. target: what it was done to, as streams are named. by: for whom, where nobody is
+    signed in: else it is whose request it is. Outside of a request and the command line it is a rule of ours
+    that acts: nothing is written, a job's history tells it.
     """
     asked = _asked.get()
     if action not in ACTIONS:
         raise ValueError(f"unknown action {action!r}")
     if asked is None:
         return
+    signed_in = getattr(getattr(asked, "user", None), "pk", None)
     AuditLog.objects.create(
-        actor=getattr(by or getattr(asked, "user", None), "pk", None),
+        actor=signed_in if signed_in is not None else getattr(by, "pk", None),
         action=action,
         target=target[:200],
         details={name: _short(value) for name, value in details.items()},

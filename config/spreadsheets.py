@@ -40,7 +40,7 @@ def listed(rows: QuerySet[Any], columns: Mapping[str, str], name: str) -> Stream
 
 
 def parts(heads: Sequence[str], pages: Iterable[Iterable[Sequence[Any]]]) -> Iterator[str]:
-    """Yield a table in CSV (RFC 4180) in parts; of more than MAX_ROWS rows the first ones, and that it is so."""
+    """Yield a table in CSV (RFC 4180) in parts; of more than MAX_ROWS rows the first, and that it is so."""
     writer = csv.writer(_Line())
     # Spreadsheets take a file without the first sign for an old encoding.
     yield "\ufeff" + str(writer.writerow(heads))

@@ -182,3 +182,25 @@ def test_what_others_share_gets_an_owner_and_what_nobody_shares_goes(
     assert list(kept.memberships.values_list("user", "role")) == [(alice.pk, "owner")]
     assert list(Topic.objects.all()) == [ours]
     assert list(ours.memberships.values_list("user", "role")) == [(alice.pk, "owner")]
+
+
+@pytest.mark.parametrize("many", [False, True], ids=["one", "ticked"])
+def test_who_is_deleted_in_the_admin_leaves_as_if_they_did_it_themselves(
+    admin_client: Client, admin_user: User, ann: User, bob: User, many: bool
+) -> None:
+    job = rows.job(ann, "pending")
+    workspaces.make(ann, "own", "")
+    shared = workspaces.make(ann, "shared", "")
+    Membership.objects.create(workspace=shared, user=bob, role=Role.EDITOR)
+    if many:
+        form = {"action": "delete_selected", "_selected_action": [ann.pk], "post": "yes"}
+        answer = admin_client.post("/admin/auth/user/", form)
+    else:
+        answer = admin_client.post(f"/admin/auth/user/{ann.pk}/delete/", {"post": "yes"})
+    assert answer.status_code == 302 and not User.objects.filter(pk=ann.pk).exists()
+    job.refresh_from_db()
+    assert job.state == "cancelled"
+    assert list(Workspace.objects.filter(removing_at=None)) == [shared]
+    assert list(shared.memberships.values_list("user", "role")) == [(bob.pk, "owner")]
+    cancelled = AuditLog.objects.filter(action="job.cancel").values_list("actor", "target")
+    assert (admin_user.pk, job.stream) in cancelled and not cancelled.filter(actor=ann.pk).exists()
