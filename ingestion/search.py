@@ -96,10 +96,13 @@ def _more(kind: Kind, query: str) -> str:
 def _jobs(user: Any, query: str, most: int) -> list[Hit]:
     newest = visible_jobs(user).order_by("-pk").values("pk")[:NEWEST]
     rows = Job.objects.filter(having(query, "title", "subject"), pk__in=newest).order_by("-pk")
-    return [
-        Hit(job.get_absolute_url(), f"{job.title} {job.subject}".strip(), word(display(job)))
-        for job in rows[:most]
-    ]
+    return [Hit(job.get_absolute_url(), job.title, _sub(job)) for job in rows[:most]]
+
+
+def _sub(job: Job) -> str:
+    # Some titles have the subject in them.
+    subject = "" if job.subject in job.title else f"{job.subject} · "
+    return f"{subject}{word(display(job))}"
 
 
 register("jobs", Kind(label="Jobs", icon="jobs", find=_jobs, more="ingestion:jobs"))
