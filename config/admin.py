@@ -5,7 +5,7 @@ from typing import Any
 from django.contrib import admin
 from django.http import HttpRequest
 
-from config.admin_lists import BoundedAdmin
+from config.admin_lists import ReadOnlyAdmin
 from config.audit import ACTIONS
 from config.models import AuditLog
 from ingestion.access import can_view_all
@@ -26,7 +26,7 @@ class ActionFilter(admin.SimpleListFilter):
 
 
 @admin.register(AuditLog)
-class AuditLogAdmin(BoundedAdmin):
+class AuditLogAdmin(ReadOnlyAdmin):
     """Who did what to what, from where. Seen with `view_all_jobs`; nobody adds, changes or deletes."""
 
     list_display = ("at", "actor", "action", "target", "via", "address")
@@ -44,15 +44,3 @@ class AuditLogAdmin(BoundedAdmin):
     def has_module_permission(self, request: HttpRequest) -> bool:
         """Say who finds it on the index."""
         return self.has_view_permission(request)
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        """Nobody adds by hand."""
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Nobody changes what was done."""
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Nobody deletes what was done."""
-        return False

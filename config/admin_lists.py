@@ -1,8 +1,11 @@
 """What lists in the admin share: bounded, within our CSP."""
 
+from typing import Any
+
 from django.contrib import admin
 from django.core.paginator import Paginator
 from django.db.models import QuerySet
+from django.http import HttpRequest
 from django.utils.functional import cached_property
 
 from config.admin_audit import AuditedAdmin
@@ -31,3 +34,19 @@ class BoundedAdmin(AuditedAdmin):
     list_max_show_all = 0
     sortable_by = ()
     actions_on_top = True  # without any, Django prints an inline style that our CSP refuses
+
+
+class ReadOnlyAdmin(BoundedAdmin):
+    """A list of what the system writes: people read it."""
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Nobody adds by hand."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Nobody changes by hand."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Nobody deletes by hand."""
+        return False

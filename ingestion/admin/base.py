@@ -5,7 +5,7 @@ from typing import Any
 from django.contrib import admin
 from django.http import HttpRequest
 
-from config.admin_lists import BoundedAdmin
+from config.admin_lists import ReadOnlyAdmin
 from ingestion.access import can_operate, can_view_all
 
 MAX_ACTED = 500  # rows that one action may touch
@@ -14,7 +14,7 @@ admin.site.site_header = admin.site.site_title = "Headway"
 admin.site.index_title = "Operations"
 
 
-class OperatorAdmin(BoundedAdmin):
+class OperatorAdmin(ReadOnlyAdmin):
     """Seen with `view_all_jobs`, acted on with `operate`; bounded lists."""
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
@@ -28,15 +28,3 @@ class OperatorAdmin(BoundedAdmin):
     def has_operate_permission(self, request: HttpRequest) -> bool:
         """Say who may run the actions."""
         return can_operate(request.user)
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        """Nobody adds by hand."""
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Nobody changes by hand."""
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Nobody deletes by hand."""
-        return False

@@ -20,6 +20,7 @@ from typing import Any
 import django
 
 from tests.benchmarks.figures import Figure, p50
+from tests.benchmarks.workers import idle_worker
 
 TURNS = 3
 PAGES = 300
@@ -125,24 +126,14 @@ def by_a_loop(urls: list[str], *, encode: bool = False) -> float:
 def by_the_job(urls: list[str]) -> float:
     """Return the seconds from starting a job to its end, with a worker that waits for one."""
     django.setup()
-    import redis
     from django.conf import settings
     from django.contrib.auth.models import User
-    from rq import Queue
-    from rq.serializers import JSONSerializer
 
-    from ingestion import lifecycle, queues
+    from ingestion import lifecycle
     from ingestion.models import Job
-    from ingestion.processes import settle
-    from ingestion.worker import hooks
 
     settings.FETCH_ALLOW, settings.ARTICLES_PER_SECOND = ["127.0.0.1"], 1000
-    client = redis.Redis.from_url(settings.REDIS_URL)
-    queue = Queue(name="default", connection=client, serializer=JSONSerializer)
-    worker = queues.HeadwayWorker([queue], name="bench", connection=client, serializer=JSONSerializer)
-    worker.hooks = hooks("default")
-    worker.log_job_description = False
-    settle()
+    worker = idle_worker()
     owner = User.objects.get(username="bench")
     params = {"topic": topic_of(owner), "urls": urls}
     began = time.monotonic()

@@ -15,6 +15,7 @@ from typing import Any
 import django
 
 from tests.benchmarks.figures import Figure, p50
+from tests.benchmarks.workers import idle_worker
 
 TURNS = 5
 YEARS = 5
@@ -138,22 +139,11 @@ def one(whose: str, cik: int, url: str) -> None:
 
 def by_the_engine(ticker: str) -> float:
     """Return the seconds from starting a job to its end, with a worker that waits for one."""
-    import redis
-    from django.conf import settings
     from django.contrib.auth.models import User
-    from rq import Queue
-    from rq.serializers import JSONSerializer
 
-    from ingestion import lifecycle, queues
-    from ingestion.processes import settle
-    from ingestion.worker import hooks
+    from ingestion import lifecycle
 
-    client = redis.Redis.from_url(settings.REDIS_URL)
-    queue = Queue(name="default", connection=client, serializer=JSONSerializer)
-    worker = queues.HeadwayWorker([queue], name="bench", connection=client, serializer=JSONSerializer)
-    worker.hooks = hooks("default")
-    worker.log_job_description = False
-    settle()
+    worker = idle_worker()
     owner = User.objects.get(username="bench")
     began = time.monotonic()
     lifecycle.create("companies", {"ticker": ticker, "years": YEARS}, owner=owner)
