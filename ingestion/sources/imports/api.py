@@ -21,8 +21,8 @@ from ingestion.source import SourceError
 from ingestion.sources.imports import decisions, review, staged, status
 from ingestion.sources.imports.decisions import MAX_VALUE
 from ingestion.sources.imports.default import DEFAULT
+from ingestion.sources.imports.finding import MAX_QUERY, search
 from ingestion.sources.imports.models import Import, Unit
-from ingestion.sources.imports.views import MAX_QUERY, search
 
 READ = ["GET", "HEAD"]
 router = Router(tags=["imports"])

@@ -6,7 +6,7 @@ from urllib.parse import urlencode
 from django.urls import reverse
 
 from ingestion import search
-from ingestion.sources.imports import views
+from ingestion.sources.imports import finding
 
 
 def register() -> None:
@@ -17,7 +17,7 @@ def register() -> None:
 
 
 def _found(user: Any, query: str, most: int) -> list[search.Hit]:
-    rows = views.search(query).order_by("-pk")[:most]
+    rows = finding.search(query).order_by("-pk")[:most]
     place = reverse("imports:units")
     return [
         search.Hit(f"{place}?{urlencode({'q': one.tax_ident})}", one.name or one.tax_ident, one.tax_ident)

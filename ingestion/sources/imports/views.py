@@ -6,8 +6,6 @@ from typing import Any
 from uuid import UUID
 
 from django.contrib.auth.decorators import login_required
-from django.contrib.postgres.search import SearchQuery, SearchVector
-from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -20,12 +18,10 @@ from ingestion.admission import Refused
 from ingestion.forms import KEPT, source_form
 from ingestion.source import SourceError
 from ingestion.sources.imports import decisions, exports, review, staged
-from ingestion.sources.imports.analytics.models import Change, ChangedImport, Words
-from ingestion.sources.imports.models import Import, Unit
+from ingestion.sources.imports.finding import MAX_QUERY, names_follow, search
+from ingestion.sources.imports.models import Import
 
 PAGE = 50
-MAX_QUERY = 200  # characters
-MAX_WORDS = 8
 LARGEST_ID = 2**63 - 1
 MAX_REASON = 500  # characters
 MAX_SAME = 3  # earlier imports of a file that are named
@@ -267,28 +263,6 @@ def units_csv(request: HttpRequest) -> HttpResponseBase:
     """Give the units of the register that match the search as a file for a spreadsheet."""
     query = request.GET.get("q", "").replace("\0", "").strip()[:MAX_QUERY]
     return listed(search(query), UNIT_COLUMNS, "register")
-
-
-def search(query: str) -> QuerySet[Unit]:
-    """Return the units with this identifier, or with words that begin like these in their name."""
-    found = Unit.objects.all()
-    words = "".join(letter if letter.isalnum() else " " for letter in query).split()[:MAX_WORDS]
-    if not query:
-        return found
-    if not words:
-        return found.filter(tax_ident=query)
-    raw = SearchQuery(" & ".join(f"{word}:*" for word in words), config="simple", search_type="raw")
-    named = found.filter(tax_ident__in=Words.objects.filter(words=raw).values("tax_ident"))
-    # A unit that was called so in another period is not meant.
-    by_name = named.annotate(said=SearchVector("name", config="simple")).filter(said=raw)
-    ways = (found.filter(tax_ident=query), found.filter(stat_ident=query), by_name)
-    numbers = [way.values("pk") for way in ways]
-    return found.filter(pk__in=numbers[0].union(*numbers[1:], all=True))
-
-
-def names_follow() -> bool:
-    """Say whether units are not found by their names yet: what imports wrote is still to be derived."""
-    return ChangedImport.objects.exists() or Change.objects.exists()
 
 
 def _visible(request: HttpRequest, pk: int) -> Import:

@@ -8,8 +8,8 @@ from django.test import Client
 
 from ingestion.sources.imports.analytics.models import Words
 from ingestion.sources.imports.analytics.source import run_chain
+from ingestion.sources.imports.finding import search
 from ingestion.sources.imports.models import Unit
-from ingestion.sources.imports.views import search
 from tests.imports.conftest import Run
 
 pytestmark = pytest.mark.django_db(transaction=True)
