@@ -19,6 +19,7 @@ ACTIONS = {
     "admin.add": "Added in the admin",
     "admin.change": "Changed in the admin",
     "admin.delete": "Deleted in the admin",
+    "backup.restore": "Brought a backup back",
     "broadcast.send": "Told everybody",
     "broadcast.withdraw": "Took back what everybody was told",
     "job.answer": "Answered a job",

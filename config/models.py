@@ -28,6 +28,7 @@ class AuditLog(models.Model):
         indexes: ClassVar = [
             models.Index(name="auditlog_old", fields=["at"]),  # retention
             models.Index(name="auditlog_actor", fields=["actor", "-id"]),  # what one person did
+            models.Index(name="auditlog_action", fields=["action", "-id"]),  # the page, by what was done
             models.Index(name="auditlog_target", fields=["target", "-id"]),  # what was done to one thing
         ]
 

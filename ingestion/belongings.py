@@ -12,7 +12,7 @@ from django.db.models import QuerySet
 from ingestion import lifecycle
 from ingestion.admission import Refused
 from ingestion.models import OPEN, ApiToken, Job, Schedule, Upload
-from notifications.models import Follow, Mute, Notification, Preference, Webhook
+from notifications.models import BroadcastReceipt, Follow, Mute, Notification, Preference, Webhook
 
 BATCH = 500  # rows read at once, and written in one part
 
@@ -82,17 +82,25 @@ def _all(user: Any) -> Iterator[tuple[str, Iterator[Row]]]:
     yield "jobs", in_turn(Job.objects.filter(owner=user), *job)
     schedule = ("name", "source", "params", "cron", "zone", "paused", "created_at")
     yield "schedules", in_turn(Schedule.objects.filter(owner=user), *schedule)
-    yield "files", in_turn(Upload.objects.filter(owner=user), "name", "size", "type", "created_at")
+    yield "files", _files(user)
     token = ("name", "scopes", "created_at", "expires_at", "last_used_at")
     yield "tokens", in_turn(ApiToken.objects.filter(user=user), *token)
     told = ("type", "level", "title", "text", "url", "created_at", "read_at", "archived_at")
     yield "notifications", in_turn(Notification.objects.filter(recipient=user), *told)
+    said = ("broadcast__title", "seen_at", "read_at", "archived_at", "deleted_at")
+    yield "broadcasts", in_turn(BroadcastReceipt.objects.filter(user=user), *said)
     yield "follows", in_turn(Follow.objects.filter(user=user), "about")
     yield "mutes", in_turn(Mute.objects.filter(user=user), "about")
     yield "notification_settings", in_turn(Preference.objects.filter(user=user), "type", "channel", "when")
     yield "webhooks", in_turn(Webhook.objects.filter(user=user), "url", "created_at", "ended_at", "reason")
     for name, belongings in _kept.items():
         yield name, belongings.rows(user)
+
+
+def _files(user: Any) -> Iterator[Row]:
+    """Yield the files with where their bytes are given; one file of all of them could have 20 GB."""
+    for row in in_turn(Upload.objects.filter(owner=user), "id", "name", "size", "type", "created_at"):
+        yield row | {"file": f"/api/uploads/{row['id']}/file"}
 
 
 def _json(row: Row) -> str:

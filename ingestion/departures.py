@@ -6,6 +6,7 @@ and wants the user, then the inbox; without this file both could wait for each o
 
 from typing import Any
 
+import structlog
 from django.contrib.auth import get_user_model
 from django.core.files.storage import default_storage
 from django.db import transaction
@@ -14,6 +15,8 @@ from django.db.models.signals import pre_delete
 
 from ingestion.models import Job, Schedule, Upload
 from notifications.models import Inbox
+
+log = structlog.get_logger(__name__)
 
 
 def listen() -> None:
@@ -43,4 +46,7 @@ def _lock(instance: Any, using: str, origin: Any, **rest: Any) -> None:
 
 def _drop(paths: list[str]) -> None:
     for path in paths:
-        default_storage.delete(path)
+        try:
+            default_storage.delete(path)
+        except OSError as error:  # the others go all the same, and somebody is told of this one
+            log.error("file_of_user_left", path=path, error=error.strerror or str(error))

@@ -391,15 +391,12 @@ def cancel(job: Job, by: Any) -> Job:
         heirs = inbox.followers(current.stream) - {current.owner_id} if shared else set()
         if by is not None and by.pk == current.owner_id and heirs:
             return _leave_to(current, min(heirs), by)
+        if current.cancel_requested_at is not None and current.state == State.RUNNING:
+            return current
         audit.write("job.cancel", current.stream, by)
         if current.state == State.RUNNING:
-            if current.cancel_requested_at is None:
-                _change(
-                    current,
-                    [Note("cancel_requested", by_whom("Cancelling, asked for by", by))],
-                    cancel_requested_at=ClockTimestamp(),
-                    cancel_requested_by=by,
-                )
+            note = Note("cancel_requested", by_whom("Cancelling, asked for by", by))
+            _change(current, [note], cancel_requested_at=ClockTimestamp(), cancel_requested_by=by)
         else:
             note = Note("cancelled", by_whom("Cancelled by", by), Level.WARNING)
             _end(current, State.CANCELLED, note, {"cancel_requested_by_id": by and by.pk}, None)

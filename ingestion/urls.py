@@ -13,6 +13,7 @@ urlpatterns = [
     path("status/pause/", status_views.pause, name="pause"),
     path("status/resume/", status_views.resume, name="resume"),
     path("operate/audit/", operate_views.audit_log, name="audit"),
+    path("operate/audit/audit.csv", operate_views.audit_csv, name="audit_csv"),
     path("start/<slug:kind>/", views.start, name="start"),
     path("jobs/", views.jobs, name="jobs"),
     path("jobs/jobs.csv", views.jobs_csv, name="jobs_csv"),

@@ -103,7 +103,9 @@ def _flush_quickly() -> None:
                 LOCK TABLE {names} IN SHARE ROW EXCLUSIVE MODE;
                 IF current_setting('is_superuser') = 'off' OR EXISTS (
                     SELECT FROM unnest(ARRAY[{listed}]) one WHERE pg_relation_size(one) > {FLUSH_WHOLE}
-                ) THEN {whole}
+                ) THEN
+                    SET LOCAL headway.audit = 'prune';  -- nobody else empties the audit log
+                    {whole}
                 ELSE
                     SET LOCAL session_replication_role = replica;  -- no triggers, in any order
                     {deletes}

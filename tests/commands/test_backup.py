@@ -17,6 +17,7 @@ from django.core.files.storage import default_storage
 from django.db import connection
 
 from config import archives, dumps, embedded
+from config.models import AuditLog
 from ingestion import tokens, uploads
 from ingestion.models import ApiToken, Job, Upload
 from realtime import epoch
@@ -107,6 +108,7 @@ def test_rows_files_and_rules_come_back(saved: Path, ann: User) -> None:
     assert default_storage.exists(later.path)
     assert Job.objects.get().version == job.version
     assert epoch.current() != old
+    assert AuditLog.objects.filter(action="backup.restore", via="restore", actor=None).count() == 1
     assert rules() == before  # constraints, indexes, triggers, functions
 
 

@@ -15,6 +15,7 @@ from config.models import AuditLog
 from ingestion import lifecycle, retention, schedules, tokens
 from ingestion.models import Job, Pause, Schedule
 from tests.pages import rows
+from tests.pages.test_csv import table
 
 pytestmark = pytest.mark.django_db
 
@@ -82,6 +83,13 @@ def test_what_fails_is_not_written(desk: Client, alice: User, monkeypatch: pytes
     ended = rows.job(alice, "failed")
     desk.post(f"/jobs/{ended.pk}/cancel/")  # refused
     assert not written()
+
+
+def test_a_second_cancel_is_no_second_act(desk: Client, alice: User) -> None:
+    job = rows.job(alice, "running")
+    for _ in range(2):
+        desk.post(f"/jobs/{job.pk}/cancel/")
+    assert written() == [("job.cancel", job.stream)]
 
 
 def test_a_command_is_named_and_a_worker_is_not(alice: User) -> None:
@@ -191,6 +199,7 @@ def test_nobody_changes_or_deletes_a_row(alice: User) -> None:
         lambda: AuditLog.objects.filter(pk=row.pk).update(actor=1),
         lambda: AuditLog.objects.filter(pk=row.pk).delete(),
         lambda: connection.cursor().execute("DELETE FROM headway_auditlog"),
+        lambda: connection.cursor().execute("TRUNCATE headway_auditlog"),
     ):
         with pytest.raises(IntegrityError, match="only added to"), transaction.atomic():
             change()
@@ -298,3 +307,25 @@ def test_the_page_is_bounded_and_goes_on(desk: Client, alice: User, monkeypatch:
         following = re.search(r'href="(\?[^"]*)" rel="next"', text)
         path = PAGE + following[1].replace("&amp;", "&") if following else ""
     assert seen == ["user:4", "user:3", "user:2", "user:1", "user:0"]
+
+
+@pytest.mark.django_db(transaction=True)  # files are read in threads of their own
+def test_what_the_filters_find_is_given_as_a_file(
+    desk: Client, alice: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ingestion.audit_page.BATCH", 2)
+    for n in range(3):
+        entry(target=f"user:{n}", actor=alice.pk, address="192.0.2.7")
+    entry("admin.change", "pause:1", details={"changed": {"reason": ["", "=1+1"]}})
+    path = f"{PAGE}audit.csv"
+    assert f'href="{path}?by=alice"' in desk.get(f"{PAGE}?by=alice").text
+    assert [row["On what"] for row in table(desk.get(f"{path}?by=alice"))] == ["user:2", "user:1", "user:0"]
+    first = table(desk.get(path))[0]
+    assert (first["User"], first["What"], first["Details"]) == (
+        "",
+        "Changed in the admin",
+        "reason: nothing → =1+1",
+    )
+    client = Client()
+    client.force_login(alice)
+    assert client.get(path).status_code == 403 and Client().get(path).status_code == 302

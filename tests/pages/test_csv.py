@@ -113,7 +113,23 @@ def of_days(alice: User, bob: User) -> str:
     return reverse("lifelogs:csv", args=[ours.pk])
 
 
-LISTS = [of_jobs, of_inbox, of_companies, of_documents, of_topics, of_articles, of_imports, of_units, of_days]
+def of_workspaces(alice: User, bob: User) -> str:
+    workspaces.make(alice, BAD, ""), workspaces.make(bob, "hidden", "")
+    return reverse("documents:workspaces_csv")
+
+
+LISTS = [
+    of_jobs,
+    of_inbox,
+    of_companies,
+    of_workspaces,
+    of_documents,
+    of_topics,
+    of_articles,
+    of_imports,
+    of_units,
+    of_days,
+]
 
 
 @pytest.mark.seed("SEC14", "SEC52")

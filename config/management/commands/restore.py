@@ -14,7 +14,7 @@ from django.core.management import call_command
 from django.core.management.base import CommandError
 from django.db import DatabaseError, connection
 
-from config import archives, dumps, embedded
+from config import archives, audit, dumps, embedded
 from config.archives import Reader
 from config.plain import PlainCommand
 from ingestion import schema
@@ -98,7 +98,7 @@ class Command(PlainCommand):
                     f"This would replace everything in this instance ({_people()}) by the backup of "
                     f"{_when(archive.manifest)}. Say --yes."
                 )
-            self._restore(archive, tools)
+            self._restore(archive, tools, other_key=options["other_key"])
         except OSError as error:
             raise CommandError(f"Nothing was restored: {error.strerror or error}.") from error
         except (dumps.DumpError, embedded.ServiceError) as error:
@@ -106,7 +106,7 @@ class Command(PlainCommand):
         finally:
             archive.close()
 
-    def _restore(self, archive: Reader, tools: dumps.Tools) -> None:
+    def _restore(self, archive: Reader, tools: dumps.Tools, *, other_key: bool) -> None:
         new, other = _bring_files(archive)
         value = new_epoch()
         try:
@@ -137,6 +137,8 @@ class Command(PlainCommand):
             cursor.execute(_END_OTHERS)  # what they prepared belongs to tables that are no more
         if schema.missing():
             call_command("migrate", verbosity=0, interactive=False)
+        # In what came back: what the log said since the backup is gone with everything else, this is why.
+        audit.write("backup.restore", "backup", made_at=archive.manifest.made_at, other_key=other_key)
         with connection.cursor() as cursor:
             cursor.execute("ANALYZE")
         self.stdout.write(

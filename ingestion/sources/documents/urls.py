@@ -7,6 +7,7 @@ from ingestion.sources.documents import views, workspace_views
 app_name = "documents"
 urlpatterns = [
     path("", workspace_views.workspaces, name="workspaces"),
+    path("workspaces.csv", workspace_views.workspaces_csv, name="workspaces_csv"),
     path("<int:pk>/", workspace_views.workspace, name="workspace"),
     path("<int:pk>/documents.csv", workspace_views.documents_csv, name="csv"),
     path("<int:pk>/settings/", workspace_views.settings, name="settings"),

@@ -6,7 +6,7 @@ from django import forms
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.contrib.auth.models import User
-from django.db.models import Count, Q
+from django.db.models import Count, Q, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
@@ -26,7 +26,17 @@ from ingestion.sources.documents.models import (
 from ingestion.sources.documents.views import workspace_of
 from ingestion.sources.documents.workspaces import Removal, Workspaces
 
-# Of the file for a spreadsheet.
+# Of the files for a spreadsheet.
+WORKSPACE_COLUMNS = {
+    "Id": "pk",
+    "Workspace": "name",
+    "Description": "description",
+    "Status": "status",
+    "Documents": "n_all",
+    "Ready": "n_ready",
+    "Failed": "n_failed",
+    "Made (UTC)": "created_at",
+}
 COLUMNS = {
     "Document": "name",
     "Title": "title",
@@ -84,14 +94,25 @@ def workspaces(request: HttpRequest) -> HttpResponseBase:
             messages.error(request, " ".join(one["message"] for one in refused.errors) or refused.message)
             return redirect("documents:workspaces")
         return redirect(Workspace.objects.get(job=job))
-    counted = {
-        "all": Count("documents"),
-        "ready": Count("documents", filter=Q(documents__status="ready")),
-        "failed": Count("documents", filter=Q(documents__status="failed")),
-    }
-    ids = Workspace.objects.of(request.user).values("pk")
-    rows = Workspace.objects.filter(pk__in=ids).annotate(**{f"n_{k}": v for k, v in counted.items()})
-    return render(request, "documents/list.html", {"workspaces": rows.order_by("-pk")[:MOST]})
+    shown = _counted(request.user).order_by("-pk")[:MOST]
+    return render(request, "documents/list.html", {"workspaces": shown})
+
+
+@login_required
+@require_safe
+def workspaces_csv(request: HttpRequest) -> HttpResponseBase:
+    """Give the user's workspaces as a file for a spreadsheet."""
+    return listed(_counted(request.user), WORKSPACE_COLUMNS, "workspaces")
+
+
+def _counted(user: Any) -> QuerySet[Workspace]:
+    """Return the workspaces of a user, each with the counts of its documents."""
+    ids = Workspace.objects.of(user).values("pk")
+    return Workspace.objects.filter(pk__in=ids).annotate(
+        n_all=Count("documents"),
+        n_ready=Count("documents", filter=Q(documents__status="ready")),
+        n_failed=Count("documents", filter=Q(documents__status="failed")),
+    )
 
 
 @login_required
