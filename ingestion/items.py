@@ -88,6 +88,7 @@ class Worklist:
                         raise RuntimeError("use the item: `with item:`")
                     item.fetched = None  # the list of items lives as long as the step
                 if item.error is not None and not self._settle_failure(item, last):
+                    self._clear(item)
                     again.append(item)
             if not again:
                 return
@@ -162,6 +163,14 @@ class Worklist:
         if self.run.careful:  # if this attempt dies too, the next reader knows at which item
             with transaction.atomic():
                 JobItem.objects.filter(pk=item.row).update(state=ItemState.RUNNING, crashes=F("crashes") + 1)
+                self._touch_lease()
+
+    def _clear(self, item: "Item") -> None:
+        if self.run.careful:  # it failed and the process lives: the next crash is not its fault
+            with transaction.atomic():
+                JobItem.objects.filter(pk=item.row, state=ItemState.RUNNING).update(
+                    state=ItemState.PENDING, crashes=F("crashes") - 1
+                )
                 self._touch_lease()
 
     def _touch_lease(self) -> None:

@@ -11,7 +11,7 @@ from redis import Redis
 from ingestion import claims, lifecycle, queues
 from ingestion.models import Job, State
 from ingestion.source import get
-from ingestion.testing import Killed, lose_worker, resume_inline
+from ingestion.testing import Killed, kill_at, lose_worker, resume_inline
 from notifications import inbox
 from realtime import publish
 
@@ -39,6 +39,19 @@ def test_a_crash_after_a_finished_step_fails_the_job_at_the_third(
         job = lose_worker(job)
         crashes.append(job.crashes)
     assert (job.state, len(crashes)) == (State.FAILED, 3)
+
+
+def test_an_item_that_failed_before_a_crash_is_not_blamed_for_it(alice: User) -> None:
+    """It is to be tried again at the end of the pass; what ended the worker came after it."""
+    job = lifecycle.create("shelves", {"name": "z", "n": 12, "flaky": ["k0000"]}, owner=alice).job
+    for _ in range(5):
+        Job.objects.filter(pk=job.pk).update(run_after=None)
+        with kill_at("item.before_commit", 2), pytest.raises(Killed):
+            resume_inline(job)
+        job = lose_worker(job)
+    Job.objects.filter(pk=job.pk).update(run_after=None)
+    job = resume_inline(job)
+    assert (job.state, job.items_done, job.items_failed) == (State.COMPLETED, 12, 0)
 
 
 def test_what_a_source_finds_invalid_is_not_its_params_fault(
