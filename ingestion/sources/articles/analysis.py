@@ -8,12 +8,19 @@ import re
 from collections import Counter
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 from ingestion import embedders
 from ingestion.sources.articles.models import LONGEST_KEYWORD, Topic
 from ingestion.sources.articles.reading import Page
 from ingestion.sources.articles.sentiments import sentiment
 from ingestion.sources.articles.words import fold
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Vector = NDArray[np.float32]
 
 MODEL = f"local-1 {embedders.DEFAULT_EMBEDDER}"
 # Of the encoder: what its makers trained it with.
@@ -151,9 +158,15 @@ def summary(page: Page) -> str:
 
 def _meaning(page: Page, topic: Wanted) -> float:
     encoder = embedders.get(embedders.DEFAULT_EMBEDDER)
-    one, other = encoder.encode([topic.text, f"{page.title}. {page.text[:JUDGED]}"])
-    near = float(one @ other)
+    [other] = encoder.encode([f"{page.title}. {page.text[:JUDGED]}"])
+    near = float(_sought(topic.text) @ other)
     return min(1.0, max(0.0, (near - UNLIKE) / (ALIKE - UNLIKE)))
+
+
+@lru_cache(maxsize=64)
+def _sought(text: str) -> "Vector":
+    [vector] = embedders.get(embedders.DEFAULT_EMBEDDER).encode([text])
+    return vector
 
 
 def _weights(page: Page) -> Counter[str]:
