@@ -106,13 +106,18 @@ def judged(
     }
     if above and keep and (before is None or before.kept_at is None):
         values["kept_at"] = ClockTimestamp()
-    row = Analysis.objects.update_or_create(topic_id=topic, article=article, defaults=values)[0]
-    row.matches.filter(keyword__in=told.looked).delete()  # not of what came since the job began
-    # A keyword may have been taken away since the job began.
-    there = set(Keyword.objects.filter(topic=topic, pk__in=told.matches).values_list("pk", flat=True))
-    Match.objects.bulk_create(
-        [Match(analysis=row, keyword_id=pk, count=n) for pk, n in told.matches.items() if pk in there]
+    [row] = Analysis.objects.bulk_create(
+        [Analysis(topic_id=topic, article=article, **values)],
+        update_conflicts=True,
+        update_fields=list(values),
+        unique_fields=["topic", "article"],
     )
+    row.matches.filter(keyword__in=told.looked).delete()  # not of what came since the job began
+    if told.matches:  # a keyword may have been taken away since the job began
+        there = set(Keyword.objects.filter(topic=topic, pk__in=told.matches).values_list("pk", flat=True))
+        Match.objects.bulk_create(
+            [Match(analysis=row, keyword_id=pk, count=n) for pk, n in told.matches.items() if pk in there]
+        )
     Term.objects.filter(article=article).delete()
     Term.objects.bulk_create([Term(article=article, ordinal=n, text=t) for n, t in enumerate(told.terms)])
     kept = before is not None and before.kept_at is not None
