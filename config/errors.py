@@ -3,11 +3,11 @@
 import sys
 
 import structlog
-from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
 
-from config.middleware import API, exception_response
+from config import unexpected
+from config.middleware import API, exception_response, is_away
 from config.problems import PROBLEMS, Problem, problem_response, request_id
 
 log = structlog.get_logger(__name__)
@@ -53,7 +53,8 @@ def server_error(request: HttpRequest) -> HttpResponse:
     error = sys.exc_info()[1]
     if request.path.startswith(API) and isinstance(error, Exception):
         return exception_response(request, error)
-    if isinstance(error, OperationalError | InterfaceError):
+    if is_away(error):
         log.warning("database_unavailable", path=request.path, error=type(error).__name__)
         return HttpResponse(page(503), status=503, headers={"Retry-After": "5"})
+    unexpected.note()
     return HttpResponse(page(500, reference=request_id(request)), status=500)

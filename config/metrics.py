@@ -10,6 +10,7 @@ from django.http import HttpRequest, HttpResponse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
+from config import unexpected
 from config.problems import Problem, problem_response
 from ingestion import access, tokens
 from ingestion import metrics as jobs
@@ -42,6 +43,8 @@ async def metrics(request: HttpRequest) -> HttpResponse:
         families = [Family("database_up", "gauge", "Whether the database answers", [Sample(0)])]
     families.append(await in_thread(jobs.redis_up))
     families += live.process()
+    failed = Sample(unexpected.count(), suffix="_total")
+    families.append(Family("requests_failed", "counter", "Requests that ended in an error of ours", [failed]))
     hub = hubs.running()
     if hub is not None:
         families += live.figures(hub)

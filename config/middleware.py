@@ -2,15 +2,16 @@
 
 from collections.abc import Awaitable, Callable
 
+import psycopg
 import structlog
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.core.exceptions import PermissionDenied, SuspiciousOperation
-from django.db import InterfaceError, OperationalError
+from django.db import InterfaceError, InternalError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
 
-from config import audit
+from config import audit, unexpected
 from config.problems import UNAVAILABLE_SECONDS, Problem, from_response, problem_response, request_id
 
 log = structlog.get_logger(__name__)
@@ -104,13 +105,21 @@ def csrf_failed(request: HttpRequest, reason: str = "") -> HttpResponse:
     return render(request, "errors/403.html", {"message": problem.detail}, status=problem.status)
 
 
+def is_away(error: object) -> bool:
+    """Say whether an error means that the database cannot be reached, or takes no writes (a standby)."""
+    if isinstance(error, InternalError):
+        return isinstance(error.__cause__, psycopg.errors.ReadOnlySqlTransaction)
+    return isinstance(error, OperationalError | InterfaceError)
+
+
 def exception_response(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Return the answer for an exception that no code expected, and write it to the log."""
     if isinstance(exception, Problem):
         return problem_response(request, exception)
-    if isinstance(exception, OperationalError | InterfaceError):
+    if is_away(exception):
         log.warning("database_unavailable", path=request.path, error=type(exception).__name__)
         problem = Problem("unavailable", n=UNAVAILABLE_SECONDS, retry_after=UNAVAILABLE_SECONDS)
         return problem_response(request, problem)
+    unexpected.note()
     log.error("request_failed", path=request.path, exc_info=exception)
     return problem_response(request, Problem("internal_error"))

@@ -9,11 +9,13 @@ from django.db.models import Count, DurationField, ExpressionWrapper, Max
 from django.db.models.functions import Coalesce, Now
 
 from ingestion import queues
-from ingestion.models import FINAL, OPEN, Job, Process, State
+from ingestion.models import FINAL, OPEN, Job, JobAttempt, Process, State
 from notifications import keeping
 from realtime.metrics import Family, Sample
 
 ALIVE_SECONDS = 15
+LOST = ("lost", "crashed")  # released in an outage, or counted as a crash
+CANCEL_WITHIN = timedelta(seconds=10)  # whatever the worker does
 
 
 def figures() -> Iterator[Family]:
@@ -27,6 +29,13 @@ def figures() -> Iterator[Family]:
     yield Family("jobs_lease_over", "gauge", "Running jobs whose worker is silent", [Sample(over)])
     crashed = Job.objects.filter(state__in=OPEN, crashes__gt=0).count()
     yield Family("jobs_crashing", "gauge", "Open jobs whose last attempts were lost", [Sample(crashed)])
+    yield Family(
+        "attempts_lost_last_hour", "gauge", "Attempts whose worker was lost, by its fault or not", _lost()
+    )
+    late = Job.objects.filter(state=State.RUNNING, cancel_requested_at__lt=Now() - CANCEL_WITHIN).count()
+    yield Family(
+        "jobs_cancelled_late", "gauge", "Jobs that run 10 s after they were cancelled", [Sample(late)]
+    )
     repaired = Sample(keeping.repairs(), suffix="_total")
     yield Family("inbox_counts_repaired", "counter", "Unread counts that were found wrong", [repaired])
     yield Family("processes", "gauge", "Processes that have beaten within 15 s", _processes())
@@ -49,6 +58,12 @@ def _ended() -> list[Sample]:
     ended: Any = Job.objects.filter(finished_at__gt=Now() - timedelta(hours=1)).values_list("state")
     counts = dict(ended.annotate(jobs=Count("pk")))
     return [Sample(counts.get(str(state), 0), {"state": str(state)}) for state in FINAL]
+
+
+def _lost() -> list[Sample]:
+    lost: Any = JobAttempt.objects.filter(ended_at__gt=Now() - timedelta(hours=1), outcome__in=LOST)
+    counts = dict(lost.values_list("outcome").annotate(attempts=Count("pk")))
+    return [Sample(counts.get(name, 0), {"outcome": name}) for name in LOST]
 
 
 def _oldest_due() -> list[Sample]:

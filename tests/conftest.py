@@ -13,6 +13,7 @@ import hypothesis
 import pytest
 from asgiref.sync import async_to_sync
 
+from tests.measured import measured
 from tests.services import Services
 
 if TYPE_CHECKING:  # models cannot be imported before the settings are named, see pytest_configure
@@ -130,6 +131,21 @@ def pytest_xdist_setupnodes(specs: list[Any]) -> None:
         folder = Path(os.environ["HEADWAY_DATA"]) / f"process-{number}"
         folder.mkdir(mode=0o755, exist_ok=True)
         spec.env["HEADWAY_DATA"] = str(folder)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Any:
+    """Keep what a case measured, for the table of `./run test --faults`."""
+    report = yield
+    if call.when == "call" or report.failed:
+        measured.write(item.name.partition("[")[0], report.passed)
+    return report
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_call(item: pytest.Item) -> None:
+    """Measure anew."""
+    measured.begin()
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -9,6 +9,7 @@ from typing import Any
 
 from realtime.patch import without_nulls
 from realtime.streams import Kind, Reading, kind_of
+from tests.measured import Promised, measured
 from tests.realtime.client import session
 from tests.viewers import TRANSPORTS, Step, Viewer
 from tests.waiting import PAUSE, until
@@ -145,7 +146,8 @@ def known(stream: str) -> tuple[Kind, str]:
 
 def all_right(viewers: Sequence[Viewer], seconds: float) -> None:
     """Assert that everybody comes to hold what the database says, within this time, and never went back."""
-    end = time.monotonic() + seconds
+    began = time.monotonic()
+    end = began + float(seconds)
     for stream in dict.fromkeys(stream for viewer in viewers for stream in viewer.streams):
         others = [viewer for viewer in viewers if stream in viewer.streams]
         while True:
@@ -156,6 +158,8 @@ def all_right(viewers: Sequence[Viewer], seconds: float) -> None:
                 break
             assert time.monotonic() < end, f"{stream} is not shown as it is: {found[others[0]]}"
             time.sleep(PAUSE)
+    if isinstance(seconds, Promised):
+        measured.took(time.monotonic() - began, seconds)
     never_back(viewers)
 
 

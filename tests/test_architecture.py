@@ -184,7 +184,8 @@ def test_no_shelf_for_everything():
     assert not [path for path in paths if path.stem in FORBIDDEN_NAMES]
 
 
-MODEL_FREE = {"tests.waiting", "tests.services"}  # of our modules, what can be imported before the settings
+# Of our modules, what can be imported before the settings.
+MODEL_FREE = {"tests.waiting", "tests.measured", "tests.services"}
 
 
 def test_each_folder_of_tests_can_be_run_alone():

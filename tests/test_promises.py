@@ -9,9 +9,12 @@ from tests.engine import ROOT
 
 TEXT = (ROOT / "docs" / "promises.md").read_text()
 ROWS = re.findall(r"^\| ([PXF]\d+) \|(.*)\|$", TEXT, re.MULTILINE)
-PROMISES = [f"P{n}" for n in range(1, 25)]  # P25, P26: of all input and all figures, when all is built
+PROMISES = [f"P{n}" for n in range(1, 27)]
 SUMS = {"P1": {"P7", "P8", "P10", "P11"}}  # what others keep together has their controls
-FAULTS = ["X16", "X17", "X18", *(f"X{n}" for n in range(25, 33)), "X40"]
+FAULTS = sorted((name for name, _ in ROWS if name[0] == "X"), key=lambda name: int(name[1:]))
+# What `/metrics` tells: test_every_metric_is_documented_and_no_other holds both against each other.
+METRICS = set(re.findall(r"`(headway_\w+)`", (ROOT / "docs" / "metrics.md").read_text()))
+CHECKS = {"database", "redis", "keeper", "worker"}  # of `/readyz`
 FINDINGS = ["F1", "F2", "F3", "F4", "F10", "F11", "F12", "F13", "F14", "F15", "F16", "F20"]
 
 
@@ -38,6 +41,27 @@ def test_every_promise_has_a_control_of_its_own():
             assert controls, name
             assert not seen & set(controls), f"{name} has the control of another promise"
             seen |= set(controls)
+
+
+def unseen(figures: set[str]) -> list[str]:
+    """Return the promises that no figure and no check of `/readyz` tells of."""
+    missing = []
+    for name, row in ROWS:
+        if name in PROMISES:
+            seen = row.split("|")[2]
+            told = set(re.findall(r"`(\w+)`", seen))
+            if not (told & figures or CHECKS & set(re.findall(r"\b\w+\b", seen.rpartition("`")[2]))):
+                missing.append(name)
+            assert told <= METRICS, f"{name}: {told - METRICS}"
+    return missing
+
+
+def test_every_promise_is_seen_in_a_figure_or_in_readiness() -> None:
+    assert unseen(METRICS) == []
+
+
+def test_without_its_figure_a_promise_is_found_unseen() -> None:
+    assert unseen(METRICS - {"headway_live_epochs_total"}) == ["P24"]
 
 
 @pytest.mark.seed("SEC79")

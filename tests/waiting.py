@@ -5,17 +5,21 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
+from tests.measured import Promised, measured
+
 T = TypeVar("T")
 PAUSE = 0.02  # seconds between two looks
 
 
 def until(condition: Callable[[], T], seconds: float = 20, what: str = "the condition") -> T:
     """Return the first true value of `condition`; fail after `seconds`."""
-    end = time.monotonic() + seconds
+    began = time.monotonic()
     while not (value := condition()):
-        if time.monotonic() > end:
+        if time.monotonic() > began + float(seconds):
             raise AssertionError(f"{what} did not come true within {seconds} s; last value {value!r}")
         time.sleep(PAUSE)
+    if isinstance(seconds, Promised):
+        measured.took(time.monotonic() - began, seconds)
     return value
 
 

@@ -91,8 +91,11 @@ def ended(alice: Any) -> "Job":
 
 
 @pytest.fixture
-def live(transactional_db: Any, tmp_path: Path) -> Iterator[str]:
-    """Serve the test's database in a process of its own, as in production. Yield the address."""
+def live(request: pytest.FixtureRequest, transactional_db: Any, tmp_path: Path) -> Iterator[str]:
+    """Serve the test's database in a process of its own, as in production. Yield the address.
+
+    A parameter is further environment of that process.
+    """
     from django.conf import settings
     from django.db import connection
 
@@ -100,17 +103,21 @@ def live(transactional_db: Any, tmp_path: Path) -> Iterator[str]:
 
     port = free_port()
     database = re.sub(r"/[^/?]*(\?|$)", rf"/{connection.settings_dict['NAME']}\1", os.environ["DATABASE_URL"])
-    environment = os.environ | {
-        "DATABASE_URL": database,
-        "REDIS_URL": settings.REDIS_URL,
-        "HEADWAY_DATA": str(tmp_path),
-        "HEADWAY_RATE_READS_PER_MINUTE": "1000000",
-        "HEADWAY_RATE_WRITES_PER_MINUTE": "1000000",
-        "HEADWAY_RATE_UNSIGNED_PER_MINUTE": "1000000",
-        "HEADWAY_MAX_QUEUED_PER_USER": "100000",
-        "HEADWAY_MAX_WAIT_SECONDS": "1",
-        "DJANGO_SETTINGS_MODULE": "config.settings",
-    }
+    environment = (
+        os.environ
+        | getattr(request, "param", {})
+        | {
+            "DATABASE_URL": database,
+            "REDIS_URL": settings.REDIS_URL,
+            "HEADWAY_DATA": str(tmp_path),
+            "HEADWAY_RATE_READS_PER_MINUTE": "1000000",
+            "HEADWAY_RATE_WRITES_PER_MINUTE": "1000000",
+            "HEADWAY_RATE_UNSIGNED_PER_MINUTE": "1000000",
+            "HEADWAY_MAX_QUEUED_PER_USER": "100000",
+            "HEADWAY_MAX_WAIT_SECONDS": "1",
+            "DJANGO_SETTINGS_MODULE": "config.settings",
+        }
+    )
     command = [
         sys.executable,
         "-m",

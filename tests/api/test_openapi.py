@@ -48,19 +48,18 @@ def test_every_source_has_its_own_shape(as_alice: ApiClient) -> None:
             assert operation["security"]
 
 
-@pytest.mark.django_db(transaction=True)
-def test_the_api_is_as_documented(live: str, alice: Any, tmp_path: Path) -> None:
-    _, token = tokens.create(alice, "schemathesis", scopes=tokens.SCOPES)
-    config = tmp_path / "schemathesis.toml"
+def fuzz(address: str, user: Any, folder: Path, *more: str) -> "subprocess.CompletedProcess[str]":
+    """Ask an address everything that its own description allows, and much that it does not."""
+    _, token = tokens.create(user, "schemathesis", scopes=tokens.SCOPES)
+    config = folder / "schemathesis.toml"
     config.write_text(CONFIG)
-    lifecycle.create("ping", {}, owner=alice)
     program = Path(sys.executable).with_name("schemathesis")
-    run = subprocess.run(
+    return subprocess.run(
         [
             str(program),
             f"--config-file={config}",
             "run",
-            f"{live}/api/openapi.json",
+            f"{address}/api/openapi.json",
             f"--header=Authorization: Bearer {token}",
             "--checks=all",
             "--phases=examples,coverage,fuzzing",
@@ -68,13 +67,29 @@ def test_the_api_is_as_documented(live: str, alice: Any, tmp_path: Path) -> None
             "--seed=1",
             "--continue-on-failure",
             "--request-timeout=70",
+            *more,
         ],
         capture_output=True,
         text=True,
-        cwd=tmp_path,
+        cwd=folder,
         timeout=600,
     )
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_api_is_as_documented(live: str, alice: Any, tmp_path: Path) -> None:
+    lifecycle.create("ping", {}, owner=alice)
+    run = fuzz(live, alice, tmp_path)
     assert run.returncode == 0, re.sub(r"\n{3,}", "\n\n", run.stdout[-20_000:])
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("live", [{"HEADWAY_TEST_WITHOUT": "cursor_check"}], indirect=True)
+def test_without_an_answer_for_it_an_input_that_breaks_a_view_is_found(
+    live: str, alice: Any, tmp_path: Path
+) -> None:
+    run = fuzz(live, alice, tmp_path, "--include-path=/api/jobs", "--include-method=GET")
+    assert run.returncode == 1 and "[500] Internal Server Error" in run.stdout, run.stdout[-5000:]
 
 
 def test_no_two_shapes_have_one_name() -> None:

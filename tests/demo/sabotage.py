@@ -89,6 +89,16 @@ def _no_company_slots() -> None:
     Companies.limit = 4
 
 
+def _no_cursor_check() -> None:
+    """Take any cursor for one that we made."""
+    from config import paging
+
+    def read_cursor(scope: Any, text: str | None) -> Any:
+        return None if text is None else int(text)
+
+    paging.read_cursor = read_cursor
+
+
 LOOK_SECONDS = 0.005
 
 SWITCHES: dict[str, Callable[[], None]] = {
@@ -100,6 +110,7 @@ SWITCHES: dict[str, Callable[[], None]] = {
     "escalation": _no_escalation,
     "one_transaction": _no_one_transaction,
     "company_slots": _no_company_slots,
+    "cursor_check": _no_cursor_check,
 }
 
 

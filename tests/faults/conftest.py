@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.measured import Promised, measured
+
 if TYPE_CHECKING:  # models cannot be imported before the settings are named
     from django.contrib.auth.models import User
 
@@ -22,7 +24,14 @@ SERVERS = os.environ.get("HEADWAY_TEST_SERVERS", "uvicorn daphne" if FULL else "
 
 def within(seconds: float) -> float:
     """Return a promised time where times are asserted, four times it where it only guards against hanging."""
-    return seconds if FULL else 4 * seconds
+    return Promised(seconds if FULL else 4 * seconds)
+
+
+def rounds(number: int) -> Iterator[int]:
+    """Yield the numbers of a fault's rounds, and count those that were begun."""
+    for n in range(number):
+        measured.rounds += 1
+        yield n
 
 
 def pass_time(seconds: float) -> None:

@@ -13,7 +13,7 @@ from realtime import epoch
 from tests.commands.conftest import process
 from tests.crowd import Crowd, all_right, everywhere
 from tests.engine import Engine, effects_once, ended, fresh, keys, running
-from tests.faults.conftest import ROUNDS, within
+from tests.faults.conftest import ROUNDS, rounds, within
 from tests.realtime.rows import make_job, move
 from tests.site import Site
 from tests.waiting import until
@@ -82,7 +82,7 @@ def test_a_restore_that_is_killed_anywhere_was_whole_or_was_not(
 ) -> None:
     saved = process("backup", tmp_path / "saved.tar", **files)
     assert saved.code == 0, saved.err
-    for n in range(ROUNDS):
+    for n in rounds(ROUNDS):
         User.objects.create_user(f"later-{n}")
         before = epoch.current()
         connection.close()

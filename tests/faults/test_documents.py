@@ -13,7 +13,7 @@ from ingestion.sources.documents.chunks import pieces
 from ingestion.sources.documents.models import Chunk, Document, Vector
 from tests.documents.conftest import store
 from tests.engine import Engine, described, ended, fresh, horses
-from tests.faults.conftest import FULL, pass_time
+from tests.faults.conftest import FULL, pass_time, rounds
 from tests.waiting import until
 
 ROUNDS = 20 if FULL else 3
@@ -43,7 +43,7 @@ def test_a_worker_killed_in_any_step_leaves_each_passage_once(engine: Engine, ow
     worker = engine.worker()
     workspace = workspaces.make(owner, "Risk", "", status="ready")
     killed: list[str] = []
-    for n in range(ROUNDS):
+    for n in rounds(ROUNDS):
         step, text = STEPS[n % len(STEPS)], text_of(n)
         params = {"file": store(owner, text, f"{n}.txt"), "workspace": workspace.pk}
         job = lifecycle.create("documents", params, owner=owner).job

@@ -8,7 +8,7 @@ from django.contrib.auth.models import User
 
 from ingestion import queues
 from tests.crowd import Crowd, all_right, connected, everywhere, percentile
-from tests.faults.conftest import FULL, pass_time, within
+from tests.faults.conftest import FULL, pass_time, rounds, within
 from tests.faults.movement import moving
 from tests.realtime.rows import finish, make_job, move
 from tests.site import Site
@@ -86,7 +86,7 @@ def joining(site: Site, crowd: Crowd, owner: User, *, seconds: float) -> None:
     streams = [job.stream, f"user:{owner.pk}"]
     crowd.add(owner, *streams)
     with site.without("fast_reads"):
-        for number in range(18 if FULL else 3):
+        for number in rounds(18 if FULL else 3):
             with moving(job, pause=0.03):
                 crowd.add(owner, *streams, transport=list(TRANSPORTS)[number % 3])
         all_right(crowd.viewers, seconds)
@@ -118,7 +118,7 @@ def test_the_subscription_to_hints_is_killed_again_and_again(site: Site, crowd: 
     job = make_job(owner, items_total=1_000_000)
     viewers = crowd.add(owner, job.stream, number=5)
     with moving(job):
-        for _ in range(10 if FULL else 3):
+        for _ in rounds(10 if FULL else 3):
             queues._client().client_kill_filter(_type="pubsub")
             pass_time(2 if FULL else 0.5)
     all_right(viewers, within(2))  # X18, and F3: one such kill lost messages without a sign
@@ -131,7 +131,7 @@ def test_a_slow_link_that_breaks_delays_and_hides_nothing(site: Site, crowd: Cro
     site.front.latency, site.front.rate = 0.3, 8_000
     viewers = everywhere(crowd, owner, job.stream)
     with moving(job, pause=0.2):
-        for _ in range(3 if FULL else 1):
+        for _ in rounds(3 if FULL else 1):
             pass_time(20 if FULL else 2)
             site.front.cut()
     all_right(viewers, within(10))
@@ -152,7 +152,7 @@ def on_three_transports(site: Site, crowd: Crowd, owner: User) -> None:
     """Follow one job on each transport through a cut to its end; compare what each was told."""
     job = make_job(owner, items_total=1_000_000)
     viewers = everywhere(crowd, owner, job.stream)
-    for _ in range(10 if FULL else 1):
+    for _ in rounds(10 if FULL else 1):
         with moving(job):
             pass_time(1)
             site.front.cut()

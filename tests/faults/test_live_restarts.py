@@ -15,7 +15,7 @@ from realtime import limits
 from tests.crowd import Crowd, all_right, connected, everywhere, percentile
 from tests.engine import ROOT
 from tests.far_proxy import FarProxy
-from tests.faults.conftest import FULL, pass_time, within
+from tests.faults.conftest import FULL, pass_time, rounds, within
 from tests.faults.movement import moving
 from tests.realtime.client import session
 from tests.realtime.rows import make_job, move
@@ -35,7 +35,7 @@ def leave_by_turns(site: Site, crowd: Crowd, owner: User) -> None:
     job = make_job(owner, items_total=1_000_000)
     viewers = everywhere(crowd, owner, job.stream, number=PAGES)
     with moving(job):
-        for _ in range(2 if FULL else 1):
+        for _ in rounds(2 if FULL else 1):
             old = site.process
             site.front.target = ("127.0.0.1", site.web())
             places = {viewer: len(viewer.connections) for viewer in viewers}
@@ -67,7 +67,7 @@ def test_a_killed_web_process_is_a_short_gap(site: Site, crowd: Crowd, owner: Us
     viewers = everywhere(crowd, owner, job.stream, number=PAGES)
     gaps = []
     with moving(job):
-        for _ in range(10 if FULL else 1):
+        for _ in rounds(10 if FULL else 1):
             old = site.process
             site.front.target = ("127.0.0.1", site.web())
             began = time.monotonic()

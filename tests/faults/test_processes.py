@@ -23,7 +23,7 @@ from tests.engine import (
     running,
     worker_of,
 )
-from tests.faults.conftest import FULL, ROUNDS, within
+from tests.faults.conftest import FULL, ROUNDS, rounds, within
 from tests.waiting import until
 
 N = 20
@@ -42,7 +42,7 @@ def next_attempt(job: Job, number: int, seconds: float) -> float:
 
 def test_a_killed_worker_takes_its_horse_along_and_the_job_goes_on(engine: Engine, owner: User) -> None:
     engine.keeper()
-    for n in range(ROUNDS):
+    for n in rounds(ROUNDS):
         workers = [engine.worker(), engine.worker()]
         job = running(shelves(owner, f"parent-{n}"))
         victim = worker_of(job, workers)
@@ -70,7 +70,7 @@ def test_without_rescue_the_job_of_a_killed_worker_never_ends(engine: Engine, ow
 def test_a_killed_horse_is_replaced_at_once(engine: Engine, owner: User) -> None:
     engine.keeper()
     worker = engine.worker()
-    for n in range(ROUNDS):
+    for n in rounds(ROUNDS):
         job = running(shelves(owner, f"horse-{n}"))
         horse = horse_of(worker)
         engine_kill(horse)
@@ -95,7 +95,7 @@ def test_without_the_parents_report_a_killed_horse_costs_a_lease(engine: Engine,
 def test_a_frozen_worker_changes_nothing_after_its_lease(engine: Engine, owner: User) -> None:
     """It is frozen inside an item's transaction, holding row locks; its sessions are ended with its lease."""
     engine.keeper()
-    for n in range(ROUNDS):
+    for n in rounds(ROUNDS):
         frozen = engine.worker()
         job = running(shelves(owner, f"frozen-{n}", wait=0.3))
         pids = [frozen.pid, horse_of(frozen)]
@@ -135,7 +135,7 @@ def test_without_the_fence_a_frozen_worker_writes_twice(engine: Engine, owner: U
 
 def test_sigterm_gives_the_job_back_and_costs_nothing(engine: Engine, owner: User) -> None:
     engine.keeper()
-    for n in range(ROUNDS):
+    for n in rounds(ROUNDS):
         first = engine.worker()
         job = running(shelves(owner, f"deploy-{n}"))
         first.send_signal(signal.SIGTERM)
@@ -151,7 +151,7 @@ def test_sigterm_gives_the_job_back_and_costs_nothing(engine: Engine, owner: Use
 def test_a_worker_that_must_be_killed_costs_one_attempt(engine: Engine, owner: User) -> None:
     """X27: told to stop twice, it cannot, because its horse is frozen; then it is killed."""
     engine.keeper()
-    for n in range(min(ROUNDS, 3)):
+    for n in rounds(min(ROUNDS, 3)):
         stuck = engine.worker()
         job = running(shelves(owner, f"stuck-{n}"))
         horse = horse_of(stuck)
@@ -204,7 +204,7 @@ def test_a_deaf_source_is_released_too(engine: Engine, owner: User) -> None:
 
 
 def test_a_killed_keeper_is_replaced_and_nothing_was_forgotten(engine: Engine, owner: User) -> None:
-    for n in range(ROUNDS):
+    for n in rounds(ROUNDS):
         keeper, workers = engine.keeper(), [engine.worker(), engine.worker()]
         job = running(shelves(owner, f"keeper-{n}"))
         engine.kill(keeper)
@@ -243,7 +243,7 @@ def test_a_poison_item_is_set_aside_and_the_rest_is_done(engine: Engine, owner: 
 def test_a_cancel_is_obeyed_at_the_next_item(engine: Engine, owner: User) -> None:
     engine.keeper()
     engine.worker()
-    for n in range(ROUNDS):
+    for n in rounds(ROUNDS):
         job = running(shelves(owner, f"cancel-{n}", n=500, wait=0.3))
         lifecycle.cancel(job, owner)
         job = ended(job, within(2.3))  # P12: 2 s and the item in hand

@@ -16,7 +16,7 @@ from ingestion import lifecycle, queues
 from ingestion.models import Job, State
 from tests import conftest
 from tests.engine import Engine, effects_once, ended, fresh, keys, running
-from tests.faults.conftest import ROUNDS, within
+from tests.faults.conftest import ROUNDS, rounds, within
 from tests.waiting import until
 
 N = 20
@@ -63,7 +63,7 @@ def start_postgres(services: conftest.Services) -> None:
 
 def test_a_flushed_redis_loses_no_queued_job(engine: Engine, owner: User) -> None:
     engine.keeper()
-    for n in range(ROUNDS):
+    for n in rounds(ROUNDS):
         jobs = [shelves(owner, f"flush-{n}-{i}", n=5, wait=0) for i in range(6)]
         queues._client().flushall()
         worker = engine.worker()
@@ -86,7 +86,7 @@ def test_a_killed_redis_disturbs_no_running_job(
     engine: Engine, owner: User, services: conftest.Services
 ) -> None:
     engine.keeper()
-    for n in range(ROUNDS):
+    for n in rounds(ROUNDS):
         worker = engine.worker()
         job = running(shelves(owner, f"killed-{n}", n=40))
         assert services.valkey is not None
@@ -109,7 +109,7 @@ def test_a_hung_redis_costs_a_caller_less_than_a_second(
     engine.keeper()
     engine.worker()
     assert services.valkey is not None
-    for n in range(ROUNDS):
+    for n in rounds(ROUNDS):
         before = running(shelves(owner, f"before-{n}", n=40))
         os.kill(services.valkey.pid, signal.SIGSTOP)
         began = time.monotonic()
@@ -127,7 +127,7 @@ def test_a_hung_redis_costs_a_caller_less_than_a_second(
 def test_a_stopped_database_loses_nothing_and_blames_nobody(
     engine: Engine, owner: User, services: conftest.Services
 ) -> None:
-    for n in range(ROUNDS):
+    for n in rounds(ROUNDS):
         keeper, worker = engine.keeper(), engine.worker()
         job = running(shelves(owner, f"database-{n}", n=40))
         queued = [shelves(owner, f"database-{n}-{i}", n=3) for i in range(3)]

@@ -8,7 +8,7 @@ from django.contrib.auth.models import User
 
 from ingestion import tokens
 from ingestion.models import Job
-from tests.faults.conftest import FULL
+from tests.faults.conftest import FULL, rounds
 from tests.site import Site
 from tests.waiting import until
 
@@ -57,7 +57,7 @@ class Program:
 
 
 def test_a_start_whose_answer_was_cut_is_made_once(site: Site) -> None:
-    for n in range(ROUNDS):
+    for n in rounds(ROUNDS):
         if n % ROUNDS_OF_A_USER == 0:
             program = Program(site, User.objects.create_user(f"program-{n}"))
         before = Job.objects.count()

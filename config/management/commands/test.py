@@ -12,6 +12,8 @@ from defusedxml import ElementTree
 from django.conf import settings
 from django.core.management.base import BaseCommand
 
+from config import fault_table
+
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 MACHINES = ("tests/ingestion/test_machine.py", "tests/ingestion/test_stability_machine.py")
 HISTORIES = ("tests/realtime/test_reducer.py", "tests/browser/test_reducer.py")
@@ -59,9 +61,7 @@ class _Run:
     def all(self, *, faults: bool) -> int:
         """Run what was asked for. Return the exit code."""
         if faults:
-            self._faults("faults", FULL)
-            self._pytest("lives of jobs", [*self.arguments, *MACHINES], FULL)
-            self._pytest("histories of clients", [*self.arguments, *HISTORIES], FULL)
+            self._matrix()
         elif any(_is_path(argument) for argument in self.arguments):
             self._pytest("tests", self.arguments)
         else:
@@ -83,6 +83,21 @@ class _Run:
             self.failed = 1  # pytest itself ended early
         _say(f"{self.passed} passed, {self.failed} failed")
         return 1 if self.failed else 0
+
+    def _matrix(self) -> None:
+        """Run all rounds of all faults, and say what each came to."""
+        rows = fault_table.faults(settings.BASE_DIR / "docs" / "promises.md")
+        named = fault_table.places([test for row in rows for test in row.tests], settings.BASE_DIR / "tests")
+        elsewhere = [one for one in named if "/faults/" not in one and "/browser/" not in one]
+        with tempfile.TemporaryDirectory() as folder:
+            record = Path(folder) / "record"
+            env = FULL | {"HEADWAY_FAULT_RECORD": str(record)}
+            self._faults("faults", env)
+            self._pytest("faults that need no process", [*TOGETHER, *self.arguments, *elsewhere], env)
+            self._pytest("lives of jobs", [*self.arguments, *MACHINES], FULL)
+            self._pytest("histories of clients", [*self.arguments, *HISTORIES], FULL)
+            for line in fault_table.lines(rows, fault_table.read(record)):
+                _say(line)
 
     def _faults(self, title: str, env: dict[str, str] | None = None) -> None:
         others = [f"--ignore={BREAKS_SERVICES}", "tests/faults"]
