@@ -196,10 +196,14 @@ LIMITLESS_PER_MINUTE = env.whole(
 )  # of one key, in all processes
 LIFELOGS_SETTLE_MINUTES = env.whole("HEADWAY_LIFELOGS_SETTLE_MINUTES", 180, 0, 10_080)  # after a day's end
 LIFELOGS_RETRY_DAYS = env.whole("HEADWAY_LIFELOGS_RETRY_DAYS", 60, 1, 3650)
-# A service that speaks OpenAI's API, its key, and the model that makes vectors of text there.
+# A service that speaks OpenAI's API, its key, and its models: of vectors of text, and for judging articles.
 OPENAI_URL = env.text("HEADWAY_OPENAI_URL")
 OPENAI_KEY = env.secret("HEADWAY_OPENAI_KEY", 1)
 OPENAI_EMBEDDINGS = env.text("HEADWAY_OPENAI_EMBEDDINGS")
+OPENAI_ANALYSIS = env.text("HEADWAY_OPENAI_ANALYSIS")
+OPENAI_CALLS_PER_DAY = env.whole("HEADWAY_OPENAI_CALLS_PER_DAY", 1000, 1, 10_000_000)  # of all workers
+if OPENAI_ANALYSIS and not OPENAI_URL:
+    env.problem("HEADWAY_OPENAI_ANALYSIS", "needs HEADWAY_OPENAI_URL")
 if OPENAI_URL and not OPENAI_URL.startswith(("https://", "http://")):
     env.problem("HEADWAY_OPENAI_URL", "must start with https:// or http://")
 

@@ -8,10 +8,9 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Protocol
 
-import httpx
 from django.conf import settings
 
-from ingestion.outside_bodies import BadBody, TooLarge, client, unpacked
+from ingestion.openai_service import OpenAIService
 from ingestion.source import SourceError
 
 if TYPE_CHECKING:
@@ -26,7 +25,7 @@ OPENAI = "openai:"
 MINILM = "all-minilm-l6-v2-int8"
 MINILM_TOKENS = 256  # that it was trained with
 MAX_DIM = 4000  # what pgvector's halfvec can index
-TIMEOUT = 30.0  # seconds: to connect, for each piece, and for all of an answer
+TIMEOUT = 30.0  # seconds for all of an answer
 MAX_ANSWER = 16 << 20  # bytes: 32 vectors of 4,000 numbers are 3 MB
 
 
@@ -117,54 +116,32 @@ class OpenAICompatible:
         self.id = OPENAI + model
         self._model = model
         self._dim: int | None = None  # of this model, as it first answered
-        self._url = f"{settings.OPENAI_URL.rstrip('/')}/embeddings"
-        key = {"Authorization": f"Bearer {settings.OPENAI_KEY}"} if settings.OPENAI_KEY else {}
-        self._client = client(httpx.Timeout(TIMEOUT), key)
+        self._service = OpenAIService(
+            "embeddings", code="embedder", called="The embedding service", seconds=TIMEOUT
+        )
 
     def encode(self, texts: Sequence[str]) -> "Vectors":
         """Return one row a text. Raises SourceError, retryable where asking again may help."""
         import numpy as np
 
-        body = self._ask(texts)
+        body = self._service.ask({"model": self._model, "input": list(texts)}, MAX_ANSWER)
         try:
             rows = sorted(json.loads(body)["data"], key=lambda row: row["index"])
             places = [row["index"] for row in rows]
             with np.errstate(over="ignore"):  # what is too large becomes infinite, which is refused below
                 found = np.asarray([row["embedding"] for row in rows], dtype=np.float32)
         except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
-            raise SourceError(
-                "embedder_answer", "The embedding service answered what is no list of vectors."
-            ) from error
+            text = "The embedding service answered what is no list of vectors."
+            raise self._service.misunderstood(text) from error
         fits = found.ndim == 2 and places == list(range(len(texts))) and 0 < found.shape[1] <= MAX_DIM
         if not fits or not np.isfinite(found).all():
-            raise SourceError(
-                "embedder_answer", "The embedding service answered with vectors that do not fit."
-            )
+            raise self._service.misunderstood("The embedding service answered with vectors that do not fit.")
         if self._dim not in (None, found.shape[1]):
             text = f"vectors of {found.shape[1]} numbers, before of {self._dim}."
-            raise SourceError("embedder_answer", f"The embedding service answered with {text}")
+            raise self._service.misunderstood(f"The embedding service answered with {text}")
         self._dim = found.shape[1]
         lengths = np.linalg.norm(found, axis=1, keepdims=True)
         return np.asarray(found / np.where(lengths > 0, lengths, 1.0), dtype=np.float32)
-
-    def _ask(self, texts: Sequence[str]) -> bytes:
-        asked = {"model": self._model, "input": list(texts)}
-        try:
-            with self._client.stream("POST", self._url, json=asked) as answer:
-                if answer.status_code != httpx.codes.OK:
-                    again = answer.status_code in (408, 429) or answer.status_code >= 500
-                    text = f"The embedding service answered {answer.status_code}."
-                    raise SourceError("embedder_refused", text, retryable=again)
-                return b"".join(unpacked(answer, MAX_ANSWER, TIMEOUT))
-        except TooLarge as error:
-            raise SourceError("embedder_answer", f"The embedding service's answer {error}.") from error
-        except BadBody as error:
-            text = f"The embedding service's answer {error}."
-            raise SourceError("embedder_away", text, retryable=True) from error
-        except httpx.HTTPError as error:
-            raise SourceError(
-                "embedder_away", "The embedding service does not answer.", retryable=True
-            ) from error
 
 
 _loaded: dict[str, Embedder] = {}

@@ -90,3 +90,9 @@ def unpacked(response: httpx.Response, most: int, seconds: float) -> Iterator[by
             yield piece
     if unpack is not None and not unpack.eof:
         raise CutShort("ended too early")
+
+
+def asked_to_wait(response: httpx.Response, most: float) -> float | None:
+    """Return the seconds that an answer asks us to wait, `most` at most; None where it names none."""
+    text = response.headers.get("retry-after", "")
+    return min(float(text), most) if text.isascii() and text.isdigit() and len(text) < 9 else None

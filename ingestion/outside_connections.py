@@ -1,6 +1,7 @@
-"""Connections to addresses that strangers wrote down: public ones only, and none that lasts too long.
+"""Connections that last no longer than they may; to addresses that strangers wrote down, public ones only.
 
-The name is resolved once and the connection made to what was judged: asked again, it might lead elsewhere.
+Of those the name is resolved once and the connection made to what was judged: asked again, it might lead
+elsewhere.
 """
 
 import socket
@@ -19,6 +20,7 @@ from config import addresses
 from ingestion.outside_bodies import tls
 
 RESOLVE_SECONDS = 10.0
+KEPT = 4  # connections to a service between two requests, for 5 s
 
 
 class Unresolvable(Exception):
@@ -87,10 +89,31 @@ class _Timed(httpcore.NetworkStream):
         return min(left, timeout if timeout is not None else left)
 
 
-class _Judged(httpcore.NetworkBackend):
+class _Backend(httpcore.NetworkBackend):
     def __init__(self, clock: Clock) -> None:
         self._plain, self._clock = httpcore.SyncBackend(), clock
 
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[Any] | None = None,
+    ) -> httpcore.NetworkStream:
+        """Connect, while there is time."""
+        within = min(timeout or float("inf"), self._clock.left())
+        if within <= 0:
+            raise httpcore.ConnectTimeout("out of time")
+        stream = self._plain.connect_tcp(host, port, within, local_address, socket_options)
+        return _Timed(stream, self._clock)
+
+    def connect_unix_socket(self, *args: Any, **kwargs: Any) -> httpcore.NetworkStream:
+        """Refuse: no address of a page leads there."""
+        raise httpcore.ConnectError("not allowed")
+
+
+class _Judged(_Backend):
     def connect_tcp(
         self,
         host: str,
@@ -103,22 +126,11 @@ class _Judged(httpcore.NetworkBackend):
         found = _resolved(host, port, min(RESOLVE_SECONDS, self._clock.left()))
         last: Exception = httpcore.ConnectError("no address")
         for _, sockaddr in found:
-            within = min(timeout or float("inf"), self._clock.left())
-            if within <= 0:
-                raise httpcore.ConnectTimeout("out of time")
             try:
-                stream = self._plain.connect_tcp(
-                    str(sockaddr[0]), port, within, local_address, socket_options
-                )
+                return super().connect_tcp(str(sockaddr[0]), port, timeout, local_address, socket_options)
             except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
                 last = error
-                continue
-            return _Timed(stream, self._clock)
         raise last
-
-    def connect_unix_socket(self, *args: Any, **kwargs: Any) -> httpcore.NetworkStream:
-        """Refuse: no address of a page leads there."""
-        raise httpcore.ConnectError("not allowed")
 
 
 def _resolved(host: str, port: int, seconds: float) -> list[addresses.Address]:
@@ -150,10 +162,19 @@ def _resolved(host: str, port: int, seconds: float) -> list[addresses.Address]:
 
 def transport(clock: Clock) -> httpx.BaseTransport:
     """Return what connects for a client of strangers' addresses; each request has a connection of its own."""
+    return _connecting(_Judged(clock), kept=0)
+
+
+def timed_transport(clock: Clock) -> httpx.BaseTransport:
+    """Return what connects for a client of a service that the operator chose, wherever that is."""
+    return _connecting(_Backend(clock), kept=KEPT)
+
+
+def _connecting(backend: httpcore.NetworkBackend, kept: int) -> httpx.BaseTransport:
     made = httpx.HTTPTransport(verify=tls(), trust_env=False)
     made._pool.close()
     # httpx takes no backend; the pool that it would make is this one but for that.
     made._pool = httpcore.ConnectionPool(
-        ssl_context=tls(), max_keepalive_connections=0, network_backend=_Judged(clock)
+        ssl_context=tls(), max_keepalive_connections=kept, keepalive_expiry=5.0, network_backend=backend
     )
     return made

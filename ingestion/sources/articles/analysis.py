@@ -26,6 +26,7 @@ MODEL = f"local-1 {embedders.DEFAULT_EMBEDDER}"
 # Of the encoder: what its makers trained it with.
 MEANING = {"ar", "zh", "en", "fr", "de", "it", "ja", "ko", "nl", "pl", "pt", "es", "th", "tr", "ru"}
 UNSPACED = {"zh", "ja", "th", "lo", "km", "my"}
+NO_LANGUAGE = "The text is too short to tell its language."
 TERMS = 10
 SUMMARY = 400  # characters, about
 JUDGED = 2_000  # characters of an article whose meaning is compared
@@ -92,7 +93,7 @@ def judge(page: Page, topic: Wanted) -> Judgement:
     matches = find(topic.keywords, f"{page.title}\n{page.text}")
     notes = []
     if not page.language:
-        notes.append("The text is too short to tell its language.")
+        notes.append(NO_LANGUAGE)
     tone = None
     if page.language == "en":
         tone = sentiment([word.lower().replace(CURLY, "'") for word in _WORD.findall(page.text)])

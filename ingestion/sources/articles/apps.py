@@ -7,7 +7,7 @@ class ArticlesConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Make the stream of a topic known, and who its members are; forget old rules of hosts."""
+        """Make the stream of a topic known, and who its members are; forget what is old."""
         from ingestion import retention
 
         # Models are there when apps are ready. `checking`, `collecting` and `saving` are sources.
@@ -27,3 +27,4 @@ class ArticlesConfig(AppConfig):
         streams.register()
         top_search.register()
         retention.contribute("robots", forgetting.forget_robots)
+        retention.contribute("service_calls", forgetting.forget_calls)

@@ -19,6 +19,7 @@ from ingestion.sources.articles.checking import topics_of
 from ingestion.sources.articles.fetching import Fetched, Fetcher
 from ingestion.sources.articles.models import LONGEST_URL, MOST_SIGNS, Entry, Feed, Topic
 from ingestion.sources.articles.of_topic import OfTopic
+from ingestion.sources.articles.service import LIMIT, Judge
 from ingestion.sources.articles.source import RESULT_COLUMNS, THREADS, Read, read, result_of
 from ingestion.sources.articles.telling import tell_of_feeds, tell_of_new
 from ingestion.sources.articles.topics import lock
@@ -83,12 +84,13 @@ class AutoCollect(OfTopic):
         self, job: Run, fetcher: Fetcher, topics: dict[int, Topic], wanted: dict[int, Wanted]
     ) -> None:
         """Read and judge what matched; it is kept as a bulk analysis keeps it."""
-        values = _waiting(job, list(wanted))
+        values, judge = _waiting(job, list(wanted)), Judge(job)
 
         def fetch(entry: Entry) -> Read:
+            judge.check()
             page = read(fetcher, entry.url)
             page.published_at = page.published_at or entry.published_at
-            return Read(page, analysis.judge(page, wanted[entry.feed.topic_id]))
+            return Read(page, judge.judge(page, wanted[entry.feed.topic_id]))
 
         with job.step("articles") as step:
             for item in step.items(values, key=_key, label=_title, fetch=fetch, threads=THREADS):
@@ -103,6 +105,7 @@ class AutoCollect(OfTopic):
                     item.url = kept.analysis.get_absolute_url()
                     job.changed(topic)
         failed = _items(job, "articles").filter(state__in=(ItemState.FAILED, ItemState.QUARANTINED))
+        failed = failed.exclude(error_code=LIMIT)  # what nobody could judge today is new tomorrow
         numbers = [int(key) for key in failed.values_list("key", flat=True)]
         Entry.objects.filter(pk__in=numbers).update(outcome=Entry.Outcome.FAILED)
 

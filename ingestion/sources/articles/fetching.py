@@ -14,7 +14,7 @@ from django.conf import settings
 from config.addresses import NotAllowed
 from ingestion.clock import read_clock
 from ingestion.outside import OutsideHost
-from ingestion.outside_bodies import BadBody, CutShort, TooLarge, TooSlow, client, unpacked
+from ingestion.outside_bodies import BadBody, CutShort, TooLarge, TooSlow, asked_to_wait, client, unpacked
 from ingestion.outside_connections import Clock, NotResolvedInTime, Unresolvable, transport
 from ingestion.run import Run
 from ingestion.source import SourceError
@@ -157,7 +157,7 @@ class Fetcher:
             raise SourceError("url_no_content", "The page is empty.")
         if 200 <= status < 300:
             return
-        asked = _seconds(response)
+        asked = asked_to_wait(response, LONGEST_PAUSE)
         if status == 429 and asked:
             host.pause(asked, f"{host.host} asked us to wait for {asked:.0f} seconds")
         later = status in (408, 425, 429) or status >= 500
@@ -300,8 +300,3 @@ def _charset(response: httpx.Response) -> str:
     """Return what an answer says of its encoding, or an empty text."""
     found = _CHARSET.search(response.headers.get("content-type", ""))
     return found[1] if found else ""
-
-
-def _seconds(response: httpx.Response) -> float | None:
-    text = response.headers.get("retry-after", "")
-    return min(float(text), LONGEST_PAUSE) if text.isascii() and text.isdigit() and len(text) < 9 else None

@@ -295,3 +295,16 @@ class Robots(models.Model):
 
     def __str__(self) -> str:
         return self.origin
+
+
+class ServiceCalls(models.Model):
+    """How often the service that judges articles was asked on a day, by all workers together."""
+
+    day = models.DateField(primary_key=True)  # UTC
+    calls = models.PositiveIntegerField()
+
+    class Meta:
+        verbose_name_plural = "service calls"
+
+    def __str__(self) -> str:
+        return f"{self.day} {self.calls}"

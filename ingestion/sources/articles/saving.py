@@ -10,6 +10,7 @@ from ingestion.source import SourceError, Step, register
 from ingestion.sources.articles import addresses, analysis, keeping
 from ingestion.sources.articles.fetching import Fetcher
 from ingestion.sources.articles.models import Analysis, Topic
+from ingestion.sources.articles.service import Judge
 from ingestion.sources.articles.source import BulkAnalysis, Params, Read
 
 EVERYTHING = 0.0  # the threshold that no relevance is below
@@ -23,12 +24,12 @@ class BulkSave(BulkAnalysis):
     description = "Keep pages with a topic, however relevant they are."
     steps: ClassVar[list[Step]] = [Step("articles", "Read and keep articles", 1)]
 
-    def look(self, fetcher: Fetcher, topic: Topic, wanted: analysis.Wanted, url: str) -> Any:
+    def look(self, fetcher: Fetcher, judge: Judge, topic: Topic, wanted: analysis.Wanted, url: str) -> Any:
         """Return the number of the topic's judgement of a page, else the page, read and judged now."""
         known = keeping.known(addresses.canonical(url))
         rows = Analysis.objects.filter(topic=topic, article=known) if known else Analysis.objects.none()
         judged = rows.values_list("pk", flat=True).first()
-        return judged if judged is not None else super().look(fetcher, topic, wanted, url)
+        return judged if judged is not None else super().look(fetcher, judge, topic, wanted, url)
 
     def keep(self, job: Run, topic: Topic, found: Any) -> keeping.Kept:
         """Keep it with the topic from now on, or as long as it is kept already."""

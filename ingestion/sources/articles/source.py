@@ -20,6 +20,7 @@ from ingestion.sources.articles.fetching import Fetcher
 from ingestion.sources.articles.models import LONGEST_URL, Topic
 from ingestion.sources.articles.of_topic import OfTopic
 from ingestion.sources.articles.sample import standin
+from ingestion.sources.articles.service import Judge
 
 MOST_URLS = 10_000
 LONGEST_KEY = 300  # of an item
@@ -109,7 +110,7 @@ class BulkAnalysis(OfTopic):
         with Fetcher(job) as fetcher, job.step("articles") as step:
             entries = lists.in_feed(job, fetcher, p.feed) if p.feed else []
             urls = list(dict.fromkeys([*p.urls, *entries])) if p.topic else standin.URLS
-            fetch = partial(self.look, fetcher, topic, analysis.wanted(topic))
+            fetch = partial(self.look, fetcher, Judge(job), topic, analysis.wanted(topic))
             batches = -(-len(urls) // BATCH)
             before = step.count()
             for n, item in enumerate(
@@ -126,10 +127,11 @@ class BulkAnalysis(OfTopic):
                     raise item.error  # what is left need not be fetched
         return self.outcome(job, topic)
 
-    def look(self, fetcher: Fetcher, topic: Topic, wanted: analysis.Wanted, url: str) -> Any:
+    def look(self, fetcher: Fetcher, judge: Judge, topic: Topic, wanted: analysis.Wanted, url: str) -> Any:
         """Return what is found out before anything is written. Raises SourceError."""
+        judge.check()
         page = read(fetcher, url)
-        return Read(page, analysis.judge(page, wanted))
+        return Read(page, judge.judge(page, wanted))
 
     def keep(self, job: Run, topic: Topic, found: Any) -> keeping.Kept:
         """Write down what `look` found."""
@@ -222,6 +224,7 @@ def result_of(kept: keeping.Kept) -> dict[str, Any]:
         "relevance": row.relevance,
         "sentiment": row.sentiment,
         "summary": row.summary,
+        "model": row.model,
         "saved": kept.kept,
         "new": kept.new,
     }

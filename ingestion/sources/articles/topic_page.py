@@ -39,6 +39,7 @@ def context(topic: Topic, user: Any, given: Mapping[str, str]) -> dict[str, Any]
         "chosen": chosen,
         "asked": urlencode({k: v for k, v in (("s", chosen), ("before", before)) if v}),
         "rows": page[:PAGE],
+        "models": sorted({row.model for row in page[:PAGE]}),
         "following": page[PAGE - 1].pk if len(page) > PAGE else None,
         "keywords": topic.keywords.annotate(
             hits=Count("matches", filter=Q(matches__analysis__kept_at__isnull=False))

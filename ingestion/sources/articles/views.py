@@ -37,6 +37,7 @@ ARTICLE_COLUMNS = {
     "Relevance": "relevance",
     "Sentiment": "sentiment",
     "Summary": "summary",
+    "Judged by": "model",
     "Analysed (UTC)": "analysed_at",
     "Kept (UTC)": "kept_at",
 }
