@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from config.statements import execute
 from ingestion.clock import ClockTimestamp, read_clock
-from ingestion.models import ItemState, Job, JobItem, State, Upload
+from ingestion.models import FINAL, ItemState, Job, JobItem, State, Upload
 from ingestion.settings import MAX_QUEUED, MAX_QUEUED_PER_USER
 from ingestion.source import Source, SourceParams, find, upload_fields
 
