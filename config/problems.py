@@ -40,6 +40,7 @@ PROBLEMS: dict[str, tuple[int, str]] = {
     "already_finished": (409, "This job has already finished."),
     "already_open": (409, "The same is being done already."),
     "not_finished": (409, "This job has not finished yet."),
+    "schedule_refused": (409, "This schedule could not be started."),
     "already_answered": (409, "This job has already been answered."),
     "changed_meanwhile": (409, "This has changed since you opened the page, so nothing was done."),
     "not_waiting": (409, "This job does not wait for an answer."),

@@ -1,14 +1,17 @@
 """Schedules: when the next run is, and starting what is due."""
 
 from datetime import datetime, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import structlog
-from croniter import croniter
+from croniter import CroniterBadDateError, croniter
 from django.db import InterfaceError, OperationalError, transaction
+from django.db.models import QuerySet
 
 from config import audit
 from ingestion import lifecycle
+from ingestion.access import can_operate, can_view_all
 from ingestion.admission import Refused, validated
 from ingestion.clock import ClockTimestamp, read_clock
 from ingestion.items import described
@@ -35,13 +38,24 @@ def next_time(cron: str, zone: str, after: datetime) -> datetime:
     # Walked in wall-clock time, then placed into the zone: fold=0 takes the first of two equal times.
     wall = after.astimezone(local).replace(tzinfo=None)
     for _ in range(3):
-        wall = croniter(cron, wall).get_next(datetime)
+        try:
+            wall = croniter(cron, wall).get_next(datetime)
+        except CroniterBadDateError as error:
+            raise ValueError(f"{cron!r} never comes.") from error
         at = wall.replace(tzinfo=local).astimezone(ZoneInfo("UTC"))
         if at.astimezone(local).replace(tzinfo=None) != wall:  # skipped by a change of clocks
             at = _first_valid(wall, local)
         if at > after:
             return at
     return at
+
+
+def next_times(cron: str, zone: str, after: datetime, count: int = 5) -> list[datetime]:
+    """Return the next times of a cron expression. Raises ValueError, as `next_time` does."""
+    times: list[datetime] = []
+    while len(times) < count:
+        times.append(next_time(cron, zone, times[-1] if times else after))
+    return times
 
 
 def _first_valid(wall: datetime, zone: ZoneInfo) -> datetime:
@@ -94,7 +108,7 @@ def run_now(schedule: Schedule) -> bool:
         with transaction.atomic():
             created = lifecycle.create(schedule.source, schedule.params, owner=schedule.owner)
     except Refused as refused:
-        schedule.last_error = refused.message[:300]
+        schedule.last_error = _told(refused)[:300]
         log.warning("schedule_refused", schedule=schedule.pk, code=refused.code)
         return False
     except (OperationalError, InterfaceError):
@@ -108,6 +122,16 @@ def run_now(schedule: Schedule) -> bool:
 
 
 # ---- by a person ------------------------------------------------------------------------------------------
+
+
+def visible(user: Any) -> QuerySet[Schedule]:
+    """Return the schedules that a user may see: their own, and all of them for who may view all jobs."""
+    return Schedule.objects.all() if can_view_all(user) else Schedule.objects.filter(owner=user.pk)
+
+
+def can_change(user: Any, schedule: Schedule) -> bool:
+    """Say whether this user may run, pause and edit a schedule that they see."""
+    return schedule.owner_id == user.pk or can_operate(user)
 
 
 def check(schedule: Schedule) -> dict[str, str]:
@@ -127,9 +151,13 @@ def check(schedule: Schedule) -> dict[str, str]:
     try:
         validated(schedule.source, schedule.params)
     except Refused as refused:
-        told = [f"{error['field']}: {error['message']}" for error in refused.errors] or [refused.message]
-        problems["params"] = " ".join(told)
+        problems["params"] = _told(refused)
     return problems
+
+
+def _told(refused: Refused) -> str:
+    """Return a refusal as one text: nobody sees marked fields here."""
+    return " ".join(f"{one['field']}: {one['message']}" for one in refused.errors) or refused.message
 
 
 def put(schedule: Schedule) -> Schedule:
@@ -146,12 +174,27 @@ def put(schedule: Schedule) -> Schedule:
     return schedule
 
 
+def edit(pk: int, **values: Any) -> Schedule:
+    """Change a schedule's name, cron or zone; the rest stays. Raises Schedule.DoesNotExist, Refused."""
+    with transaction.atomic():
+        schedule = Schedule.objects.select_for_update().get(pk=pk)
+        for name, value in values.items():
+            setattr(schedule, name, value)
+        if problems := check(schedule):
+            errors = [{"field": name, "code": "invalid", "message": text} for name, text in problems.items()]
+            raise Refused("validation_failed", "Please correct the marked fields.", errors=errors)
+        return put(schedule)
+
+
 def set_paused(pk: int, paused: bool) -> Schedule:
-    """Stop a schedule, or let it go on from now. Raises Schedule.DoesNotExist."""
+    """Stop a schedule, or let it go on from now. Raises Schedule.DoesNotExist, Refused."""
     with transaction.atomic():
         schedule = Schedule.objects.select_for_update().get(pk=pk)
         schedule.paused = paused
-        plan(schedule, read_clock())
+        try:
+            plan(schedule, read_clock())
+        except ValueError as error:  # this machine does not know its zone
+            raise Refused("schedule_refused", str(error)) from error
         schedule.save(update_fields=["paused", "next_at"])
         audit.write("schedule.pause" if paused else "schedule.resume", f"schedule:{pk}")
     return schedule

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from ingestion import operate_views, search_views, status_views, views
+from ingestion import operate_views, schedule_views, search_views, status_views, views
 
 app_name = "ingestion"
 urlpatterns = [
@@ -14,6 +14,12 @@ urlpatterns = [
     path("status/resume/", status_views.resume, name="resume"),
     path("operate/audit/", operate_views.audit_log, name="audit"),
     path("operate/audit/audit.csv", operate_views.audit_csv, name="audit_csv"),
+    path("schedules/", schedule_views.page, name="schedules"),
+    path("schedules/schedules.csv", schedule_views.as_csv, name="schedules_csv"),
+    path("schedules/<int:pk>/", schedule_views.edit, name="schedule"),
+    path("schedules/<int:pk>/run/", schedule_views.run, name="schedule_run"),
+    path("schedules/<int:pk>/pause/", schedule_views.pause, name="schedule_pause"),
+    path("schedules/<int:pk>/resume/", schedule_views.resume, name="schedule_resume"),
     path("start/<slug:kind>/", views.start, name="start"),
     path("jobs/", views.jobs, name="jobs"),
     path("jobs/jobs.csv", views.jobs_csv, name="jobs_csv"),

@@ -15,7 +15,7 @@ from ingestion.admin.filters import QueueFilter, SourceFilter
 from ingestion.admission import Refused
 from ingestion.models import ApiToken, Pause, Process, Schedule, Upload
 from ingestion.queues import LIVE_WITHIN
-from ingestion.source import registry
+from ingestion.schedule_form import ScheduleForm
 
 
 class ManagedAdmin(OperatorAdmin):
@@ -32,38 +32,6 @@ class ManagedAdmin(OperatorAdmin):
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Say who may delete."""
         return can_operate(request.user)
-
-
-class ScheduleForm(forms.ModelForm):  # type: ignore[type-arg]
-    """A schedule, checked as the command checks it."""
-
-    class Meta:
-        model = Schedule
-        fields = ("name", "source", "params", "cron", "zone", "owner", "paused")
-        help_texts = {
-            "cron": "minute hour day month weekday, for example 0 6 * * *",
-            "zone": "for example Europe/Oslo",
-            "params": "a JSON object",
-        }
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        if "source" in self.fields:
-            choices = [(kind, source.label) for kind, source in registry().items()]
-            self.fields["source"] = forms.ChoiceField(choices=choices)
-
-    def clean(self) -> dict[str, Any]:
-        """Refuse what would never start."""
-        cleaned: dict[str, Any] = super().clean() or self.cleaned_data
-        names = ("source", "params", "cron", "zone")
-        if set(names) <= cleaned.keys():
-            values = {name: cleaned[name] for name in names}
-            for name, text in schedules.check(
-                Schedule(**{**values, "params": values["params"] or {}})
-            ).items():
-                self.add_error(name, text)
-            cleaned["params"] = values["params"] or {}
-        return cleaned
 
 
 @admin.register(Schedule)
@@ -110,10 +78,14 @@ class ScheduleAdmin(ManagedAdmin):
         self._pause(request, queryset, paused=False)
 
     def _pause(self, request: HttpRequest, queryset: QuerySet[Schedule], *, paused: bool) -> None:
-        chosen = list(queryset.values_list("pk", flat=True)[:MAX_ACTED])
-        for pk in chosen:
-            schedules.set_paused(pk, paused)
-        self.message_user(request, f"{len(chosen):,} {'paused' if paused else 'resumed'}.", messages.SUCCESS)
+        done = 0
+        for schedule in queryset[:MAX_ACTED]:
+            try:
+                schedules.set_paused(schedule.pk, paused)
+                done += 1
+            except Refused as refused:
+                self.message_user(request, f"{schedule.name}: {refused.message}", messages.WARNING)
+        self.message_user(request, f"{done:,} {'paused' if paused else 'resumed'}.", messages.SUCCESS)
 
 
 class PauseForm(forms.ModelForm):  # type: ignore[type-arg]

@@ -15,7 +15,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from config import spreadsheets
-from ingestion.models import Job
+from ingestion.models import Job, Schedule
 from ingestion.sources.articles.models import Analysis, Article, Role, Topic, TopicMember
 from ingestion.sources.companies.models import Company
 from ingestion.sources.documents import workspaces
@@ -118,6 +118,12 @@ def of_workspaces(alice: User, bob: User) -> str:
     return reverse("documents:workspaces_csv")
 
 
+def of_schedules(alice: User, bob: User) -> str:
+    for owner, name in ((alice, BAD), (bob, "hidden")):
+        Schedule.objects.create(owner=owner, name=name, source="ping", cron="0 6 * * *")
+    return reverse("ingestion:schedules_csv")
+
+
 LISTS = [
     of_jobs,
     of_inbox,
@@ -129,6 +135,7 @@ LISTS = [
     of_imports,
     of_units,
     of_days,
+    of_schedules,
 ]
 
 

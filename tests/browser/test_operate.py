@@ -1,0 +1,96 @@
+"""The pages of operators in a real browser: accessible, in both themes, on a phone, within the CSP."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.core.cache import cache
+from django.db.models.functions import Now
+from playwright.sync_api import expect
+
+from ingestion import schedules
+from ingestion.models import Schedule
+from tests.pages import rows
+
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+
+LOOKS = {"light": ("light", 1280), "dark": ("dark", 1280), "phone": ("light", 390)}
+
+
+@pytest.fixture(autouse=True)
+def _fresh() -> None:
+    cache.clear()
+
+
+def of_schedules(alice: Any, staff: Any) -> str:
+    """Make schedules in every state and return the list's address."""
+    given = {"source": "ping", "cron": "0 6 * * *", "zone": "Europe/Oslo"}
+    for owner, name, paused in (
+        (alice, "Nightly " + "withoutaspace" * 9, False),
+        (alice, "By hand", True),
+        (staff, "Refused", False),
+    ):
+        schedules.put(Schedule(name=name, owner=owner, paused=paused, **given))
+    Schedule.objects.filter(name="Refused").update(next_at=None, last_error="You have 100 jobs, the limit.")
+    Schedule.objects.filter(name="By hand").update(
+        last_job=rows.job(alice, "partial"), last_at=Now() - timedelta(hours=2)
+    )
+    return "/schedules/"
+
+
+def of_a_schedule(alice: Any, staff: Any) -> str:
+    of_schedules(alice, staff)
+    return f"/schedules/{Schedule.objects.get(name='Refused').pk}/"
+
+
+def of_no_schedules(alice: Any, staff: Any) -> str:
+    return "/schedules/?show=paused"
+
+
+PAGES = [of_schedules, of_a_schedule, of_no_schedules]
+
+
+@pytest.mark.seed("SEC37")
+@pytest.mark.parametrize("look", LOOKS)
+@pytest.mark.parametrize("of", PAGES)
+def test_a_page_is_accessible_within_the_csp_and_never_wider_than_a_phone(
+    of: Any, look: str, page: Any, signed_in: Any, alice: Any, staff: Any, violations: Any, picture: Any
+) -> None:
+    scheme, width = LOOKS[look]
+    page.set_viewport_size({"width": width, "height": 900})
+    page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+    signed_in(staff, of(alice, staff))
+    picture(page, f"{of.__name__}-{look}")
+    assert violations(page) == []
+    for narrow in (width, 320) if look == "phone" else (width,):
+        page.set_viewport_size({"width": narrow, "height": 800})
+        assert page.evaluate("document.documentElement.scrollWidth") <= narrow
+    assert page.watched.wrong == []
+
+
+def test_a_schedule_is_paused_and_edited_by_keyboard(
+    page: Any, signed_in: Any, alice: Any, violations: Any
+) -> None:
+    page.emulate_media(reduced_motion="reduce")
+    made = schedules.put(
+        Schedule(name="Nightly", source="ping", cron="0 6 * * *", zone="Europe/Oslo", owner=alice)
+    )
+    signed_in(alice, "/schedules/")
+    page.locator(f"#pause-{made.pk}").focus()
+    page.keyboard.press("Enter")
+    expect(page.locator(f"#resume-{made.pk}")).to_be_visible()
+    page.locator(f"#edit-{made.pk}").focus()
+    page.keyboard.press("Enter")
+    page.get_by_label("Cron").fill("at six")
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("is not a cron expression")).to_be_visible()
+    assert violations(page) == []
+    page.get_by_label("Cron").fill("30 7 * * *")
+    page.get_by_role("button", name="Show its next runs").press("Enter")
+    expect(page.get_by_role("listitem").filter(has_text=", 07:30")).to_have_count(5)
+    assert Schedule.objects.get().cron == "0 6 * * *"
+    page.get_by_role("button", name="Save").press("Enter")
+    page.wait_for_url("**/schedules/")
+    expect(page.get_by_text("30 7 * * *")).to_be_visible()
+    # 422 is what a refused form is answered with.
+    assert [one for one in page.watched.wrong if "status of 422" not in one] == []
