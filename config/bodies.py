@@ -6,6 +6,7 @@ this, anybody could fill the disk by sending to an address that does not even ex
 
 import asyncio
 import contextlib
+import errno
 import json
 import re
 import time
@@ -33,6 +34,7 @@ UPLOADS_AT_ONCE = 5  # of one user and process: each may hold a temporary file o
 
 Scope = dict[str, Any]
 SignedIn = Callable[[Scope], Awaitable[str | None]]
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class BodyLimit:
@@ -116,7 +118,12 @@ class BodyLimit:
             started = True
             await send(message)
 
-        await self.app(scope, limited, watched)
+        try:
+            await self.app(scope, limited, watched)
+        except OSError as error:  # Django keeps what does not fit in memory in a temporary file
+            if started or error.errno not in NO_ROOM:
+                raise
+            refusal = "storage_full"
         if refusal and not started:
             await self._refuse(scope, receive, send, refusal, limit)
 

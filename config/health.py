@@ -14,7 +14,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST, require_safe
 
-from config.redis_age import TOO_OLD, too_old
+from config.redis_fitness import unfit
 from ingestion.models import Job, Process, State
 
 log = structlog.get_logger(__name__)
@@ -47,7 +47,7 @@ def readyz(request: HttpRequest) -> HttpResponse:
 
 def _redis() -> str:
     try:
-        return TOO_OLD if too_old(settings.REDIS_URL, REDIS_SECONDS) else "ok"
+        return unfit(settings.REDIS_URL, REDIS_SECONDS) or "ok"
     except (redis.RedisError, OSError):
         return "Cannot reach Redis."
 

@@ -9,6 +9,7 @@ from typing import Any
 from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
+from django.utils import timezone
 
 from config import audit
 from ingestion.models import ApiToken
@@ -87,6 +88,9 @@ def _alive() -> QuerySet[ApiToken]:
 
 
 def _note_use(row: ApiToken) -> None:
+    # Looked at here first: a database that is only read refuses an UPDATE of no row too.
+    if row.last_used_at is not None and timezone.now() - row.last_used_at < USED_EVERY:
+        return
     long_ago = Q(last_used_at=None) | Q(last_used_at__lt=Now() - USED_EVERY)
     ApiToken.objects.filter(long_ago, pk=row.pk).update(last_used_at=Now())
 

@@ -1,6 +1,5 @@
 """Files given before the job that reads them: under our own name, judged by content, owned by one user."""
 
-import errno
 import hashlib
 import re
 import unicodedata
@@ -21,6 +20,7 @@ from django.http import FileResponse
 from pydantic import BaseModel
 from uuid6 import uuid7
 
+from config.bodies import NO_ROOM
 from config.problems import Problem
 from ingestion.models import OPEN, Upload
 from ingestion.source import Source, upload_fields
@@ -104,7 +104,7 @@ def store(user: Any, name: str, content: Readable, *, source: Source | None = No
         upload.path = default_storage.save(path, File(cast(IO[bytes], pieces), name=path))
     except OSError as error:
         _forget(path)
-        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        if error.errno in NO_ROOM:
             log.error("upload_storage_full", errno=error.errno)
             raise Problem("storage_full") from error
         raise

@@ -2,8 +2,11 @@
 
 import os
 import socketserver
+import subprocess
+import tempfile
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
@@ -12,8 +15,9 @@ from django.conf import settings
 from django.db import connection
 from psycopg.pq import TransactionStatus
 
-from config import health, sessions
+from config import embedded, health, sessions
 from tests.commands.conftest import process, run
+from tests.waiting import until
 
 STRANGER = "headway_test_stranger"
 
@@ -68,6 +72,32 @@ def test_a_worker_refuses_an_old_redis(old_redis: str) -> None:
     """ENV38."""
     said = run("worker")
     assert (said.code, said.err) == (1, "Redis 6.2 or newer is needed.")
+
+
+@pytest.fixture
+def evicting_redis(settings: Any) -> Iterator[str]:
+    """Start a Redis that drops keys when its memory is full; the settings name it."""
+    with tempfile.TemporaryDirectory(prefix="hw-", dir="/tmp") as folder:
+        place = f"{folder}/valkey.sock"
+        options = ["--unixsocket", place, "--port", "0", "--save", "", "--maxmemory-policy", "allkeys-lru"]
+        server = subprocess.Popen([str(embedded.valkey_binary()), *options], stdout=subprocess.DEVNULL)
+        settings.REDIS_URL = f"unix://{place}?db=0"
+        until(lambda: Path(place).exists() or server.poll() is not None, 30, "its socket")
+        yield settings.REDIS_URL
+        server.kill()
+        server.wait(10)
+
+
+@pytest.mark.django_db
+def test_a_redis_that_drops_keys_is_refused_and_named(
+    evicting_redis: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """X15."""
+    monkeypatch.setattr("ingestion.queues._quick", None)
+    said = run("worker")
+    assert said.code == 1
+    assert "maxmemory-policy" in said.err and "allkeys-lru" in said.err
+    assert health._redis() == said.err
 
 
 class Pooler:

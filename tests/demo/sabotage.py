@@ -7,6 +7,7 @@ off are, at any moment, those protections that a file there is named after.
 import os
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -99,6 +100,21 @@ def _no_cursor_check() -> None:
     paging.read_cursor = read_cursor
 
 
+def _clock(hours: int) -> Callable[[], None]:
+    """Let a process's own clock go wrong."""
+
+    def apply() -> None:
+        from datetime import timedelta
+
+        from django.utils import timezone
+
+        seconds, now = time.time, timezone.now
+        time.time = lambda: seconds() + 3600 * hours
+        timezone.now = lambda: now() + timedelta(hours=hours)
+
+    return apply
+
+
 LOOK_SECONDS = 0.005
 
 SWITCHES: dict[str, Callable[[], None]] = {
@@ -110,6 +126,8 @@ SWITCHES: dict[str, Callable[[], None]] = {
     "escalation": _no_escalation,
     "one_transaction": _no_one_transaction,
     "company_slots": _no_company_slots,
+    "clock_ahead": _clock(1),
+    "clock_behind": _clock(-1),
     "cursor_check": _no_cursor_check,
 }
 
@@ -126,7 +144,8 @@ class _Folder:
         """Say whether a file of this name is there."""
         now = time.monotonic()
         if now >= self._until:
-            self._names = frozenset(path.name for path in self._path.iterdir())
+            with suppress(OSError):  # a process without a free descriptor keeps what it knew
+                self._names = frozenset(path.name for path in self._path.iterdir())
             self._until = now + LOOK_SECONDS
         return name in self._names
 

@@ -93,21 +93,29 @@ def test_without_the_parents_report_a_killed_horse_costs_a_lease(engine: Engine,
 
 
 def test_a_frozen_worker_changes_nothing_after_its_lease(engine: Engine, owner: User) -> None:
-    """It is frozen inside an item's transaction, holding row locks; its sessions are ended with its lease."""
+    """X4, X5: one is frozen with its work-horse, of another the work-horse alone.
+
+    They freeze inside an item's transaction, holding row locks; their sessions are ended with their leases.
+    """
     engine.keeper()
     for n in rounds(ROUNDS):
-        frozen = engine.worker()
-        job = running(shelves(owner, f"frozen-{n}", wait=0.3))
-        pids = [frozen.pid, horse_of(frozen)]
+        first = [engine.worker(), engine.worker()]
+        jobs = [shelves(owner, f"frozen-{n}-{i}", wait=0.3) for i in range(2)]
+        whole, half = [worker_of(running(job), first) for job in jobs]
+        pids = [whole.pid, horse_of(whole), horse_of(half)]
         for pid in pids:
             engine_signal(pid, signal.SIGSTOP)
-        other = engine.worker()
-        next_attempt(job, 2, within(15))
+        others = [engine.worker(), engine.worker()]
+        for job in jobs:
+            next_attempt(job, 2, within(15))
         for pid in reversed(pids):
             engine_signal(pid, signal.SIGCONT)
-        effects_once(ended(job), keys(N))
-        assert fresh(job).attempt == 2
-        for worker in (frozen, other):
+        for job in jobs:
+            effects_once(ended(job), keys(N))
+            assert fresh(job).attempt == 2
+        until(lambda pids=pids: not alive(pids[2]), 30, "the end of the work-horse that was left behind")
+        assert alive(half.pid)
+        for worker in (*first, *others):
             engine.kill(worker)
 
 
@@ -226,6 +234,27 @@ def test_many_keepers_do_what_one_does(engine: Engine, owner: User) -> None:
     engine.kill(worker_of(running(jobs[0]), workers))
     for job in jobs:
         effects_once(ended(job), keys(10))
+
+
+def test_a_workers_own_clock_says_nothing_of_its_lease(engine: Engine, owner: User) -> None:
+    """X38: one is an hour ahead, one an hour behind; all times of leases are the database's."""
+    engine.keeper()
+    workers = [engine.worker(HEADWAY_TEST_WITHOUT=clock) for clock in ("clock_ahead", "clock_behind")]
+    for n in rounds(5 if FULL else 1):
+        jobs = [shelves(owner, f"clock-{n}-{i}") for i in range(2)]
+        for job in jobs:
+            running(job)
+            with connection.cursor() as cursor:
+                row = "SELECT extract(epoch FROM lease_until - clock_timestamp()) FROM ingestion_job"
+                cursor.execute(f"{row} WHERE id = %s AND lease_until IS NOT NULL", [job.pk])
+                left = cursor.fetchone()
+            assert left is None or -60 < left[0] <= 10  # not by an hour
+        assert len({worker_of(job, workers).pid for job in jobs}) == 2
+        for job in jobs:
+            effects_once(ended(job), keys(N))
+            job = fresh(job)
+            assert (job.attempt, job.crashes) == (1, 0)
+            assert abs((job.finished_at - job.created_at).total_seconds()) < 600
 
 
 def test_a_poison_item_is_set_aside_and_the_rest_is_done(engine: Engine, owner: User) -> None:

@@ -6,7 +6,10 @@ import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
+import psycopg
 import pytest
 from django.contrib.auth.models import User
 from django.db import connection
@@ -17,6 +20,7 @@ from ingestion.models import Job, State
 from tests import conftest
 from tests.engine import Engine, effects_once, ended, fresh, keys, running
 from tests.faults.conftest import ROUNDS, rounds, within
+from tests.faults.programs import Program
 from tests.waiting import until
 
 N = 20
@@ -155,3 +159,70 @@ def stop_database(services: conftest.Services) -> None:
     assert services.postgres is not None
     children.stop(services.postgres, signal.SIGQUIT, 10)  # immediate: as if the power had gone
     assert isinstance(services.postgres, subprocess.Popen)
+
+
+def test_a_full_redis_loses_nothing(engine: Engine, owner: User, services: conftest.Services) -> None:
+    """X14: it takes no more writes, and says so to everybody who asks."""
+    engine.keeper()
+    for n in rounds(min(ROUNDS, 5)):
+        worker = engine.worker()
+        before = running(shelves(owner, f"before-{n}", n=40))
+        queues._client().config_set("maxmemory", "1mb")
+        began = time.monotonic()
+        jobs = [shelves(owner, f"full-{n}-{i}", n=3) for i in range(3)]
+        took = time.monotonic() - began
+        effects_once(ended(before), keys(40))
+        assert took < within(1)
+        assert fresh(before).attempt == 1
+        queues._client().config_set("maxmemory", "0")
+        if worker.poll() is not None:  # the supervisor would start it again
+            worker = engine.worker()
+        until(lambda jobs=jobs: fresh(jobs[0]).attempt == 1, within(10), "the start of what was accepted")
+        for job in jobs:
+            effects_once(ended(job), keys(3))
+        engine.kill(worker)
+
+
+def hog() -> list[psycopg.Connection[Any]]:
+    """Take every connection that the database still gives."""
+    parts = urlsplit(os.environ["DATABASE_URL"])
+    url = urlunsplit(parts._replace(path="/" + connection.settings_dict["NAME"]))
+    held = []
+    while True:
+        try:
+            held.append(psycopg.connect(url, connect_timeout=10))
+        except psycopg.OperationalError as error:
+            assert "connection" in str(error), error
+            return held
+
+
+def test_without_a_free_connection_work_goes_on_and_nothing_is_lost(
+    engine: Engine, owner: User, services: conftest.Services
+) -> None:
+    """X23."""
+    engine.keeper()
+    engine.worker()
+    _, port = engine.web()
+    program = Program(f"127.0.0.1:{port}", owner)
+    for n in rounds(min(ROUNDS, 3)):
+        job = running(shelves(owner, f"job-{n}", n=40))
+        held = hog()
+        with connection.cursor() as cursor:  # the web process's own are taken as well
+            cursor.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database()"
+                " AND pid <> pg_backend_pid() AND application_name NOT LIKE 'hw:%%' AND pid <> ALL(%s)",
+                [[one.info.backend_pid for one in held]],
+            )
+        held += hog()
+        status, _ = program.start("nap", seconds=0, name=f"refused-{n}")
+        assert status in (201, 503)
+        for one in held:
+            one.close()
+        until(
+            lambda n=n: program.start("nap", seconds=0, name=f"later-{n}")[0] in (200, 201), 30, "an answer"
+        )
+        effects_once(ended(job, 120), keys(40))
+        assert not fresh(job).events.filter(kind="crashed").exists()
+    for one in Job.objects.all():
+        assert ended(one, 120).state == State.COMPLETED
+    assert "request_failed" not in engine.log.read_text(errors="replace")

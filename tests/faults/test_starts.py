@@ -2,12 +2,15 @@
 
 import http.client
 import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from django.contrib.auth.models import User
 
 from ingestion import tokens
 from ingestion.models import Job
+from tests.faults import programs
 from tests.faults.conftest import FULL, rounds
 from tests.site import Site
 from tests.waiting import until
@@ -69,3 +72,25 @@ def test_a_start_whose_answer_was_cut_is_made_once(site: Site) -> None:
 def test_without_the_key_a_cut_answer_makes_two(site: Site, owner: User) -> None:
     Program(site, owner).start_until_answered("")
     assert Job.objects.count() == 2
+
+
+@pytest.mark.parametrize("key", ["", "the same"])
+def test_fifty_requests_for_the_same_work_are_one_job(site: Site, owner: User, key: str) -> None:
+    """X41."""
+    program = programs.Program(site.front.address, owner)
+    start = threading.Barrier(10)
+
+    def ask(_: int) -> tuple[int, str]:
+        start.wait(60)
+        status, told = program.start("nap", key, seconds=0)
+        if status == 409:  # the first with this key is not answered yet
+            assert told["code"] == "idempotency_in_progress"
+        return status, told.get("id", "")
+
+    with ThreadPoolExecutor(10) as pool:
+        said = list(pool.map(ask, range(50)))
+    job = Job.objects.get()
+    assert {job_id for status, job_id in said if status != 409} == {str(job.pk)}
+    made = [status for status, _ in said if status == 201]
+    assert made if key else len(made) == 1  # with its key a request is answered as it was the first time
+    assert {status for status, _ in said} <= {200, 201, 409}

@@ -10,13 +10,13 @@ import redis
 from django.conf import settings
 from django.core.management.base import CommandError, CommandParser
 
-from config.redis_age import TOO_OLD, too_old
+from config.redis_fitness import unfit
 from ingestion.management.terminal import TerminalCommand, check_migrations, check_sessions, usage
 from ingestion.source import QUEUES
 
 SAY_EVERY = 30.0  # seconds between two lines while Redis is away
 LOOK_EVERY = 1.0
-REDIS_SECONDS = 2.0  # for one look at its version
+REDIS_SECONDS = 2.0  # for one look at it
 
 
 class Command(TerminalCommand):
@@ -55,14 +55,14 @@ class Command(TerminalCommand):
         while trouble := queues.trouble():
             if trouble == "login":
                 raise CommandError("Redis refused the login.")
-            self._refuse_old()
+            self._refuse_unfit()
             if time.monotonic() - said_at >= SAY_EVERY:
                 said_at = time.monotonic()
                 self.note("Redis is not reachable; trying again.")
             time.sleep(LOOK_EVERY)
-        self._refuse_old()
+        self._refuse_unfit()
 
-    def _refuse_old(self) -> None:
+    def _refuse_unfit(self) -> None:
         with contextlib.suppress(redis.RedisError):  # away: that is said elsewhere
-            if too_old(settings.REDIS_URL, REDIS_SECONDS):
-                raise CommandError(TOO_OLD)
+            if why := unfit(settings.REDIS_URL, REDIS_SECONDS):
+                raise CommandError(why)

@@ -1,0 +1,139 @@
+"""The database ends sessions, takes no writes, locks a row, is full: nothing is lost, and it is said."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from django.contrib.auth.models import User
+from django.db import connection, transaction
+
+from ingestion import lifecycle
+from ingestion.models import Job, State
+from tests.engine import Engine, effects_once, ended, fresh, keys, running
+from tests.faults.conftest import FULL, rounds
+from tests.faults.programs import Program
+from tests.site import Site
+from tests.waiting import until
+
+
+def execute(statement: str) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(statement)
+
+
+def end_sessions() -> None:
+    """End every session of this test's database but our own."""
+    execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    )
+
+
+def shelves(owner: User, name: str, **params: object) -> Job:
+    return lifecycle.create("shelves", {"name": name, "n": 20, "wait": 0.1, **params}, owner=owner).job
+
+
+def assert_away(answer: tuple[int, object]) -> None:
+    """Assert that an answer says that the database is away, and nothing of the inside."""
+    status, problem = answer
+    assert status == 503, answer
+    assert isinstance(problem, dict)
+    said = "The service is busy. Nothing was created. Try again in 5 seconds."
+    assert (problem["code"], problem["detail"]) == ("unavailable", said)
+
+
+def test_sessions_that_are_ended_cost_no_job_and_no_error(site: Site, engine: Engine, owner: User) -> None:
+    """X20."""
+    engine.keeper()
+    engine.worker()
+    program = Program(site.front.address, owner)
+    job = running(shelves(owner, "ended", n=200 if FULL else 40))
+    for _ in rounds(50 if FULL else 3):
+        end_sessions()
+        status, _ = program.ask("GET", "/api/jobs")
+        assert status in (200, 503)
+        status, _ = program.start("nap", seconds=0, name="again")
+        assert status in (200, 201, 503)
+        until(lambda: program.ask("GET", "/api/jobs")[0] == 200, 20, "an answer from new sessions")
+    effects_once(ended(job), keys(200 if FULL else 40))
+    assert "request_failed" not in site.log()
+    for one in Job.objects.all():
+        assert ended(one).state == State.COMPLETED
+
+
+@contextmanager
+def read_only() -> Iterator[None]:
+    """Let new sessions read alone, as on a standby; ours may write."""
+    name = connection.ops.quote_name(connection.settings_dict["NAME"])
+    execute(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+    try:
+        end_sessions()
+        yield
+    finally:
+        execute(f"ALTER DATABASE {name} RESET default_transaction_read_only")
+        end_sessions()
+
+
+def test_a_database_that_takes_no_writes_is_read_and_starts_are_refused(site: Site, owner: User) -> None:
+    """X21."""
+    program = Program(site.front.address, owner)
+    known = program.start()[1]["id"]
+    with read_only():
+        until(lambda: program.ask("GET", f"/api/jobs/{known}")[0] == 200, 20, "a reading session")
+        assert_away(program.start("nap", seconds=0))
+        assert_away(program.ask("POST", f"/api/jobs/{known}/cancel"))
+        assert program.ask("GET", "/api/jobs")[0] == 200
+    until(lambda: program.start("nap", seconds=0)[0] == 201, 20, "a start afterwards")
+    assert Job.objects.count() == 2
+    assert "request_failed" not in site.log()
+
+
+def test_a_row_that_somebody_holds_holds_nobody_else(site: Site, engine: Engine, owner: User) -> None:
+    """X22: who wants that row is answered after the three seconds that a lock is waited for."""
+    engine.keeper()
+    engine.worker()
+    program = Program(site.front.address, owner)
+    held = lifecycle.create("nap", {"seconds": 500, "name": "held"}, owner=owner, run_after=later()).job
+    with transaction.atomic():
+        Job.objects.select_for_update().get(pk=held.pk)
+        others = [program.start("shelves", name=f"other-{n}", n=3)[1]["id"] for n in range(6)]
+        assert_away(program.ask("POST", f"/api/jobs/{held.pk}/cancel"))
+        assert program.ask("GET", f"/api/jobs/{held.pk}")[0] == 200
+        for other in others:
+            effects_once(ended(Job.objects.get(pk=other)), keys(3))
+    status, _ = program.ask("POST", f"/api/jobs/{held.pk}/cancel")
+    assert status in (200, 202)
+    assert ended(held).state == State.CANCELLED
+
+
+def later() -> object:
+    from datetime import timedelta
+
+    from django.utils import timezone
+
+    return timezone.now() + timedelta(hours=1)
+
+
+@pytest.fixture
+def full_disk(transactional_db: None) -> Iterator[None]:
+    """Refuse each new job as PostgreSQL does when its disk is full."""
+    execute(
+        "CREATE FUNCTION no_room() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+        " RAISE EXCEPTION 'could not extend file: No space left on device' USING ERRCODE = 'disk_full';"
+        " END $$"
+    )
+    execute("CREATE TRIGGER no_room BEFORE INSERT ON ingestion_job EXECUTE FUNCTION no_room()")
+    yield
+    execute("DROP FUNCTION IF EXISTS no_room CASCADE")
+
+
+def test_a_full_database_accepts_nothing_and_says_so(site: Site, owner: User, full_disk: None) -> None:
+    """X36."""
+    program = Program(site.front.address, owner)
+    assert_away(program.start(key="once"))
+    assert program.ask("GET", "/api/jobs") == (200, {"jobs": [], "next": None})
+    execute("DROP TRIGGER no_room ON ingestion_job")
+    status, job = program.start(key="once")
+    assert status == 201
+    assert fresh(Job.objects.get(pk=job["id"])).state == State.PENDING
+    assert "request_failed" not in site.log()
