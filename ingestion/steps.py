@@ -30,6 +30,7 @@ class StepHandle:
         self.total: int | None = values.get("total")
         self.finished: int = values.get("done", 0)
         self._counter: Callable[[], int] | None = None
+        self._counts_itself = False
 
     def enter(self) -> None:
         """Mark the step as running."""
@@ -75,7 +76,7 @@ class StepHandle:
 
         total: how many there are, when `values` does not know.
         """
-        self.finished = 0
+        self.finished, self._counts_itself = 0, True
         if isinstance(values, list | tuple | range | dict | set | frozenset):
             size = self.total = len(values)
             iterator = iter(values)
@@ -86,6 +87,16 @@ class StepHandle:
         numbered = enumerate(values)
         self._counter = lambda: int(numbered.__reduce__()[1][1])
         return map(itemgetter(1), numbered)
+
+    def report(self, done: int, total: int | None = None) -> None:
+        """Say how many units are done, of how many where that is known; never fewer than before.
+
+        For what no loop over `items` or `track` goes through: in a step with one it raises RuntimeError.
+        """
+        if self._counts_itself:
+            raise RuntimeError("this step counts by itself")
+        self.total = self.total if total is None else max(total, 0)
+        self.finished = max(self.finished, done)
 
     def items(
         self,
@@ -102,4 +113,5 @@ class StepHandle:
         in `threads` threads outside any transaction; its result is `item.fetched`. Failures of an item are
         recorded and the loop goes on; retryable ones are tried again at the end of the pass.
         """
+        self._counts_itself = True
         return Worklist(self, key, label, fetch, threads).work(islice(values, MAX_ITEMS + 1))

@@ -1,5 +1,6 @@
 """Addresses pasted, watched, left alone and come back to; and topics that are nobody else's."""
 
+import json
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import expect
 
+from ingestion import lifecycle
 from ingestion.models import Job, State
 from ingestion.sources.articles import topics
 from ingestion.sources.articles.models import Article, Topic
@@ -159,3 +161,21 @@ def test_pages_of_topics_are_accessible_in_all_looks(look, page, signed_in, alic
             assert page.evaluate("document.documentElement.scrollWidth") <= width, (name, width)
         page.set_viewport_size({"width": LOOKS[look]["width"], "height": 900})
     assert page.watched.wrong == []
+
+
+@pytest.mark.seed("S2.92")
+def test_the_socket_of_a_task_is_tried_from_the_console_of_a_browser(page, signed_in, alice):
+    topic = topics.make(alice, {"name": "Ferries"})
+    params = {"topic": topic.pk, "urls": ["https://news.example.com/a"]}
+    job = lifecycle.create("bulk_analysis", params, owner=alice).job
+    signed_in(alice, topic.get_absolute_url())
+    told = page.evaluate(
+        """path => new Promise((done, failed) => {
+            const socket = new WebSocket(`ws://${location.host}${path}`)
+            socket.onmessage = message => { done(message.data); socket.close() }
+            socket.onclose = closed => failed(new Error(`closed: ${closed.code}`))
+        })""",
+        f"/ws/bulk-process/{job.pk}",
+    )
+    said = json.loads(told)
+    assert (said["type"], said["job_id"], said["status"]) == ("job_update", str(job.pk), "progress")

@@ -92,11 +92,12 @@ def error_of(job: Mapping[str, Any]) -> str | None:
 
 
 def message(job: Mapping[str, Any], saved: int) -> JsonObject:
-    """Return the message that says where a job is. (S2.56 to S2.69)  saved: see `saved_in`."""
+    """Return the message that says where a job is. (S2.56 to S2.69, S2.84)  saved: see `saved_in`."""
     state = State(job["state"])
     base: JsonObject = {"type": "job_update", "job_id": job["id"], "timestamp": _now()}
     if state in (State.COMPLETED, State.PARTIAL):
-        return {**base, "status": "completed", "results": results(job, saved), "message": job["message"]}
+        came = {**results(job, saved), "status": "success" if state == State.COMPLETED else "partial"}
+        return {**base, "status": "completed", "results": came, "message": job["message"]}
     if state in FINAL:
         what = error_of(job) or ("Cancelled." if state == State.CANCELLED else "Failed.")
         return {**base, "status": "error", "error": what}
