@@ -2,11 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID
 
 from django.db.models import Count, Q, QuerySet
+from django.db.models.functions import Now
 from django.http import QueryDict
 
 from config.filters import texts_of
@@ -30,6 +32,13 @@ STATES: dict[str, tuple[str, tuple[State, ...]]] = {
     "cancelled": ("Cancelled", (State.CANCELLED,)),
 }
 
+
+# What `?within=` may say -> its words, and how long ago a job ended at most.
+WITHIN: dict[str, tuple[str, timedelta]] = {
+    "1h": ("within the last hour", timedelta(hours=1)),
+    "24h": ("within the last 24 hours", timedelta(days=1)),
+    "7d": ("within the last 7 days", timedelta(days=7)),
+}
 
 # Of the file for a spreadsheet.
 COLUMNS = {
@@ -59,13 +68,17 @@ class Filters:
     source: str = ""
     by: str = ""
     q: str = ""
+    error: str = ""
+    within: str = ""
     before: str = ""
 
     @classmethod
     def from_query(cls, query: Mapping[str, str]) -> "Filters":
         """Read the filters of a URL."""
         said = texts_of(query, cls.__annotations__)
-        return cls(**{**said, "state": said["state"] if said["state"] in STATES else ""})
+        said["state"] = said["state"] if said["state"] in STATES else ""
+        said["within"] = said["within"] if said["within"] in WITHIN else ""
+        return cls(**said)
 
     def query(self, **changes: str) -> str:
         """Return the query string of these filters, changed; a change starts at the first page."""
@@ -75,7 +88,7 @@ class Filters:
     @property
     def narrowed(self) -> bool:
         """Say whether anything is filtered."""
-        return bool(self.state or self.source or self.by or self.q)
+        return bool(self.state or self.source or self.by or self.q or self.error or self.within)
 
     def apply(self, jobs: QuerySet[Job]) -> QuerySet[Job]:
         """Return those of the jobs that match."""
@@ -89,6 +102,10 @@ class Filters:
             jobs = jobs.filter(source=self.source)
         if self.by:
             jobs = jobs.filter(owner__username=self.by)
+        if self.error:
+            jobs = jobs.filter(error__code=self.error)
+        if self.within:
+            jobs = jobs.filter(finished_at__gt=Now() - WITHIN[self.within][1])
         if self.q:
             wanted = Q(title__icontains=self.q) | Q(subject__icontains=self.q)
             if (job_id := _uuid(self.q)) is not None:
@@ -142,6 +159,7 @@ def context(user: Any, filters: Filters) -> dict[str, Any]:
         "refresh": any(job.state not in FINAL for job in page.jobs),
         "filter_values": [(k, v) for k, v in vars(filters).items() if v and k != "before"],
         "bulk": BULK,
+        "ended": WITHIN[filters.within][0] if filters.within else "",
     }
 
 

@@ -8,7 +8,7 @@ from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
 from config import spreadsheets
-from ingestion import audit_page
+from ingestion import audit_page, overview
 from ingestion.access import can_view_all
 
 
@@ -30,6 +30,23 @@ def audit_csv(request: HttpRequest) -> HttpResponseBase:
         return _not_yours(request)
     found = audit_page.lines(audit_page.Filters.from_query(request.GET))
     return spreadsheets.streamed(spreadsheets.parts(audit_page.HEADS, found), "audit-log.csv", "text/csv")
+
+
+@login_required
+@require_safe
+def overview_page(request: HttpRequest) -> HttpResponse:
+    """Show what runs, what waits, who works and what fails, or the part that a live page asks for."""
+    if not can_view_all(request.user):
+        return _not_yours(request)
+    context = overview.context(request.user, request.GET.get("within", ""))
+    if request.headers.get("HX-Target") != "overview":
+        return render(request, "operate/overview.html", context)
+    etag = f'"{context["tag"]}"'
+    if request.headers.get("If-None-Match") == etag:
+        return HttpResponse(status=HTTPStatus.NOT_MODIFIED, headers={"ETag": etag})
+    response = render(request, "operate/_overview.html", context)
+    response["ETag"] = etag
+    return response
 
 
 def _not_yours(request: HttpRequest) -> HttpResponse:

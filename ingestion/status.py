@@ -51,7 +51,7 @@ def context(user: Any) -> dict[str, Any]:
     """Return everything that the page shows to a user."""
     now = read_clock()
     processes = list(Process.objects.filter(beat_at__gt=now - SHOWN).order_by("role", "queue", "name"))
-    answering = [one for one in processes if _age(one, now) < ALIVE]
+    answering = [one for one in processes if age_of(one, now) < ALIVE]
     held = list(pauses.current().select_related("by"))
     day: Any = cache.get_or_set("last-day", last_day.count, CACHED_SECONDS)
     row = System.objects.first()
@@ -63,7 +63,7 @@ def context(user: Any) -> dict[str, Any]:
         "headline": _headline(row, answering, held),
         "components": _components(answering, processes, day, now),
         "queues": _queues(day),
-        "workers": _workers(user, processes, now),
+        "workers": workers_of(user, processes, now),
         "pauses": held,
         "scopes": _scopes(held),
         "operates": can_operate(user),
@@ -161,14 +161,16 @@ def _good(good: bool) -> tuple[str, str]:
 def _beats(keepers: list[Process], now: datetime) -> str:
     if not keepers:
         return "none is alive"
-    return f"last heartbeat {min(_age(one, now) for one in keepers):.0f} s ago"
+    return f"last heartbeat {min(age_of(one, now) for one in keepers):.0f} s ago"
 
 
-def _age(process: Process, now: datetime) -> float:
+def age_of(process: Process, now: datetime) -> float:
+    """Return the seconds since a process last beat."""
     return max(0.0, (now - process.beat_at).total_seconds())
 
 
-def _queues(day: last_day.Day) -> list[dict[str, Any]]:
+def waiting() -> dict[str, tuple[int, float]]:
+    """Return by queue how many jobs wait there, and the seconds that the oldest has waited."""
     rows = execute(
         """
         SELECT queue, count(*),
@@ -177,19 +179,24 @@ def _queues(day: last_day.Day) -> list[dict[str, Any]]:
         GROUP BY queue
         """
     )
-    waiting = {queue: (count, max(0.0, oldest)) for queue, count, oldest in rows}
+    return {queue: (count, max(0.0, oldest)) for queue, count, oldest in rows}
+
+
+def _queues(day: last_day.Day) -> list[dict[str, Any]]:
+    found = waiting()
     return [
         {
             "name": name,
-            "waiting": waiting.get(name, (0, None))[0],
-            "oldest": waiting.get(name, (0, None))[1],
+            "waiting": found.get(name, (0, None))[0],
+            "oldest": found.get(name, (0, None))[1],
             **day.queues.get(name, {"per_minute": 0, "failed": 0}),
         }
         for name in QUEUES
     ]
 
 
-def _workers(user: Any, processes: list[Process], now: datetime) -> list[dict[str, Any]]:
+def workers_of(user: Any, processes: list[Process], now: datetime) -> list[dict[str, Any]]:
+    """Return the workers as a user may see them: what each does, and how long ago it beat."""
     workers = [one for one in processes if one.role == "worker"][:MOST_WORKERS]
     running = Job.objects.filter(state=State.RUNNING)
     names = [one.name for one in workers]
@@ -201,7 +208,7 @@ def _workers(user: Any, processes: list[Process], now: datetime) -> list[dict[st
     seen = visible_jobs(user).filter(pk__in=current.values()).in_bulk()
     rows = []
     for one in workers:
-        age = _age(one, now)
+        age = age_of(one, now)
         job = current.get(one.name)
         status, word = ("running", "Busy") if job else ("complete", "Idle")
         if age >= ALIVE:

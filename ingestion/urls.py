@@ -12,6 +12,7 @@ urlpatterns = [
     path("status/details/", status_views.in_progress, name="details"),
     path("status/pause/", status_views.pause, name="pause"),
     path("status/resume/", status_views.resume, name="resume"),
+    path("operate/", operate_views.overview_page, name="overview"),
     path("operate/audit/", operate_views.audit_log, name="audit"),
     path("operate/audit/audit.csv", operate_views.audit_csv, name="audit_csv"),
     path("schedules/", schedule_views.page, name="schedules"),

@@ -175,6 +175,12 @@ class Job(Versioned):
             models.Index(
                 name="job_of_object", fields=["object", "-id"], condition=models.Q(object__isnull=False)
             ),
+            # overview: failures of a day by cause; dead letters. Few rows of many
+            models.Index(
+                name="job_undone",
+                fields=["finished_at"],
+                condition=models.Q(state__in=["failed", "partial"]),
+            ),
             # keeper.prune
             models.Index(
                 name="job_finished", fields=["finished_at"], condition=models.Q(finished_at__isnull=False)

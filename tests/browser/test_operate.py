@@ -9,7 +9,7 @@ from django.db.models.functions import Now
 from playwright.sync_api import expect
 
 from ingestion import schedules
-from ingestion.models import Schedule
+from ingestion.models import Job, Pause, Process, Schedule
 from tests.pages import rows
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -47,7 +47,27 @@ def of_no_schedules(alice: Any, staff: Any) -> str:
     return "/schedules/?show=paused"
 
 
-PAGES = [of_schedules, of_a_schedule, of_no_schedules]
+def of_overview(alice: Any, staff: Any) -> str:
+    """Make everything that the overview can show."""
+    for n in range(12):
+        code = {"code": f"cause_{n % 3}", "text": "What went wrong, " + "withoutaspace" * 9}
+        job = rows.job(alice, ("completed", "failed", "partial")[n % 3], error=code if n % 3 == 1 else None)
+        Job.objects.filter(pk=job.pk).update(finished_at=Now() - timedelta(minutes=3 * n))
+    for state in ("running", "running", "running", "pending"):
+        rows.job(alice, state)
+    Process.objects.create(name="keeper-1", role="keeper", host="here", pid=1)
+    for n, (queue, ago) in enumerate([("default", 1), ("default", 20), ("light", 90)]):
+        made = Process.objects.create(name=f"w{n}", role="worker", host="here", pid=n, queue=queue)
+        Process.objects.filter(pk=made.pk).update(beat_at=Now() - timedelta(seconds=ago))
+    Pause.objects.create(scope="queue:light", reason="We look at something.", by=staff)
+    return "/operate/"
+
+
+def of_an_empty_overview(alice: Any, staff: Any) -> str:
+    return "/operate/?within=1h"
+
+
+PAGES = [of_schedules, of_a_schedule, of_no_schedules, of_overview, of_an_empty_overview]
 
 
 @pytest.mark.seed("SEC37")
@@ -65,6 +85,20 @@ def test_a_page_is_accessible_within_the_csp_and_never_wider_than_a_phone(
     for narrow in (width, 320) if look == "phone" else (width,):
         page.set_viewport_size({"width": narrow, "height": 800})
         assert page.evaluate("document.documentElement.scrollWidth") <= narrow
+    assert page.watched.wrong == []
+
+
+def test_the_overview_follows_what_happens(page: Any, signed_in: Any, alice: Any, staff: Any) -> None:
+    signed_in(staff, "/operate/")
+    expect(page.get_by_text("No job failed.")).to_be_visible()
+    rows.job(alice, "failed", error={"code": "timed_out", "text": "It took too long."})
+    cause = page.locator("#o-cause-1")
+    expect(cause).to_have_text("1 of Shelves with the error Timed out")
+    cause.focus()
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/jobs/?state=failed&source=shelves&error=timed_out&within=24h")
+    expect(page.get_by_text("Ended within the last 24 hours")).to_be_visible()
+    expect(page.get_by_text("1 shown")).to_be_visible()
     assert page.watched.wrong == []
 
 
