@@ -77,9 +77,12 @@ def invalid(name: str, message: str) -> Refused:
 def take_uploads(job: Job, p: SourceParams) -> None:
     """Give a new job the files that its params name. Raises Refused when one is not its owner's to give."""
     if job.retry_of_id is not None:  # its parent's: those of its params, and those it was answered with
-        # An earlier retry that came to nothing took them: it is final, as there is one open retry of a job.
-        tries = Job.objects.filter(retry_of=job.retry_of_id, state__in=FINAL).values("pk")
-        Upload.objects.filter(Q(job=job.retry_of_id) | Q(job__in=tries)).update(job=job)
+        # An earlier retry, which has ended, took them from it, and one of that retry from that.
+        holders = last = {job.retry_of_id}
+        while last:
+            last = set(Job.objects.filter(retry_of__in=last, state__in=FINAL).values_list("pk", flat=True))
+            holders = holders | last
+        Upload.objects.filter(job__in=holders).update(job=job)
     for name in upload_fields(type(p)):
         given = getattr(p, name)
         if given is None:

@@ -1,6 +1,8 @@
 """Export and deletion of an account: all that is one's own, and nothing of anybody else."""
 
+import io
 import json
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
@@ -8,20 +10,25 @@ from asgiref.sync import async_to_sync
 from django.contrib.auth.models import User
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
+from django.db import transaction
 from django.test import Client
 
 from config import rates
 from config.models import AuditLog
-from ingestion import belongings, schedules, tokens
+from ingestion import belongings, schedules, tokens, uploads
 from ingestion.models import Job, Schedule, Upload
+from ingestion.sources.articles import belongings as of_articles
 from ingestion.sources.articles.models import Role as TopicRole
 from ingestion.sources.articles.models import Topic, TopicMember
+from ingestion.sources.documents import belongings as of_documents
 from ingestion.sources.documents import workspaces
-from ingestion.sources.documents.models import Membership, Role, Workspace
-from notifications import inbox
-from notifications.models import Notification
+from ingestion.sources.documents.models import DefaultRetrieval, Membership, Role, Workspace
+from notifications import broadcasts, inbox
+from notifications.models import BroadcastReceipt, Notification
 from realtime.models import Session
+from tests.notifications.test_locks import alongside, waiting
 from tests.pages import rows
+from tests.waiting import until
 
 PASSWORD = "a password of today"
 
@@ -71,6 +78,11 @@ def test_the_export_has_what_is_ones_own_and_no_secret(
     workspaces.make(ann, "Shelf", "of ann")
     workspaces.make(bob, "Shelf of bob", "")
     inbox.follow(ann, mine[0].stream)
+    DefaultRetrieval.objects.create(user=ann, chunk_size=700)
+    told = broadcasts.send("Upgrade tonight", "", by=None)
+    BroadcastReceipt.objects.create(broadcast=told, user=ann)
+    with transaction.atomic():
+        file = uploads.store(ann, "notes.txt", io.BytesIO(b"The words of a file."))
     answer = web.post("/account/export/")
     assert answer["Content-Disposition"] == 'attachment; filename="headway-ann.json"'
     found = file_of(answer)
@@ -79,6 +91,11 @@ def test_the_export_has_what_is_ones_own_and_no_secret(
     assert [one["name"] for one in found["tokens"]] == ["Nightly"]
     assert [one["workspace__name"] for one in found["workspaces"]] == ["Shelf"]
     assert [one["about"] for one in found["follows"]] == [mine[0].stream]
+    assert [one["chunk_size"] for one in found["workspace_settings"]] == [700]
+    assert [one["broadcast__title"] for one in found["broadcasts"]] == ["Upgrade tonight"]
+    (given,) = found["files"]
+    assert given["id"] == str(file.pk)
+    assert web.get(given["file"]).getvalue() == b"The words of a file."
     # Each app that keeps something of a person gives it.
     assert {"schedules", "files", "lifelogs", "documents", "topics", "imports"} <= found.keys()
     text = json.dumps(found)
@@ -204,3 +221,34 @@ def test_who_is_deleted_in_the_admin_leaves_as_if_they_did_it_themselves(
     assert list(shared.memberships.values_list("user", "role")) == [(bob.pk, "owner")]
     cancelled = AuditLog.objects.filter(action="job.cancel").values_list("actor", "target")
     assert (admin_user.pk, job.stream) in cancelled and not cancelled.filter(actor=ann.pk).exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_owners_who_leave_at_once_leave_an_owner(ann: User, alice: User, bob: User) -> None:
+    shelf = workspaces.make(ann, "shared", "")
+    topic = Topic.objects.create(name="ours", created_by=ann)
+    for user, role in ((ann, Role.OWNER), (alice, Role.OWNER), (bob, Role.VIEWER)):
+        Membership.objects.update_or_create(workspace=shelf, user=user, defaults={"role": role})
+        TopicMember.objects.create(topic=topic, user=user, role=role)
+    for leave_room, rows_of in ((of_documents._leave, shelf), (of_articles._leave, topic)):
+        with ExitStack() as after, transaction.atomic():
+            leave_room(ann)
+            after.enter_context(alongside(lambda leave=leave_room: leave(alice)))
+            until(lambda: waiting() == 1)
+        owners = rows_of.memberships.filter(role=Role.OWNER)
+        assert list(owners.values_list("user", flat=True)) == [bob.pk]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_file_that_cannot_be_deleted_keeps_no_other(ann: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = [uploads.store(ann, f"{n}.txt", io.BytesIO(b"words %d" % n)) for n in range(3)]
+    delete = default_storage.delete
+
+    def sticking(path: str) -> None:
+        if path == kept[0].path:
+            raise PermissionError(13, "Permission denied")
+        delete(path)
+
+    monkeypatch.setattr(default_storage, "delete", sticking)
+    ann.delete()
+    assert [default_storage.exists(one.path) for one in kept] == [True, False, False]

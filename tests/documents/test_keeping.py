@@ -123,6 +123,19 @@ def test_a_retry_does_not_take_a_document_from_who_works_on_it(
     assert again.created and lifecycle.retry(old, alice).job == again.job  # the second click joins
 
 
+def test_a_job_whose_retries_were_cancelled_is_retried_with_its_file(
+    alice: User, workspace: Workspace, half: Failing
+) -> None:
+    old = failed(alice, workspace)
+    first = lifecycle.retry(old, alice).job
+    lifecycle.cancel(first, alice)
+    second = lifecycle.retry(first, alice).job
+    lifecycle.cancel(second, alice)
+    half.left = 1000
+    again = lifecycle.retry(old, alice).job
+    assert again.uploads.count() == 1 and resume_inline(again).state == State.COMPLETED
+
+
 def test_what_a_failed_job_wrote_is_kept_for_its_retry_and_then_goes(
     alice: User, workspace: Workspace, half: Failing, client: Client
 ) -> None:
