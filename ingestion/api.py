@@ -144,7 +144,10 @@ def get_job(request: HttpRequest, job_id: RowId, place: Annotated[SinceFilter, Q
 
 @router.api_operation(READ, "/jobs/{job_id}/why", response=WhyOut, operation_id="why_job_waits")
 def why_job_waits(request: HttpRequest, job_id: RowId) -> HttpResponse:
-    """Say in words why a pending job does not run yet, and how many are before it; all null for any other."""
+    """Say in words why a pending job does not run yet, and how many are before it (1,000 at most).
+
+    For any other job all is null.
+    """
     found = waits.why(_visible(request, job_id), request.user)
     return answer({name: getattr(found, name, None) for name in ("reason", "text", "before")})
 

@@ -1,7 +1,9 @@
 """A job's items as lines of JSON, each as soon as it has ended, and at the end the job. (S2.112)
 
 They come in the order in which they ended: an item's version is the job's at that moment, and both commit
-together. So what lies between two versions is read in pieces, and nothing of it twice.
+together. So what lies between two versions is read in pieces, and nothing of it twice. Some end together and
+have one version: what a retry took over, what is no longer listed. Who goes on after one of these gets all of
+them again, as only the version says where they were.
 """
 
 import asyncio
@@ -27,7 +29,6 @@ from realtime.seats import sleeper
 
 NDJSON = "application/x-ndjson"
 ROWS = 500  # of one piece
-INHERITED = 1  # the version of all that a retry took over: they come together
 ENDED = (ItemState.DONE, ItemState.FAILED, ItemState.SKIPPED, ItemState.QUARANTINED)
 router = Router(tags=["jobs"])
 
@@ -35,7 +36,14 @@ router = Router(tags=["jobs"])
 class LinesFilter(Schema):
     """From where to tell, and how long to stay."""
 
-    since: Annotated[int, Field(ge=0, lt=2**63, description="The `version` of the last line you have")] = 0
+    since: Annotated[
+        int,
+        Field(
+            ge=0,
+            lt=2**63,
+            description="The `version` of the last line you have; where several ended together, all of them",
+        ),
+    ] = 0
     timeout: Annotated[
         float, Field(ge=0, le=60, description="Seconds to go on with what ends meanwhile; 0: what has ended")
     ] = 0.0
@@ -79,7 +87,7 @@ async def _pieces(request: HttpRequest, pk: UUID, filters: LinesFilter) -> Async
     """Yield what has ended, at once, be it nothing; then what ends in time; the job itself comes last."""
     clock = asyncio.get_running_loop().time
     end = clock() + min(filters.timeout, settings.MAX_WAIT_SECONDS)
-    place = (filters.since if filters.since > INHERITED else 0, 2**63 - 1)
+    place = await waiting.in_thread(partial(_place, request, pk, filters.since))
     stream = f"job:{pk}"
     with waiting.place(int(request.user.pk or 0)):
         # Watched before it is read: what moves in between wakes us.
@@ -108,6 +116,12 @@ def _ended(request: HttpRequest, pk: UUID, place: tuple[int, int]) -> tuple[Job,
     later = Q(version__gt=version) | Q(version=version, pk__gt=after)
     rows = job.items.filter(later, version__gte=version, state__in=ENDED).order_by("version", "pk")
     return job, list(rows[:ROWS])
+
+
+def _place(request: HttpRequest, pk: UUID, since: int) -> tuple[int, int]:
+    """Return after which version and row to go on. Raises Problem not_found."""
+    together = _visible(request, pk).items.filter(version=since, state__in=ENDED)[:2].count() > 1
+    return since, 0 if together else 2**63 - 1
 
 
 def _visible(request: HttpRequest, pk: UUID) -> Job:

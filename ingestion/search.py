@@ -47,8 +47,9 @@ class Kind:
 
 @dataclass(frozen=True)
 class Group:
-    """What was found of a kind. more: where all of it is listed."""
+    """What was found of a kind. name: as it is registered. more: where all of it is listed."""
 
+    name: str
     kind: Kind
     hits: Sequence[Hit]
     more: str
@@ -74,8 +75,8 @@ def search(user: Any, query: str) -> list[Group]:
     """
     if not query:
         return []
-    found = [(kind, kind.find(user, query, MOST)) for _, kind in sorted(_kinds.items())]
-    return [Group(kind, hits, _more(kind, query)) for kind, hits in found if hits]
+    found = [(name, kind, kind.find(user, query, MOST)) for name, kind in sorted(_kinds.items())]
+    return [Group(name, kind, hits, _more(kind, query)) for name, kind, hits in found if hits]
 
 
 def having(query: str, *fields: str) -> Q:

@@ -16,20 +16,32 @@ from ingestion.source import find
 
 MAX_NAMED = 3  # jobs that another one needs, and that are named
 
-# `before` counts the due jobs that are taken first: those of its source while that has no free slot, else all
-# of the queue that could be taken.
+MAX_BEFORE = 1000  # counted; of more it is said that there are more
+
+# The last column counts the due jobs that are taken first: all of the queue that could be taken where this
+# one could, else those that wait for the same slot: of its source, or of its source and limit key. They are
+# counted, as sorting a queue of 100,000 costs far more.
 _PLACE = f"""
-    SELECT free, source_runs >= slots, slots, key_slots, CASE WHEN free THEN ahead ELSE of_source END
-    FROM (SELECT *, row_number() OVER (PARTITION BY free ORDER BY {ORDER}) - 1 AS ahead,
-                 row_number() OVER (PARTITION BY source ORDER BY {ORDER}) - 1 AS of_source
-          FROM (SELECT due.*, {FREE} AS free FROM ({DUE}) due) able) placed
-    WHERE id = %(job)s
+    SELECT me.free, me.source_runs >= me.slots, me.slots, me.key_slots, (
+        SELECT count(*) FROM (
+            SELECT FROM ({DUE}) due
+            WHERE ({ORDER}) < (me.class, me.owner_runs, me.created_at, me.id)
+              AND CASE WHEN me.free THEN {FREE}
+                       ELSE source = me.source
+                            AND (me.source_runs >= me.slots OR limit_key = me.limit_key) END
+            LIMIT {MAX_BEFORE} + 1
+        ) earlier
+    )
+    FROM (SELECT due.*, {FREE} AS free FROM ({DUE}) due WHERE id = %(job)s) me
 """  # nosec B608  # our own words
 
 
 @dataclass(frozen=True)
 class Why:
-    """Why a job waits. reason: for programs. before: how many are taken first, None where nobody queues."""
+    """Why a job waits. reason: for programs.
+
+    before: how many are taken first, at most MAX_BEFORE; None where nobody queues.
+    """
 
     reason: str
     text: str
@@ -57,7 +69,7 @@ def why(job: Job, user: Any) -> Why | None:
     if not placed:  # taken at this moment, or its source is not installed here
         return Why("queue", "It starts in a moment.")
     free, source_full, slots, key_slots, before = placed[0]
-    ahead = _ahead(before)
+    ahead, before = _ahead(before), min(before, MAX_BEFORE)
     if free:
         running = Job.objects.filter(queue=job.queue, state=State.RUNNING).count()
         busy = "The only worker is" if workers == 1 else f"All {workers} workers are"
@@ -91,6 +103,8 @@ def _later(job: Job, seconds: float) -> Why:
 
 
 def _ahead(before: int) -> str:
+    if before > MAX_BEFORE:
+        return f"More than {MAX_BEFORE:,} jobs are before it."
     return {0: "It is the next.", 1: "1 job is before it."}.get(before, f"{before:,} jobs are before it.")
 
 

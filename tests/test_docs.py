@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from config.env import INTERNAL
+from realtime.limits import CONNECTIONS
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -49,3 +50,36 @@ def test_the_commands_in_the_readme_exist():
 
 def test_the_two_scripts_can_be_run():
     assert os.access(ROOT / "run", os.X_OK) and os.access(ROOT / ".ci" / "run", os.X_OK)
+
+
+def test_what_scale_is_computed_from_is_what_was_measured():
+    """The figures of docs/scale.md: those of the pages that it names, and sums of them that are right."""
+    text = (ROOT / "docs" / "scale.md").read_text()
+    wire, imports, documents = (
+        (ROOT / name).read_text() for name in ("realtime/PROTOCOL.md", "docs/imports.md", "docs/documents.md")
+    )
+    for page, figures in (
+        (wire, ("19 to 28 KB", "19 us", "2.8 ms", "3.1 ms", "3.8 s")),
+        (imports, ("37 ms", "142 MB", "144")),
+        (documents, ("32 ms", "46.6 ms")),
+    ):
+        assert [one for one in figures if one not in page or one not in text] == []
+    assert "| staged, checked and loaded | 16.6 |" in imports and "16.6 us" in text  # of a million rows
+    assert f"{CONNECTIONS:,} connections" in text
+    tables = re.findall(r"^\| ([\d,]+) \|(.*)\|$", text, re.MULTILINE)
+    assert [pages for pages, _ in tables] == ["10,000", "100,000", "1,000,000"] * 2
+    for pages, row in tables[:3]:
+        count = int(pages.replace(",", ""))
+        processes = round(count / CONNECTIONS * 1.1)
+        least, most = (round(count * one / 1e6, 1) for one in (19, 28))
+        for figure in (f"| {processes:,} ", f"{processes * 4:,}", f"{count * 0.0031:,.0f} s", f"{most:g} GB"):
+            assert figure.strip("| ") in row, (pages, figure)
+        assert f"{least:g} to" in row
+    for pages, row in tables[3:]:
+        count = int(pages.replace(",", ""))
+        alone, shared = row.split("|")
+        for said, cores in (
+            (re.findall(r"[\d.]+", alone)[-1], count / 60 * 0.0028),
+            (re.findall(r"[\d.]+", shared)[0], count * 19e-6),
+        ):
+            assert abs(float(said) - cores) < 0.05 * cores + 0.05, (pages, said, cores)

@@ -79,7 +79,7 @@ def test_the_export_has_what_is_ones_own_and_no_secret(
     workspaces.make(bob, "Shelf of bob", "")
     inbox.follow(ann, mine[0].stream)
     DefaultRetrieval.objects.create(user=ann, chunk_size=700)
-    told = broadcasts.send("Upgrade tonight", "", by=None)
+    told = broadcasts.broadcast("Upgrade tonight")
     BroadcastReceipt.objects.create(broadcast=told, user=ann)
     with transaction.atomic():
         file = uploads.store(ann, "notes.txt", io.BytesIO(b"The words of a file."))

@@ -10,7 +10,7 @@ from asgiref.sync import sync_to_async
 from django.test import AsyncClient
 
 from ingestion import lifecycle, lines_api, waiting
-from ingestion.models import Job
+from ingestion.models import Job, JobItem
 from ingestion.testing import kill_at, lose_worker, resume_inline, run_inline
 from realtime import publish
 from tests.api.clients import ApiClient, assert_problem
@@ -91,6 +91,17 @@ async def test_what_a_retry_took_over_is_told_in_pieces_and_once(
         assert [one["key"] for one in items] == ["k0000", "k0001", "k0003", "k0004"]
         assert last["state"] == "pending"
         assert (await told(client, again, "?since=1"))[:-1] == items
+
+
+async def test_what_ended_together_comes_again_rather_than_be_lost(alice: Any) -> None:
+    """Whoever was cut off among items of one version has told the last line of them, not which."""
+    async with fresh_hub():
+        client, job = await client_of(alice), await sync_to_async(begun)(alice)
+        await JobItem.objects.filter(job=job).exclude(state="done").aupdate(state="skipped", version=90)
+        *items, _ = await told(client, job)
+        assert [one["version"] for one in items[2:]] == [90, 90]
+        assert (await told(client, job, "?since=90"))[:-1] == items[2:]
+        assert (await told(client, job, f"?since={items[0]['version']}"))[:-1] == items[1:]
 
 
 async def test_who_may_not_see_a_job_is_told_nothing(alice: Any, bob: Any) -> None:

@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from ingestion import lifecycle, pauses, waits
 from ingestion.models import Job, PendingReason, Process
+from ingestion.source import get
 
 pytestmark = pytest.mark.django_db
 
@@ -64,6 +65,34 @@ def test_while_its_source_is_full_it_has_a_place_among_those_of_its_source(alice
         claim()
     assert said(jobs[3], alice) == ("slot", "Ping: 3 of 3 run, which is the limit. It is the next.", 0)
     assert said(jobs[4], alice) == ("slot", "Ping: 3 of 3 run, which is the limit. 1 job is before it.", 1)
+
+
+def test_while_its_key_is_full_it_has_a_place_among_those_of_its_key(
+    alice: User, bob: User, staff: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(get("shelves"), "limit_key", "{name}")
+    workers(9)
+    asked = ((alice, "a"), (alice, "b"), (bob, "b"), (bob, "a"), (staff, "a"))
+    jobs = [lifecycle.create("shelves", {"name": name}, owner=owner).job for owner, name in asked]
+    assert claim() == jobs[0]
+    assert said(jobs[3], alice) == (
+        "slot",
+        "Shelves: 1 of 1 run for the same, which is the limit. It is the next.",
+        0,
+    )
+    assert said(jobs[4], alice)[1].endswith("1 job is before it.")
+    # Before who has one running already, though asked later; that one waits for no key.
+    assert said(jobs[2], alice) == ("queue", "It starts in a moment. It is the next.", 0)
+    assert said(jobs[1], alice) == ("queue", "It starts in a moment. 1 job is before it.", 1)
+
+
+def test_of_very_many_it_is_said_that_there_are_more(alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(waits, "MAX_BEFORE", 2)
+    monkeypatch.setattr(waits, "_PLACE", waits._PLACE.replace("LIMIT 1000 + 1", "LIMIT 2 + 1"))
+    workers(1)
+    jobs = [ping(alice) for _ in range(5)]
+    assert said(jobs[2], alice)[2] == 2
+    assert said(jobs[4], alice) == ("queue", "It starts in a moment. More than 2 jobs are before it.", 2)
 
 
 @pytest.mark.parametrize(

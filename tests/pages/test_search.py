@@ -81,6 +81,20 @@ def test_every_hit_leads_to_a_page_that_shows_it(things: Topic, alice: User, cli
         assert client.get(link).status_code == 200, link
 
 
+def test_programs_find_the_same(things: Topic, alice: User, client: Client) -> None:
+    assert client.get("/api/search?q=otters").status_code == 401
+    client.force_login(alice)
+    told = client.get("/api/search", {"q": " otters "}).json()
+    assert told["query"] == "otters"
+    assert {one["label"]: [hit["title"] for hit in one["hits"]] for one in told["groups"]} == found(
+        alice, "otters"
+    )
+    jobs = next(one for one in told["groups"] if one["kind"] == "jobs")
+    assert jobs["more"] == "/jobs/?q=otters" and client.get(jobs["hits"][0]["url"]).status_code == 200
+    assert client.get("/api/search").json() == {"query": "", "groups": []}
+    assert client.get("/api/search", {"q": "x" * 201}).status_code == 400
+
+
 def test_words_may_stand_anywhere_and_all_are_meant(things: Topic, alice: User) -> None:
     assert found(alice, "hands otters") == {"Articles": ["Otters hold hands"]}
     assert found(alice, "otters gold") == {}
