@@ -109,4 +109,6 @@ def test_hints_say_what_to_write_instead():
 
 
 def test_a_list_shows_no_query():
+    """URL81."""
+    assert addresses.canonical("https://example.com/a?token=SECRET") == "https://example.com/a?token=SECRET"
     assert addresses.shown("https://example.com/a?token=SECRET") == "https://example.com/a?..."

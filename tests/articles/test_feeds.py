@@ -75,6 +75,11 @@ def test_a_feed_is_read() -> None:
         pytest.param(
             b"<!DOCTYPE r [<!ENTITY a 'b'>]>" + rss("<title>&a;</title>"), "rss_entities", id="UP64"
         ),
+        pytest.param(
+            b"<!DOCTYPE r [<!ENTITY a SYSTEM 'file:///etc/passwd'>]>" + rss("<title>&a;</title>"),
+            "rss_entities",
+            id="UP65",
+        ),
         pytest.param(b"<!DOCTYPE r SYSTEM 'http://127.0.0.1/x.dtd'>" + rss(), "rss_entities", id="UP66"),
         pytest.param(
             b"<!DOCTYPE r PUBLIC 'p' 'http://127.0.0.1/x.dtd'>" + rss(), "rss_entities", id="public"
@@ -109,7 +114,7 @@ def test_a_page_says_where_its_feed_is() -> None:
 
 @pytest.mark.seed("SEC50")
 def test_nothing_is_opened_or_fetched_to_read_a_feed(tmp_path: Path) -> None:
-    """The parser opens what it takes for a name, and a feed may name more: none of it is asked for."""
+    """UP78. The parser opens what it takes for a name, and a feed may name more: none of it is asked for."""
     secret = tmp_path / "feed.xml"
     secret.write_bytes(rss("<title>secret</title>"))
     asked: list[object] = []
@@ -151,6 +156,7 @@ def test_entities_are_spoken_of_freely_where_they_are_text() -> None:
 
 
 def test_what_is_left_of_a_damaged_feed_is_read_and_said() -> None:
+    """UP62, UP63."""
     whole = rss("<link>/1</link><title>One</title>", "<link>/2</link><title>R&D & more</title>")
 
     cut = feeds.parse(whole[: whole.index(b"R&D") + 3], AT)
@@ -163,11 +169,13 @@ def test_what_is_left_of_a_damaged_feed_is_read_and_said() -> None:
 
 
 def test_a_feed_without_articles_is_a_feed() -> None:
+    """UP61."""
     found = feeds.parse(rss(), AT)
     assert (found.title, found.entries, found.warnings) == ("News", (), ())
 
 
 def test_of_a_very_long_feed_the_first_are_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    """UP70."""
     monkeypatch.setattr(feed_text, "MAX_ENTRIES", 3)
     atom = "".join(f"<entry><id>urn:{n}</id></entry>" for n in range(5))
     for whole in (
@@ -203,6 +211,7 @@ def test_of_a_very_long_feed_the_first_are_taken(monkeypatch: pytest.MonkeyPatch
     ],
 )
 def test_where_an_entry_leads(parts: str, url: str, problem: str) -> None:
+    """UP71."""
     entry = only(parts)
     assert (entry.url, entry.problem) == (url, problem)
     assert entry.id
@@ -218,6 +227,7 @@ def test_entries_without_ids_are_known_again_and_twins_are_one() -> None:
 
 @pytest.mark.parametrize("date", ["yesterday", "Wed, 18 Nov 30000 09:30:00 GMT", "0000-00-00", "", "9" * 400])
 def test_a_date_that_cannot_be_one_costs_the_date_alone(date: str) -> None:
+    """UP75."""
     entry = only(f"<link>/1</link><pubDate>{date}</pubDate>")
     assert (entry.url, entry.published) == ("https://news.test/1", None)
 
@@ -229,6 +239,7 @@ def test_a_date_in_seconds_is_one() -> None:
 
 
 def test_texts_are_texts_whatever_stands_in_them() -> None:
+    """UP76, UP77."""
     script = "<title><![CDATA[<script>alert(1)</script> & <b>bold</b> \x00\x08]]></title>"
     page = (
         "&lt;style>p{}&lt;/style>&lt;p onload='x'>Seen&lt;/p>"

@@ -62,6 +62,7 @@ def test_what_has_not_changed_does_not_come_again(fetcher: Fetcher, site: Site):
      "//inside.test:8080/"],
 )  # fmt: skip
 def test_a_redirect_inside_is_not_followed(fetcher, site, canary, to, monkeypatch):
+    """URL68."""
     lead_inside(monkeypatch, "inside.test")
     url = site.moved("/a", to.format(port=canary.port))
     error = refused(fetcher, url)
@@ -71,6 +72,7 @@ def test_a_redirect_inside_is_not_followed(fetcher, site, canary, to, monkeypatc
 
 @pytest.mark.seed("SEC25", "SEC27")
 def test_a_name_that_leads_inside_is_not_asked(fetcher, site, canary, monkeypatch):
+    """URL55."""
     lead_inside(monkeypatch, "inside.test")
     assert refused(fetcher, "http://inside.test:8080/").code == "url_private"
     assert canary.connections == 0
@@ -78,6 +80,7 @@ def test_a_name_that_leads_inside_is_not_asked(fetcher, site, canary, monkeypatc
 
 @pytest.mark.seed("SEC27")
 def test_a_name_that_moves_after_it_was_judged_leads_where_it_was_judged(fetcher, canary, monkeypatch):
+    """URL57."""
     answers = [["93.184.216.34"], ["127.0.0.1"], ["127.0.0.1"], ["127.0.0.1"]]
     tried: list[str] = []
     real = socket.getaddrinfo
@@ -223,6 +226,7 @@ BAD = [
 @pytest.mark.seed("SEC30")
 @pytest.mark.parametrize(("page", "code", "again"), BAD, ids=[str(n) for n in range(len(BAD))])
 def test_each_failure_has_its_name(fetcher, site, page, code, again):
+    """URL73 to URL77, URL80."""
     site.pages["/a"] = page
     error = refused(fetcher, f"{site.url}/a")
     assert error.code == code
@@ -252,6 +256,7 @@ def test_who_drips_is_left(fetcher, site, monkeypatch, head):
 
 @pytest.mark.seed("SEC30")
 def test_redirects_end(fetcher, site):
+    """URL69."""
     url = site.moved("/a", "/a")
     assert refused(fetcher, url).code == "url_too_many_redirects"
     assert site.asked.count("/a") == fetching.MOST_REDIRECTS + 1

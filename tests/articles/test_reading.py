@@ -70,6 +70,7 @@ def test_a_page_names_its_own_address_on_its_own_host_only(link, own):
      ("utf-8", "utf-16"), ("shift_jis", "cp932"), ("nonsense", "utf-8")],
 )  # fmt: skip
 def test_bytes_are_read_as_they_are_not_as_they_claim(claimed, codec):
+    """URL78."""
     text = {"gb18030": "渡轮回来了", "koi8-r": "Паром вернулся", "cp932": "フェリー"}.get(codec, "Fähre")
     body = f'<html><head><meta charset="{claimed}"></head><body>{text}</body></html>'
     assert page_parser.decoded(body.encode(codec)) == (body, [])

@@ -158,6 +158,7 @@ def test_a_stranger_sees_no_task_and_a_member_those_of_their_topic(web, bob: Use
                                   {"topic": "River ferries", "urls": []}, {"topic": "None", "urls": ["x"]},
                                   {"topic": True, "urls": ["x"]}])  # fmt: skip
 def test_without_addresses_or_a_topic_nothing_starts(web: Client, topic: Topic, body):
+    """API31."""
     assert web.post(f"{URL}/bulk-analysis", body, content_type="application/json").status_code == 400
     assert not Job.objects.exists()
 
