@@ -56,24 +56,31 @@ redis.call('PEXPIRE', KEYS[1], ARGV[2])
 return waits
 """
 
-# KEYS: when the user's sockets opened, when they were last said to be open. ARGV: most, ms after which one is
-# forgotten that nobody speaks for, then id and age in ms of each of ours. Returns the ids that are too many.
+# KEYS: of each user, when their sockets opened, when they were last said to be open. ARGV: most, ms after
+# which one is forgotten that nobody speaks for, then for each user how many are ours, and id and age in ms of
+# each. Returns for each user the ids that are too many.
 _SOCKETS = """
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', now - ARGV[2])) do
-  redis.call('ZREM', KEYS[1], id)
-  redis.call('ZREM', KEYS[2], id)
+local at, surplus = 3, {}
+for k = 1, #KEYS, 2 do
+  local opened, seen = KEYS[k], KEYS[k + 1]
+  for _, id in ipairs(redis.call('ZRANGEBYSCORE', seen, '-inf', now - ARGV[2])) do
+    redis.call('ZREM', opened, id)
+    redis.call('ZREM', seen, id)
+  end
+  local last = at + 2 * ARGV[at]
+  for i = at + 1, last, 2 do
+    redis.call('ZADD', opened, 'NX', now - ARGV[i + 1], ARGV[i])
+    redis.call('ZADD', seen, now, ARGV[i])
+  end
+  at = last + 1
+  redis.call('PEXPIRE', opened, ARGV[2])
+  redis.call('PEXPIRE', seen, ARGV[2])
+  local many = redis.call('ZCARD', opened) - ARGV[1]
+  surplus[#surplus + 1] = many > 0 and redis.call('ZRANGE', opened, 0, many - 1) or {}
 end
-for i = 3, #ARGV, 2 do
-  redis.call('ZADD', KEYS[1], 'NX', now - ARGV[i + 1], ARGV[i])
-  redis.call('ZADD', KEYS[2], now, ARGV[i])
-end
-redis.call('PEXPIRE', KEYS[1], ARGV[2])
-redis.call('PEXPIRE', KEYS[2], ARGV[2])
-local surplus = redis.call('ZCARD', KEYS[1]) - ARGV[1]
-if surplus <= 0 then return {} end
-return redis.call('ZRANGE', KEYS[1], 0, surplus - 1)
+return surplus
 """
 
 
@@ -157,9 +164,9 @@ class Arrivals:
                 {self._ids[socket]: socket for socket in self._hub.sockets[user] if socket in self._ids}
                 for user in some
             ]
-            questions = [_who_is_too_many(user, own) for user, own in zip(some, ours, strict=True)]
-            for user, own, found in zip(some, ours, await self._ask(questions), strict=True):
-                self._close_surplus(user, own, [name.decode() for name in found or []])
+            (answer,) = await self._ask([_who_is_too_many(dict(zip(some, ours, strict=True)))])
+            for user, own, found in zip(some, ours, answer or [], strict=False):
+                self._close_surplus(user, own, [name.decode() for name in found])
 
     def _close_surplus(self, user: int, ours: Mapping[str, Viewer], surplus: Sequence[str]) -> None:
         for name in surplus:
@@ -236,11 +243,16 @@ class Arrivals:
                 return nothing
 
 
-def _who_is_too_many(user: int, ours: Mapping[str, Viewer]) -> Question:
+def _who_is_too_many(ours: Mapping[int, Mapping[str, Viewer]]) -> Question:
+    """Return the question about the sockets of some users."""
+    # One for all of them: redis-py takes more than Redis for each.
+    now = time.monotonic()
     values: list[str | int] = [settings.WS_MAX_SOCKETS_PER_USER, round(limits.SPEAK_UP_SECONDS * 3000)]
-    for name, socket in ours.items():
-        values += [name, round((time.monotonic() - socket.opened_at) * 1000)]
-    return Question(_SOCKETS, _keys(user), values)
+    for own in ours.values():
+        values.append(len(own))
+        for name, socket in own.items():
+            values += [name, round((now - socket.opened_at) * 1000)]
+    return Question(_SOCKETS, [key for user in ours for key in _keys(user)], values)
 
 
 def _how_often(who: Credential, names: Sequence[str]) -> Question:

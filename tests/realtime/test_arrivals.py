@@ -195,9 +195,25 @@ async def test_users_are_spoken_for_together(alice, bob, clean, monkeypatch):
 
         monkeypatch.setattr(hub.arrivals, "_ask", counting)
         await hub.arrivals.look(list(hub.sockets))
-        assert asked == [2]
+        assert asked == [1]
         for user in (alice, bob):
             await known(clean, user, 1)
+
+
+async def test_who_are_spoken_for_together_are_counted_each_for_themselves(alice, bob, clean, settings):
+    settings.WS_MAX_SOCKETS_PER_USER = 2
+    standings = [await in_database(standing_of, user) for user in (alice, bob)]
+    async with process() as hub:
+        hers, his = (Opened(hub, standing) for standing in standings)
+        for user in (alice, bob):
+            await known(clean, user, 1)
+        for key in arrivals._keys(bob.pk):  # two newer ones, of another process
+            clean.zadd(key, dict.fromkeys(("one", "another"), round((time.time() + 1) * 1000)))
+        await hub.arrivals.look([alice.pk, bob.pk])
+        await closed(his, Close.REPLACED)
+        await known(clean, bob, 2)
+        await known(clean, alice, 1)
+        assert hers.code is None
 
 
 async def test_those_who_come_and_go_together_are_told_of_together(alice, bob, clean, monkeypatch):
@@ -222,7 +238,7 @@ async def test_those_who_come_and_go_together_are_told_of_together(alice, bob, c
         for user in (alice, bob):
             await known(clean, user, 5)
     # Two farewells and a question how often they connect of each, then one how many they are.
-    assert asked[:2] == [6, 2]
+    assert asked[:2] == [6, 1]
 
 
 async def test_a_hub_that_stops_takes_its_sockets_away(alice, clean):
