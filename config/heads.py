@@ -111,6 +111,8 @@ class BoundedHead(HttpToolsProtocol):
                 raise
             if not self.transport.is_closing():
                 self.transport.resume_reading()
+        # It and we hold each other. Together we would stay until the collector looks at what is old.
+        del self.parser
 
     def send_400_response(self, msg: str) -> None:
         """Answer a request that is none, or one whose head was refused, and read no further."""

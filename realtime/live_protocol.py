@@ -93,6 +93,7 @@ class LiveProtocol(WebSocketsSansIOProtocol):
     def handle_connect(self, event: Request) -> None:
         """Answer the upgrade, and offer the extension to the application."""
         super().handle_connect(event)
+        del self.request  # the scope has what it says; it would stay for as long as the connection
         if self.response.status_code == 101:
             self.scope["extensions"][EXTENSION] = self  # type: ignore[assignment]
 

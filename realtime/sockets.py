@@ -6,7 +6,6 @@ Nothing here passes through a consumer's `dispatch`, which costs a thread hop pe
 import asyncio
 import contextlib
 import time
-from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
@@ -130,7 +129,7 @@ class Socket(Viewer):
         self._send = send
         self._close = close
         self._writer = writer
-        self.pending: deque[tuple[Ready, int | None]] = deque()
+        self.pending: list[tuple[Ready, int | None]] = []
         self.pending_bytes = 0
         self.credit: Credit | None = None  # of a client that acknowledges
         self.busy = False
@@ -238,13 +237,12 @@ class Socket(Viewer):
 
     def _take(self, now: float) -> list[Ready]:
         frames: list[Ready] = []
-        size = 0
-        while self.pending:
-            frame, request = self.pending[0]
+        size = taken = 0
+        for frame, request in self.pending:
             length = len(frame.text)
             if frames and size + length > limits.MESSAGE_BYTES:
                 break
-            self.pending.popleft()
+            taken += 1
             self.pending_bytes -= length
             if self.credit is not None and frame.version is not None:
                 if self.parked_at is not None:
@@ -253,6 +251,7 @@ class Socket(Viewer):
                 self.credit.spend(frame, now)
             frames.append(frame)
             size += length
+        del self.pending[:taken]
         return frames
 
     def _leave_out(self, frame: Ready, request: int | None) -> None:

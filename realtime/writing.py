@@ -38,7 +38,6 @@ class Writing:
     def say_now(self, viewer: Viewer, frame: Ready) -> None:
         """Let a viewer have a frame as soon as they may."""
         viewer.put(frame)
-        self._written.add(viewer)
         self._write([viewer])
 
     def forget(self, viewer: Viewer) -> None:
@@ -47,26 +46,28 @@ class Writing:
 
     def flush(self) -> None:
         """Send what may leave now; what may not waits for its time."""
-        self._write(list(self._written))
+        written, self._written = self._written, set()
+        self._write(written)
 
     def _write(self, viewers: Collection[Viewer]) -> None:
+        # Here goes every delivery of the process: no step that is not needed each time.
         now = time.monotonic()
-        next_at = None
+        messages, next_at = 0, None
         made: dict[str, bytes] = {}
         for viewer in viewers:
-            had_credit = viewer.parked_at is None
             wrote = viewer.write(now, made)
             if wrote is False:
-                self._written.discard(viewer)
                 self._tasks.spawn(self._send(viewer))
                 continue
             if wrote:
-                self._wrote(viewer, had_credit)
+                messages += 1
+                if viewer.missed:
+                    self.catch_up(viewer)
             at = viewer.leaves_at(now)
-            if at is None:
-                self._written.discard(viewer)
-            else:
+            if at is not None:
+                self._written.add(viewer)
                 next_at = at if next_at is None else min(at, next_at)
+        self._counts["messages"] += messages
         if next_at is not None and self._timer is None:
             wait = max(next_at - now, 0.001)
             self._timer = asyncio.get_running_loop().call_later(wait, self._time_is_up)
@@ -83,17 +84,10 @@ class Writing:
 
     async def _send(self, viewer: Viewer) -> None:
         if viewer.may_send(time.monotonic()):
-            had_credit = viewer.parked_at is None
             await viewer.flush()
             self._counts["closed_slow"] += viewer.code == Close.SLOW
-            self._wrote(viewer, had_credit)
+            self._counts["messages"] += 1
+            self.catch_up(viewer)
         if viewer.leaves_at(time.monotonic()) is not None:
             self._written.add(viewer)
             self.flush()
-
-    def _wrote(self, viewer: Viewer, had_credit: bool) -> None:
-        self._counts["messages"] += 1
-        if had_credit and viewer.parked_at is not None:
-            self._counts["parked"] += 1
-        if viewer.missed:
-            self.catch_up(viewer)

@@ -1,17 +1,20 @@
 """Our WebSockets keep RFC 6455, and a ready frame respects a client that does not read."""
 
 import asyncio
+import gc
 import http.client
 import json
 import socket
 import subprocess
 import sys
 from contextlib import contextmanager
+from weakref import WeakSet
 
 import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
+from config.heads import BoundedHead
 from realtime.frames import text_frame
 from realtime.live_protocol import EXTENSION
 from tests.servers import MAX_BYTES, serving
@@ -123,6 +126,27 @@ def test_after_our_own_close_no_frame_follows():
             link.recv(timeout=20)
     assert closed.value.rcvd.code == 4401
     assert took == [False]
+
+
+def test_what_read_the_request_is_gone_with_it(monkeypatch):
+    """Whoever only listens for a day holds nothing of the way in, however seldom the collector looks."""
+    made, there = [], WeakSet()
+    init = BoundedHead.__init__
+
+    def remember(self, *args, **more):
+        init(self, *args, **more)
+        made.append(there.add(self))
+
+    monkeypatch.setattr(BoundedHead, "__init__", remember)
+    gc.disable()
+    try:
+        with serving(echo) as port, connect(f"ws://127.0.0.1:{port}/") as link:
+            link.send("here")
+            assert link.recv() == "here"
+            until(lambda: not there, what="the end of what read the request")
+            assert len(made) == 1
+    finally:
+        gc.enable()
 
 
 def test_a_request_that_is_no_upgrade_is_refused():

@@ -117,7 +117,7 @@ async def test_messages_of_one_socket_keep_their_distance():
 
 async def test_a_frame_that_left_at_once_costs_credit():
     (transport,), (socket,) = viewers(1)
-    socket.credit = Credit()
+    socket.credit = Credit(Counter())
     out, _ = writing()
     for version in range(limits.CREDIT_FRAMES + 3):
         out.say(socket, a_frame(version))
