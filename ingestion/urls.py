@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from ingestion import operate_views, schedule_views, search_views, status_views, views
+from ingestion import dead_letter_views, operate_views, schedule_views, search_views, status_views, views
 
 app_name = "ingestion"
 urlpatterns = [
@@ -13,6 +13,8 @@ urlpatterns = [
     path("status/pause/", status_views.pause, name="pause"),
     path("status/resume/", status_views.resume, name="resume"),
     path("operate/", operate_views.overview_page, name="overview"),
+    path("dead-letters/", dead_letter_views.page, name="dead"),
+    path("dead-letters/act/", dead_letter_views.act, name="dead_act"),
     path("operate/audit/", operate_views.audit_log, name="audit"),
     path("operate/audit/audit.csv", operate_views.audit_csv, name="audit_csv"),
     path("schedules/", schedule_views.page, name="schedules"),

@@ -1,6 +1,7 @@
 """Tables of the jobs room. `lifecycle.py` holds the verbs."""
 
 from ingestion.models.access import ApiToken, IdempotencyKey
+from ingestion.models.dismissals import Dismissal
 from ingestion.models.jobs import (
     ACTIVE,
     ACTIVE_REASONS,
@@ -29,6 +30,7 @@ __all__ = [
     "MOVES",
     "OPEN",
     "ApiToken",
+    "Dismissal",
     "IdempotencyKey",
     "ItemState",
     "Job",

@@ -304,6 +304,8 @@ class JobItem(models.Model):
         indexes: ClassVar = [
             # item tables, filtered by state, in order
             models.Index(name="jobitem_in_order", fields=["job", "state", "ordinal"]),
+            # dead letters: which jobs set something aside
+            models.Index(name="jobitem_set_aside", fields=["job"], condition=models.Q(state="quarantined")),
             # the live delta: what changed since a version
             models.Index(name="jobitem_since", fields=["job", "version"]),
         ]

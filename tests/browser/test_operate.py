@@ -67,7 +67,16 @@ def of_an_empty_overview(alice: Any, staff: Any) -> str:
     return "/operate/?within=1h"
 
 
-PAGES = [of_schedules, of_a_schedule, of_no_schedules, of_overview, of_an_empty_overview]
+def of_dead_letters(alice: Any, staff: Any) -> str:
+    for n in range(4):
+        job = rows.job(alice, "failed" if n else "partial", subject="withoutaspace" * 9)
+        rows.event(job, "The worker was lost; starting again", "warning")
+        rows.items(job, {"done": 3, "quarantined": n})
+    rows.items(Job.objects.get(state="partial"), {"quarantined": 5})
+    return "/dead-letters/"
+
+
+PAGES = [of_dead_letters, of_schedules, of_a_schedule, of_no_schedules, of_overview, of_an_empty_overview]
 
 
 @pytest.mark.seed("SEC37")

@@ -1,0 +1,142 @@
+"""Dead letters: jobs that ended without doing their work, and what is done about them.
+
+A job that failed, or that set items aside because they ended its worker again and again; as long as no retry
+of it has been made, and nobody has said that it needs no more.
+"""
+
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlencode
+from uuid import UUID
+
+from django.contrib.postgres.expressions import ArraySubquery
+from django.db import transaction
+from django.db.models import Count, Exists, OuterRef, Q, QuerySet, Subquery
+from django.db.models.functions import Coalesce
+
+from config import audit
+from config.filters import texts_of
+from ingestion import source
+from ingestion.access import can_act, can_view_all, visible_jobs
+from ingestion.admission import Refused
+from ingestion.models import Dismissal, ItemState, Job, JobEvent, JobItem, Level, State
+
+PAGE = 25
+NAMED_ITEMS = 3  # set aside, of a job, that are named
+LAST_ERRORS = 3  # lines of a job's history
+MAX_REASON = 300  # characters
+UNSHOWN = ("memo", "result", "steps", "params")  # large
+
+_SET_ASIDE = JobItem.objects.filter(job=OuterRef("pk"), state=ItemState.QUARANTINED)
+# A cancelled retry did nothing: the work is still undone.
+_RETRIED = Job.objects.filter(retry_of=OuterRef("pk")).exclude(state=State.CANCELLED)
+UNDONE = Q(state__in=(State.FAILED, State.PARTIAL)) & (Q(state=State.FAILED) | Exists(_SET_ASIDE))
+
+
+@dataclass(frozen=True)
+class Filters:
+    """What the page shows. Values that mean nothing are left out, so that an old link still opens.
+
+    show: "" what needs somebody, or "dismissed".
+    """
+
+    show: str = ""
+    source: str = ""
+    before: str = ""
+
+    @classmethod
+    def from_query(cls, query: Mapping[str, str]) -> "Filters":
+        """Read the filters of a URL."""
+        said = texts_of(query, cls.__annotations__)
+        return cls(**{**said, "show": said["show"] if said["show"] == "dismissed" else ""})
+
+    def query(self, **changes: str) -> str:
+        """Return the query string of these filters, changed; a change starts at the first page."""
+        values = {**vars(self), "before": "", **changes}
+        return urlencode({name: value for name, value in values.items() if value})
+
+
+def undone(jobs: QuerySet[Job]) -> QuerySet[Job]:
+    """Return those of the jobs that need somebody."""
+    dismissed = Dismissal.objects.filter(job=OuterRef("pk"))
+    return jobs.filter(UNDONE, ~Exists(_RETRIED), ~Exists(dismissed))
+
+
+def context(user: Any, filters: Filters) -> dict[str, Any]:
+    """Return what the page shows: a fixed number of queries, whatever failed."""
+    jobs = visible_jobs(user)
+    if filters.show == "dismissed":
+        jobs = jobs.filter(UNDONE, dismissal__isnull=False).select_related("dismissal__by")
+    else:
+        jobs = undone(jobs)
+    if filters.source:
+        jobs = jobs.filter(source=filters.source)
+    if (before := _uuid(filters.before)) is not None:
+        ended = Subquery(Job.objects.filter(pk=before).values("finished_at")[:1])
+        jobs = jobs.filter(Q(finished_at__lt=ended) | Q(finished_at=ended, pk__lt=before))
+    rows = _told(jobs).select_related("owner").defer(*UNSHOWN)
+    found: list[Any] = list(rows.order_by("-finished_at", "-pk")[: PAGE + 1])
+    shown = found[:PAGE]
+    return {
+        "rows": [
+            {
+                "job": job,
+                "label": _label(job.source),
+                "acts": can_act(user, job),
+                "more_items": max(0, job.aside - NAMED_ITEMS),
+            }
+            for job in shown
+        ],
+        "filters": filters,
+        "query": filters.query(),
+        "here": filters.query(before=filters.before),
+        "sources": source.registry().values(),
+        "everybodys": can_view_all(user),
+        "following": filters.query(before=str(shown[-1].pk)) if len(found) > PAGE else "",
+        "first": not filters.before,
+        "tag": f"{zlib.crc32(repr([(job.pk, job.version) for job in shown]).encode()):x}",
+    }
+
+
+def dismiss(job: Job, by: Any, reason: str = "") -> None:
+    """Say that a job needs nobody any more. Raises Refused when it does not need anybody."""
+    with transaction.atomic():
+        if not undone(Job.objects.filter(pk=job.pk)).exists():
+            raise Refused("changed_meanwhile", "It needs nobody any more.")
+        _, made = Dismissal.objects.get_or_create(job=job, defaults={"by": by, "reason": reason[:MAX_REASON]})
+        if made:
+            audit.write("job.dismiss", job.stream, by, reason=reason)
+
+
+def put_back(job: Job, by: Any) -> None:
+    """Take a dismissal back. Raises Refused when there is none."""
+    with transaction.atomic():
+        if not Dismissal.objects.filter(job=job).delete()[0]:
+            raise Refused("changed_meanwhile", "It was not dismissed.")
+        audit.write("job.undismiss", job.stream, by)
+
+
+def _told(jobs: QuerySet[Job]) -> QuerySet[Job]:
+    """Read with each job what it set aside, and the last lines of its history that say what went wrong."""
+    aside = _SET_ASIDE.order_by("ordinal", "pk")
+    count = aside.order_by().values("job").annotate(n=Count("pk")).values("n")
+    wrong = JobEvent.objects.filter(job=OuterRef("pk"), level__in=(Level.ERROR, Level.WARNING))
+    return jobs.annotate(
+        aside=Coalesce(Subquery(count), 0),
+        aside_keys=ArraySubquery(aside.values("key")[:NAMED_ITEMS]),
+        wrong=ArraySubquery(wrong.order_by("-version").values("message")[:LAST_ERRORS]),
+    )
+
+
+def _label(kind: str) -> str:
+    known = source.find(kind)
+    return known.label if known is not None else kind
+
+
+def _uuid(text: str) -> UUID | None:
+    try:
+        return UUID(text)
+    except ValueError:
+        return None
