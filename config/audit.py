@@ -23,6 +23,7 @@ ACTIONS = {
     "broadcast.send": "Told everybody",
     "broadcast.withdraw": "Took back what everybody was told",
     "job.answer": "Answered a job",
+    "job.bulk": "Acted on all jobs that match",
     "job.cancel": "Cancelled a job",
     "job.delete": "Deleted a job",
     "job.dismiss": "Dismissed a dead letter",

@@ -17,7 +17,7 @@ from ingestion.access import can_act, can_view_all, visible_jobs
 from ingestion.models import FINAL, OPEN, Job, State
 
 PAGE = 25  # rows of a page
-BULK = 500  # jobs that one bulk action may touch
+BULK = 500  # ticked jobs that one bulk action may touch
 
 ACTIVE = (State.PENDING, State.RUNNING)
 
@@ -158,7 +158,6 @@ def context(user: Any, filters: Filters) -> dict[str, Any]:
         "first": not filters.before,
         "refresh": any(job.state not in FINAL for job in page.jobs),
         "filter_values": [(k, v) for k, v in vars(filters).items() if v and k != "before"],
-        "bulk": BULK,
         "ended": WITHIN[filters.within][0] if filters.within else "",
     }
 
@@ -206,11 +205,23 @@ def newer(user: Any, filters: Filters, newest: str) -> int:
     return (jobs.filter(pk__gt=since) if since else jobs)[: PAGE + 1].count()
 
 
-def chosen(user: Any, filters: Filters, form: QueryDict) -> list[Job]:
-    """Return the jobs a bulk action is for: those ticked, or all that match when the box says so."""
+def words(filters: Filters) -> list[str]:
+    """Return what is filtered, in words."""
+    known = source.find(filters.source)
+    said = [
+        STATES[filters.state][0] if filters.state else "",
+        (known.label if known else filters.source) if filters.source else "",
+        f"of {filters.by}" if filters.by else "",
+        f"called “{filters.q}”" if filters.q else "",
+        f"with the error {filters.error}" if filters.error else "",
+        f"ended {WITHIN[filters.within][0]}" if filters.within else "",
+    ]
+    return [one for one in said if one] or ["All jobs"]
+
+
+def chosen(user: Any, form: QueryDict) -> list[Job]:
+    """Return the jobs that were ticked for a bulk action."""
     visible = visible_jobs(user).select_related("owner")
-    if form.get("all") == "1":
-        return list(filters.apply(visible).order_by("-pk")[:BULK])
     ids = [pk for text in form.getlist("job")[:BULK] if (pk := _uuid(text)) is not None]
     return list(visible.filter(pk__in=ids).order_by("-pk"))
 

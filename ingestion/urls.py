@@ -2,7 +2,15 @@
 
 from django.urls import path
 
-from ingestion import dead_letter_views, operate_views, schedule_views, search_views, status_views, views
+from ingestion import (
+    bulk_views,
+    dead_letter_views,
+    operate_views,
+    schedule_views,
+    search_views,
+    status_views,
+    views,
+)
 
 app_name = "ingestion"
 urlpatterns = [
@@ -27,6 +35,7 @@ urlpatterns = [
     path("jobs/", views.jobs, name="jobs"),
     path("jobs/jobs.csv", views.jobs_csv, name="jobs_csv"),
     path("jobs/bulk/", views.bulk, name="bulk"),
+    path("jobs/all/", bulk_views.page, name="bulk_all"),
     path("jobs/<uuid:pk>/", views.job, name="job"),
     path("jobs/<uuid:pk>/cancel/", views.cancel, name="cancel"),
     path("jobs/<uuid:pk>/retry/", views.retry, name="retry"),

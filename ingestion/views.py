@@ -11,6 +11,7 @@ from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_GET, require_POST, require_safe
 
@@ -226,13 +227,18 @@ def _if_room(request: HttpRequest, verb: Callable[[Any, str], bool], found: Job)
 @login_required
 @require_POST
 def bulk(request: HttpRequest) -> HttpResponseBase:
-    """Cancel or retry the chosen jobs, or all that match the filter, and say how many."""
+    """Cancel or retry the jobs that are ticked, and say how many; all that match are asked for on a page."""
     filters = lists.Filters.from_query(request.POST)
     verb = request.POST.get("verb", "")
     if verb not in VERBS:
         return render(request, "errors/400.html", status=HTTPStatus.BAD_REQUEST)
+    query = filters.query()
+    if request.POST.get("all") == "1":
+        return redirect(f"{reverse('ingestion:bulk_all')}{'?' if query else ''}{query}")
     done = 0
-    chosen = lists.chosen(request.user, filters, request.POST)
+    chosen = lists.chosen(request.user, request.POST)
+    if chosen and not any(can_act(request.user, one) for one in chosen):
+        return _not_yours(request, chosen[0])
     for one in chosen:
         try:
             if can_act(request.user, one):
@@ -242,7 +248,6 @@ def bulk(request: HttpRequest) -> HttpResponseBase:
             continue
     text = f"{done:,} of {len(chosen):,} {'cancelled' if verb == 'cancel' else 'retried'}."
     (messages.success if done == len(chosen) else messages.warning)(request, text)
-    query = filters.query()
     return redirect(f"{request.path.removesuffix('bulk/')}{'?' if query else ''}{query}")
 
 

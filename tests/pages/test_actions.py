@@ -199,7 +199,11 @@ def test_bulk_for_all_that_match_touches_only_those(client: Client, alice):
     queued = rows.job(alice, "pending")
     client.force_login(alice)
     response = client.post("/jobs/bulk/", {"verb": "cancel", "all": "1", "state": "waiting"})
-    assert response["Location"] == "/jobs/?state=waiting"
+    assert response["Location"] == "/jobs/all/?state=waiting"  # where it is confirmed
+    assert [state(job) for job in asks] == ["waiting"] * 3
+    (cancel,) = [one for one in client.get(response["Location"]).context["verbs"] if one["name"] == "cancel"]
+    said = {"verb": "cancel", "state": "waiting", "shown": 3, "newest": cancel["found"].newest}
+    assert client.post("/jobs/all/", said)["Location"] == "/jobs/?state=waiting"
     assert [state(job) for job in [*asks, queued]] == ["cancelled"] * 3 + ["pending"]
 
 

@@ -1,0 +1,134 @@
+"""One verb for all jobs that match a filter: counted, confirmed by that count, done in bounded batches."""
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from time import monotonic
+from typing import Any
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import Q, QuerySet
+
+from config import audit
+from ingestion import lifecycle
+from ingestion.access import can_act, can_operate, visible_jobs
+from ingestion.admission import Refused
+from ingestion.lists import Filters
+from ingestion.models import FINAL, OPEN, Job, State
+
+MOST = 5_000  # jobs that may match; a filter that finds more must be narrowed
+MOST_OF_USER = 500  # for who does not operate: each row is asked whether it is theirs to change
+BATCH = 100  # jobs that are read at once
+SECONDS = 10.0  # of one request; what is left then is confirmed again
+DRIFT = 0.1  # share by which the count may have moved since it was shown, ...
+DRIFT_FREE = 5  # ... or so many jobs
+
+
+@dataclass(frozen=True)
+class Verb:
+    """What can be done to many jobs. able: which of them it would do anything to."""
+
+    act: Callable[[Job, Any], Any]
+    able: Q
+    label: str
+    past: str
+
+
+VERBS = {
+    "cancel": Verb(lifecycle.cancel, Q(state__in=OPEN, cancel_requested_at=None), "Cancel", "cancelled"),
+    "retry": Verb(
+        lifecycle.retry,
+        # As `Job.leaves_work` says.
+        Q(state__in=(State.FAILED, State.CANCELLED)) | Q(state=State.PARTIAL, items_failed__gt=0),
+        "Retry",
+        "retried",
+    ),
+    "delete": Verb(lifecycle.delete, Q(state__in=FINAL), "Delete", "deleted"),
+}
+
+
+@dataclass
+class Found:
+    """The jobs that a verb would be done to: how many, and whether there are more than may be."""
+
+    count: int
+    more: bool
+    newest: str  # id of the newest one: those made later are not meant
+
+
+@dataclass
+class Done:
+    """What came of it. left: how many were not reached."""
+
+    count: int = 0
+    left: int = 0
+    refusals: Counter[str] = field(default_factory=Counter)
+
+
+def find(user: Any, filters: Filters, verb: str, newest: str = "") -> Found:
+    """Count the jobs that match, that the verb changes, and that this user may act on."""
+    jobs = _meant(user, filters, verb, newest).order_by("-pk")
+    if can_operate(user):
+        ids = list(jobs.values_list("pk", flat=True)[: MOST + 1])
+        return Found(min(len(ids), MOST), len(ids) > MOST, str(ids[0]) if ids else "")
+    rows = list(jobs.only("pk", "owner", "object")[: MOST_OF_USER + 1])
+    may: dict[tuple[int | None, str | None], bool] = {}  # one answer for all jobs about an object
+    for job in rows[:MOST_OF_USER]:
+        key = (job.owner_id, job.object)
+        if key not in may:
+            may[key] = can_act(user, job)
+    mine = [job for job in rows[:MOST_OF_USER] if may[job.owner_id, job.object]]
+    return Found(len(mine), len(rows) > MOST_OF_USER, str(mine[0].pk) if mine else "")
+
+
+def anybodys(user: Any, filters: Filters, verb: str) -> bool:
+    """Say whether a verb would change any job that this user sees, theirs to change or not."""
+    return _meant(user, filters, verb, "").exists()
+
+
+def moved(shown: int, now: int) -> bool:
+    """Say whether a count is too far from the one that was confirmed."""
+    return abs(now - shown) > max(DRIFT_FREE, DRIFT * shown)
+
+
+def act(user: Any, filters: Filters, verb: str, newest: str) -> Done:
+    """Do a verb to all jobs that `find` counts, oldest last, each in its own transaction.
+
+    newest: from `find`, so that nothing made meanwhile is touched. Whatever is not reached in time is left.
+    """
+    until, done, after = monotonic() + SECONDS, Done(), None
+    jobs = _meant(user, filters, verb, newest).select_related("owner").order_by("-pk")
+    reached = 0
+    while monotonic() < until and reached < MOST:
+        batch = list((jobs if after is None else jobs.filter(pk__lt=after))[:BATCH])
+        for job in batch:
+            _one(user, VERBS[verb], job, done)
+        reached += len(batch)
+        if len(batch) < BATCH:
+            break
+        after = batch[-1].pk
+    else:
+        done.left = find(user, filters, verb, str(UUID(int=after.int - 1))).count if after else 0
+    if done.count:
+        with transaction.atomic():
+            audit.write("job.bulk", "jobs", user, verb=verb, count=done.count, filter=filters.query())
+    return done
+
+
+def _one(user: Any, verb: Verb, job: Job, done: Done) -> None:
+    if not can_act(user, job):
+        return
+    try:
+        verb.act(job, user)
+        done.count += 1
+    except Refused as refused:  # it moved meanwhile, or its source refuses
+        done.refusals[refused.message] += 1
+
+
+def _meant(user: Any, filters: Filters, verb: str, newest: str) -> QuerySet[Job]:
+    jobs = filters.apply(visible_jobs(user)).filter(VERBS[verb].able)
+    if verb == "retry":  # what was retried is cared for, unless that was cancelled
+        retries = Job.objects.exclude(retry_of=None).exclude(state=State.CANCELLED)
+        jobs = jobs.exclude(pk__in=retries.values("retry_of"))
+    return jobs.filter(pk__lte=newest) if newest else jobs
