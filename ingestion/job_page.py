@@ -1,7 +1,7 @@
 """What the page of one job shows, part by part."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -290,23 +290,32 @@ def strip(job: Job) -> list[dict[str, Any]]:
 
 
 def groups(job: Job) -> list[dict[str, Any]]:
-    """Return why items failed, by cause, the most frequent first.
+    """Return why items failed, by cause, where there are so many that causes say more than rows."""
+    return causes([job]) if job.items_failed >= GROUPS_FROM else []
+
+
+def causes(jobs: Sequence[Job]) -> list[dict[str, Any]]:
+    """Return why items of these jobs failed, by cause, the most frequent first. jobs: the newest first.
 
     The engine tries an item again by itself when, and only when, its error may pass; a cause whose items were
-    all given up at the first try cannot be helped by another.
+    all given up at the first try cannot be helped by another. Each names the newest of the jobs that has it.
     """
-    if job.items_failed < GROUPS_FROM:
-        return []
-    causes = (
-        job.items.filter(state__in=FAILED)
+    rows = (
+        JobItem.objects.filter(job__in=[job.pk for job in jobs], state__in=FAILED)
         .order_by()
-        .values("error_code")
+        .values("job", "error_code")
         .annotate(items=Count("pk"), example=Min("error"), tries=Max("tries"))
-        .order_by("-items", "error_code")
     )
+    newest = {job.pk: n for n, job in enumerate(jobs)}
+    found: dict[str, dict[str, Any]] = {}
+    for row in sorted(rows, key=lambda row: newest[row["job"]]):
+        cause = found.setdefault(row["error_code"], {**row, "job": jobs[newest[row["job"]]], "items": 0})
+        cause["items"] += row["items"]
+        cause["tries"] = max(cause["tries"], row["tries"])
+    ordered = sorted(found.values(), key=lambda cause: (-cause["items"], cause["error_code"]))
     return [
         {**cause, "retryable": cause["tries"] != 1 or not cause["error_code"]}
-        for cause in causes[:MAX_GROUPS]
+        for cause in ordered[:MAX_GROUPS]
     ]
 
 

@@ -4,14 +4,16 @@ from typing import Any, cast
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
+from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.views.decorators.http import require_POST
 
 from config.problems import Problem
-from ingestion import lifecycle
+from ingestion import job_page, lifecycle
 from ingestion.admission import Refused
-from ingestion.sources.articles import plans
+from ingestion.models import Job
+from ingestion.sources.articles import plans, topic_page
 from ingestion.sources.articles.checking import KeywordCheck
 from ingestion.sources.articles.collecting import AutoCollect
 from ingestion.sources.articles.models import Address, Topic
@@ -46,6 +48,25 @@ def keep(request: HttpRequest, pk: int) -> HttpResponse:
     read_at = dict(rows.values_list("article__url", "url"))
     urls = [one if one in known else read_at.get(one, one) for one in asked]
     return _started(request, found, BulkSave.kind, urls=urls)
+
+
+@login_required
+@require_POST
+def retry(request: HttpRequest, pk: int) -> HttpResponse:
+    """Try again what failed by one cause, in all jobs of the topic that its page tells of."""
+    found, user = topic_of(request, pk, edits=True), request.user
+    code = request.POST.get("error_code", "")[:50].replace("\0", "")
+    failed = Q(items__error_code=code, items__state__in=job_page.FAILED)
+    jobs = Job.objects.filter(failed, pk__in=[job.pk for job in topic_page.failed_jobs(found)]).distinct()
+    refused: dict[str, None] = {}
+    for job in jobs.order_by("pk"):
+        try:
+            lifecycle.retry(job, user, error_code=code)
+        except Refused as why:
+            refused[why.message] = None
+    for message in refused:
+        messages.error(request, message)
+    return redirect(found)
 
 
 @login_required

@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlencode
 
-from django.db.models import Count, Q
+from django.db.models import Count, Exists, OuterRef, Q
 
+from ingestion import job_page
 from ingestion.models import FINAL, Job
 from ingestion.sources.articles import members, plans
 from ingestion.sources.articles.models import Analysis, Role, Topic
@@ -15,6 +16,7 @@ from notifications.models import Follow
 PAGE = 25
 JOBS = 5
 FILTERS = ("below",)
+FAILED_JOBS = 20  # the newest that failed in part are told of
 
 
 def context(topic: Topic, user: Any, given: Mapping[str, str]) -> dict[str, Any]:
@@ -49,9 +51,20 @@ def context(topic: Topic, user: Any, given: Mapping[str, str]) -> dict[str, Any]
         "choices": [(name, label) for name, (label, _) in plans.EVERY.items()],
         "follows": Follow.objects.filter(user=user, about=topic.stream).exists(),
         "feeds": topic.feeds.order_by("pk"),
+        "causes": job_page.causes(failed) if (failed := failed_jobs(topic)) else [],
         "open_jobs": list(jobs.exclude(state__in=FINAL)[:JOBS]),
         "ended_jobs": list(jobs.filter(state__in=FINAL)[:JOBS]),
     }
+
+
+def failed_jobs(topic: Topic) -> list[Job]:
+    """Return the topic's ended jobs of which something failed, the newest first; not what was tried again.
+
+    A retry takes over how all items of its parent ended, so it tells of what is left.
+    """
+    rows = Job.objects.filter(object=topic.stream, state__in=FINAL, items_failed__gt=0)
+    tried = Exists(Job.objects.filter(retry_of=OuterRef("pk")))
+    return list(rows.filter(~tried).order_by("-pk")[:FAILED_JOBS])
 
 
 def article(analysis: Analysis) -> dict[str, Any]:

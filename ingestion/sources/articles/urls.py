@@ -16,6 +16,7 @@ urlpatterns = [
     path("<int:pk>/check/", job_views.check, name="check"),
     path("<int:pk>/collect/", job_views.collect, name="collect"),
     path("<int:pk>/keep/", job_views.keep, name="keep"),
+    path("<int:pk>/retry/", job_views.retry, name="retry"),
     path("<int:pk>/follow/", job_views.follow, name="follow"),
     path("<int:pk>/every/", job_views.every, name="every"),
     path("<int:pk>/remove/", views.remove, name="remove"),
