@@ -1,6 +1,7 @@
 """Articles as rows: one an address and a text, and nobody writes at the address of another."""
 
 from datetime import timedelta
+from threading import Thread
 
 import pytest
 from django.contrib.auth.models import User
@@ -9,6 +10,7 @@ from django.db.models.functions import Now
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
+from config.statements import execute
 from ingestion import retention
 from ingestion.sources.articles import collecting, keeping, members, topics
 from ingestion.sources.articles.analysis import wanted
@@ -16,6 +18,7 @@ from ingestion.sources.articles.feeds import parse
 from ingestion.sources.articles.fetching import Fetched
 from ingestion.sources.articles.models import Address, Article, Feed, Robots, Role, Topic
 from ingestion.sources.articles.reading import Page
+from tests.waiting import until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 OURS, THEIRS, PRINT = (f"https://shared.example.com/{name}" for name in ("maya/a", "eve/a", "maya/a-print"))
@@ -24,6 +27,12 @@ OURS, THEIRS, PRINT = (f"https://shared.example.com/{name}" for name in ("maya/a
 def page(text: str, at: str, own: str = "", *before: str) -> Page:
     """Return a page that was fetched at an address, and the address that it gives as its own."""
     return Page(own or at, text, text, passed=(*before, at))
+
+
+def waiting_for_a_lock() -> int:
+    execute("SELECT pg_stat_clear_snapshot()")  # a transaction sees the same activity to its end else
+    waits = "datname = current_database() AND wait_event_type = 'Lock'"
+    return execute(f"SELECT count(*) FROM pg_stat_activity WHERE {waits}")[0][0]
 
 
 def saved(read: Page) -> Article:
@@ -63,6 +72,30 @@ def test_nothing_is_known_of_an_address_where_nobody_was():
     assert saved(page("ours", OURS)).text == "ours"
     saved(page("theirs, again", THEIRS, OURS))
     assert (text_at(OURS), text_at(THEIRS)) == ("ours", "theirs, again")
+
+
+def test_whoever_waits_for_one_article_holds_no_later_one():
+    first, second = saved(page("ours", OURS)), saved(page("theirs", THEIRS))
+    assert first.pk < second.pk
+    ended: list[BaseException | Article] = []
+
+    def save() -> None:
+        try:
+            ended.append(saved(page("ours, again", OURS, THEIRS)))  # it calls itself by the other's address
+        except Exception as error:
+            ended.append(error)
+        finally:
+            connection.close()
+
+    other = Thread(target=save)
+    with transaction.atomic():
+        Article.objects.select_for_update().get(pk=first.pk)
+        other.start()
+        until(lambda: waiting_for_a_lock() == 1, what="the other's wait")
+        # Who locks the other's first, and ours then, would wait for it while it waits for us.
+        assert Article.objects.select_for_update(nowait=True).get(pk=second.pk) == second
+    other.join()
+    assert ended == [first] and text_at(OURS) == "ours, again"
 
 
 def test_two_that_name_one_address_are_two():

@@ -130,6 +130,30 @@ def test_who_parses_is_started_anew_after_many_pages_and_when_it_is_gone(monkeyp
     parser.end()
 
 
+class Interrupted:
+    """A pipe whose writer is told to stop once a page is on its way."""
+
+    def __init__(self, pipe):
+        self.write, self.close, self._flush = pipe.write, pipe.close, pipe.flush
+
+    def flush(self):
+        self._flush()
+        raise KeyboardInterrupt
+
+
+def test_whoever_is_interrupted_leaves_no_answer_to_the_next_page(monkeypatch):
+    parser = Parser()
+    first, second = (Fetched(URL, article(name, TEXT).encode(), "text/html") for name in ("One", "Two"))
+    parser.parse(first)
+    monkeypatch.setattr(parser._child, "stdin", Interrupted(parser._child.stdin))
+    with pytest.raises(KeyboardInterrupt):
+        parser.parse(first)
+    monkeypatch.undo()
+    assert parser._child is None
+    assert parser.parse(second)["title"] == "Two"
+    parser.end()
+
+
 def test_who_parses_has_no_secret_of_ours(monkeypatch):
     monkeypatch.setenv("HEADWAY_SECRET_KEY", "otters")
     parser = Parser()
@@ -217,6 +241,22 @@ def test_a_summary_is_made_of_sentences_in_their_order():
     assert places == sorted(places) and "apples" not in found
     assert analysis.summary(page("Short.")) == "Short."
     assert len(analysis.summary(page("word " * 500))) <= analysis.SUMMARY
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("A ferry is back\nIt crosses the river.", "It crosses the river."),
+        ("a FERRY is back. It crosses the river.", "It crosses the river."),
+        ("A ferry is back on the river. It crosses.", "A ferry is back on the river. It crosses."),
+        ("A ferry is back", ""),
+        ("It crosses. A ferry is back.", "It crosses. A ferry is back."),
+        ("A ferry is back\n\n" + "It crosses the river every day of the week. " * 3, None),
+    ],
+)
+def test_a_summary_does_not_begin_with_the_title(text, told):
+    found = analysis.summary(page(text, title="A ferry is back"))
+    assert found == told if told is not None else found.startswith("It crosses")
 
 
 def test_terms_are_what_it_speaks_of():

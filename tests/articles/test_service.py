@@ -102,6 +102,13 @@ def test_words_and_fences_around_a_judgement_do_no_harm(
     assert found.summary == analysis.judge(PAGE, analysis.wanted(topic)).summary  # better than none
 
 
+def test_a_summary_that_repeats_the_title_is_told_without_it(
+    judge: Judge, topic: Topic, asked: AnalysisService
+) -> None:
+    asked.says({**JUDGED, "summary": "The Ferry is sold: nobody had asked for it."})
+    assert judged(judge, topic).summary == "nobody had asked for it."
+
+
 def test_what_a_model_says_is_cut_and_made_plain(judge: Judge, topic: Topic, asked: AnalysisService) -> None:
     words = [f"word\u202e{n}\0" + "x" * 200 for n in range(50)] + ["", "\x07"]
     asked.says({**JUDGED, "summary": "a\0b\ud800\n\n" + "c " * 1000, "keywords": words})

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     Vector = NDArray[np.float32]
 
-MODEL = f"local-1 {embedders.DEFAULT_EMBEDDER}"
+MODEL = f"local-2 {embedders.DEFAULT_EMBEDDER}"
 # Of the encoder: what its makers trained it with.
 MEANING = {"ar", "zh", "en", "fr", "de", "it", "ja", "ko", "nl", "pl", "pt", "es", "th", "tr", "ru"}
 UNSPACED = {"zh", "ja", "th", "lo", "km", "my"}
@@ -34,6 +34,7 @@ JUDGED = 2_000  # characters of an article whose meaning is compared
 UNLIKE, ALIKE = 0.05, 0.55
 KEYWORDS_SHARE = 0.4  # of the relevance; the rest is the meaning's
 ENOUGH_KEYWORDS = 2  # different ones, from which an article cannot be more to the point
+_ENDS = "\n\r.!?:\u2026\u3002\uff01\uff1f"  # of a title
 CURLY = "\u2019"  # how typesetters write an apostrophe
 _WORD = re.compile(r"[^\W\d_]+(?:['\u2019][^\W\d_]+)?")
 _SENTENCE = re.compile(
@@ -136,7 +137,9 @@ def terms(page: Page) -> list[str]:
 
 def summary(page: Page) -> str:
     """Return the sentences that speak most of what the article speaks of, in its own order."""
-    sentences = [one.strip() for one in _SENTENCE.split(page.text) if one and one.strip()]
+    sentences = [
+        one.strip() for one in _SENTENCE.split(after_title(page.text, page.title)) if one and one.strip()
+    ]
     if page.language in UNSPACED or len(sentences) < 3:
         return _shortened(" ".join(sentences))
     counts = _weights(page)
@@ -157,6 +160,16 @@ def summary(page: Page) -> str:
     return " ".join(sentences[n] for n in sorted(chosen)) or _shortened(" ".join(sentences))
 
 
+def after_title(text: str, title: str) -> str:
+    """Return a text without the title at its beginning, where that stands by itself."""
+    begun, title = text.lstrip(), title.strip()
+    if not title or begun[: len(title)].casefold() != title.casefold():
+        return text
+    rest = begun[len(title) :].lstrip(" \t")
+    # A sentence that only begins like the title goes on with a word.
+    return rest.lstrip(f"{_ENDS} \t") if not rest or rest[0] in _ENDS else text
+
+
 def _meaning(page: Page, topic: Wanted) -> float:
     encoder = embedders.get(embedders.DEFAULT_EMBEDDER)
     [other] = encoder.encode([f"{page.title}. {page.text[:JUDGED]}"])
@@ -166,7 +179,7 @@ def _meaning(page: Page, topic: Wanted) -> float:
 
 @lru_cache(maxsize=64)
 def _sought(text: str) -> "Vector":
-    [vector] = embedders.get(embedders.DEFAULT_EMBEDDER).encode([text])
+    vector: Vector = embedders.get(embedders.DEFAULT_EMBEDDER).encode([text])[0]
     return vector
 
 

@@ -5,6 +5,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
+from django.db.models import Q
 
 from ingestion.clock import ClockTimestamp
 from ingestion.sources.articles import analysis
@@ -27,6 +28,7 @@ def save(page: Page) -> Article:
     The address that a page gives as its own is believed while nothing else is known there: of a host that
     many share it may be somebody else's.
     """
+    _lock(page)
     found = _put(page, page.url) or _put(page, page.passed[-1])
     assert found is not None  # where a page was fetched, it is what stands there
     if page.passed:  # it was asked for, and not read from our row
@@ -41,6 +43,12 @@ def known(url: str) -> Article | None:
     """Return the article that was fetched from a canonical address."""
     found = Address.objects.select_related("article").filter(url=url).first()
     return found.article if found else None
+
+
+def _lock(page: Page) -> None:
+    """Lock all that a page may be, in one order: two that name each other would wait for each other else."""
+    rows = Article.objects.filter(Q(url__in={page.url, *page.passed[-1:]}) | Q(text_hash=page.text_hash))
+    list(rows.order_by("pk").select_for_update().values_list("pk"))
 
 
 def _put(page: Page, url: str) -> Article | None:

@@ -100,17 +100,22 @@ class Parser:
         late = threading.Timer(WALL_SECONDS, child.kill)
         late.daemon = True
         late.start()
+        line, heard = b"", False
         try:
-            child.stdin.write(json.dumps(head).encode() + b"\n" + content)
-            child.stdin.flush()
-            line = child.stdout.readline()
-        except BrokenPipeError:
-            line = b""
+            with suppress(BrokenPipeError):
+                child.stdin.write(json.dumps(head).encode() + b"\n" + content)
+                child.stdin.flush()
+                line = child.stdout.readline()
+            heard = True
         finally:
             late.cancel()
+            if not heard:  # what it would say yet were taken for an answer to the next page
+                self.end()
         if not line.endswith(b"\n"):
-            limit = child.wait(10) in _ENDED_BY_LIMIT
-            self.end()
+            try:
+                limit = child.wait(10) in _ENDED_BY_LIMIT
+            finally:
+                self.end()
             text = "This page takes too much time or memory to read."
             raise SourceError("page_limits", text, retryable=not limit)
         said: dict[str, Any] = json.loads(line)

@@ -81,7 +81,7 @@ class Judge:
         notes = [analysis.NO_LANGUAGE] if not page.language else []
         if len(page.text) > SENT:
             notes.append(f"Judged by its first {SENT:,} characters.")
-        found["summary"] = found["summary"] or told.summary
+        found["summary"] = analysis.after_title(found["summary"], page.title) or told.summary
         return replace(told, **found, model=f"openai:{settings.OPENAI_ANALYSIS}"[:200], notes=notes)
 
 
