@@ -5,6 +5,8 @@ import json
 import sys
 from collections import Counter
 
+import pytest
+
 from realtime import limits
 from realtime.credit import Credit
 from realtime.frames import Ready, encode
@@ -113,6 +115,22 @@ async def test_messages_of_one_socket_keep_their_distance():
 
     await until_async(second)
     assert asyncio.get_running_loop().time() - began > limits.SOCKET_SECONDS / 2
+
+
+@pytest.mark.seed("S2.96")
+def test_a_page_of_busy_jobs_gets_fewer_than_ten_messages_a_second_throughout():
+    (transport,), (socket,) = viewers(1)
+    left = []
+    for hundredth in range(1000):  # ten seconds, by a clock of ours
+        now = hundredth / 100
+        for job in range(3):
+            socket.put(a_frame(hundredth + 2, f"job:{job}"))
+        assert not (left and socket.may_send(left[-1] + limits.SOCKET_SECONDS * 0.99))
+        before = len(transport.frames)
+        socket.write(now, {})
+        left += [now] * (len(transport.frames) - before)
+    assert max(sum(one <= other < one + 1 for other in left) for one in left) < 10
+    assert len(left) > 60  # nor is what moves held back
 
 
 async def test_a_frame_that_left_at_once_costs_credit():
