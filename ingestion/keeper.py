@@ -17,8 +17,9 @@ import structlog
 from django.db import DatabaseError, InterfaceError, OperationalError, connection, transaction
 from django.db.models import F
 
-from ingestion import claims, lifecycle, orphans, positions, queues, retention, schedules, stability
+from ingestion import claims, lifecycle, positions, queues, retention, stability
 from ingestion.clock import ClockTimestamp
+from ingestion.duties import DUTIES
 from ingestion.failpoints import hit
 from ingestion.models import Job, JobAttempt, State
 from ingestion.processes import BEAT_SECONDS, Beat
@@ -51,10 +52,7 @@ class Keeper:
         self.duties: list[Callable[[], Any]] = [
             self.rescue,
             self.escalate_cancels,
-            lifecycle.make_due,
-            lifecycle.unblock,
-            schedules.start_due,
-            orphans.end_orphans,
+            *DUTIES,
             self.note_stalls,
             self.tell_positions,
             self.wake,

@@ -8,7 +8,7 @@ from django.conf import settings
 from django.db.models import Count, DurationField, ExpressionWrapper, Max
 from django.db.models.functions import Coalesce, Now
 
-from ingestion import queues
+from ingestion import pauses, queues
 from ingestion.models import FINAL, OPEN, Job, JobAttempt, Process, State
 from notifications import keeping
 from realtime.metrics import Family, Sample
@@ -32,6 +32,8 @@ def figures() -> Iterator[Family]:
     yield Family(
         "attempts_lost_last_hour", "gauge", "Attempts whose worker was lost, by its fault or not", _lost()
     )
+    paused = pauses.current().filter(scope="all").exists()
+    yield Family("jobs_paused", "gauge", "Whether everything is paused", [Sample(paused)])
     late = Job.objects.filter(state=State.RUNNING, cancel_requested_at__lt=Now() - CANCEL_WITHIN).count()
     yield Family(
         "jobs_cancelled_late", "gauge", "Jobs that run 10 s after they were cancelled", [Sample(late)]

@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 
-from ingestion import lifecycle
+from ingestion import brake, lifecycle, pauses
 from ingestion.failpoints import EXIT_CODE, POINTS
-from ingestion.models import Job, State
+from ingestion.models import Job, Pause, State
 from tests.engine import Engine, effects_once, ended, fresh, keys, running
-from tests.faults.conftest import FULL
+from tests.faults.conftest import FULL, within
 from tests.waiting import until
 
 N = 6
@@ -117,3 +117,23 @@ def test_a_keeper_that_breaks_at(engine: Engine, owner: User, point: str) -> Non
     engine.keeper()
     engine.worker()
     effects_once(ended(job), keys(N))
+
+
+def test_a_deployment_that_ends_every_work_horse_is_stopped_and_fails_nobody(
+    engine: Engine, owner: User
+) -> None:
+    """X35."""
+    engine.keeper()
+    params = [{"name": f"poison-{n}", "n": N} for n in range(brake.FEWEST + 2)]
+    jobs = [lifecycle.create("shelves", one, owner=owner).job for one in params]
+    broken = engine.worker(HEADWAY_DEBUG_FAILPOINTS="1", HEADWAY_FAILPOINTS="run.before_outcome=exit")
+    until(lambda: Pause.objects.filter(scope="all").exists(), within(120), "the brake")
+    assert pauses.current().get().reason == brake.REASON
+    engine.kill(broken)
+    assert all(fresh(job).state != State.FAILED for job in jobs)
+    pauses.end("all")
+    engine.worker()
+    for job in jobs:
+        job = ended(job)
+        assert job.state == State.COMPLETED
+        effects_once(job, keys(N))

@@ -1,0 +1,55 @@
+"""The crash brake: where most of what starts ends its worker, as after a bad deployment, nothing starts.
+
+It lasts a minute; without it three such crashes would fail one job after the other. One poison job, or
+item, is not enough: that is set aside by itself.
+"""
+
+from datetime import datetime, timedelta
+
+import structlog
+
+from ingestion import pauses
+from ingestion.clock import read_clock
+from ingestion.models import JobAttempt, Pause
+
+log = structlog.get_logger(__name__)
+
+WINDOW = timedelta(minutes=2)
+HELD = timedelta(seconds=60)
+FEWEST = 5  # jobs that must have crashed
+REASON = "Processing is paused because of repeated errors."
+
+
+def look() -> bool:
+    """Pause everything if more than half of the jobs started lately crashed at last.."""
+    now = read_clock()
+    since = _since(now)
+    if since is None or _crashed(since) < FEWEST:
+        return False
+    outcomes = list(
+        JobAttempt.objects.filter(started_at__gt=since)
+        .order_by("job", "-number")
+        .distinct("job")
+        .values_list("outcome", flat=True)
+    )
+    crashed = outcomes.count("crashed")
+    if crashed < FEWEST or 2 * crashed <= len(outcomes):
+        return False
+    pauses.begin("all", None, length=HELD, reason=REASON)
+    log.error("crash_brake", crashed=crashed, started=len(outcomes))
+    return True
+
+
+def _since(now: datetime) -> datetime | None:
+    """Return from when on crashes count: not those before the last pause. None while everything is paused."""
+    ends: list[datetime | None] = list(Pause.objects.filter(scope="all").values_list("until", flat=True))
+    if None in ends:
+        return None
+    last = max((end for end in ends if end is not None), default=now - WINDOW)
+    return max(last, now - WINDOW) if last <= now else None
+
+
+def _crashed(since: datetime) -> int:
+    """Count the jobs of lost attempts: a look into a small partial index, most of the time all there is."""
+    rows = JobAttempt.objects.filter(ended_at__gt=since, outcome="crashed")
+    return rows.values("job").distinct().count()

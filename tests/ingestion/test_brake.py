@@ -1,0 +1,75 @@
+"""The crash brake: a deployment that ends every worker fails no job; one poison job stops nobody."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from uuid import uuid4
+
+import pytest
+from django.contrib.auth.models import User
+from django.db.models.functions import Now
+
+from ingestion import brake, lifecycle, pauses
+from ingestion.claims import claimable
+from ingestion.models import Job, JobAttempt, Pause
+from ingestion.source import Outcome
+
+pytestmark = pytest.mark.django_db
+
+
+def attempts(owner: User, outcomes: Sequence[str]) -> list[Job]:
+    """Let jobs be started, one after the other, and end so."""
+    made = []
+    for n, outcome in enumerate(outcomes):
+        job = lifecycle.create("nap", {"name": f"{len(outcomes)}-{n}-{outcome}"}, owner=owner).job
+        token = uuid4()
+        assert lifecycle.start(job.pk, worker="w", token=token) is not None
+        if outcome == "crashed":
+            lifecycle.rescue(job.pk, token, crashed=True, expired=False)
+        elif outcome == "completed":
+            lifecycle.finish(job.pk, token, Outcome())
+        made.append(job)
+    return made
+
+
+def test_when_most_jobs_crash_nothing_starts_for_a_minute(alice: User) -> None:
+    job = attempts(alice, ["crashed"] * 6 + ["completed"] * 5)[0]
+    assert claimable(job.queue, 1)
+    assert brake.look()
+    assert not claimable(job.queue, 1)
+    held = pauses.current().get()
+    assert (held.scope, held.reason, held.by) == ("all", brake.REASON, None)
+    assert timedelta(seconds=55) < held.until - held.created_at < timedelta(seconds=65)
+    assert not brake.look()  # while it holds
+    Pause.objects.update(until=Now())
+    assert not brake.look()  # the crashes before it do not count again
+    attempts(alice, ["crashed"] * 5)
+    assert brake.look()
+
+
+def test_a_few_crashes_and_crashes_among_many_good_ones_stop_nobody(alice: User) -> None:
+    attempts(alice, ["crashed"] * 4)
+    assert not brake.look()
+    attempts(alice, ["crashed"] * 6 + ["completed"] * 10)
+    assert not brake.look()
+    assert not Pause.objects.exists()
+
+
+def test_what_went_on_after_its_crash_did_not_crash(alice: User) -> None:
+    """Each was killed once, and its next attempt runs."""
+    for job in attempts(alice, ["crashed"] * 8):
+        assert lifecycle.start(job.pk, worker="w", token=uuid4()) is not None
+    assert JobAttempt.objects.filter(outcome="crashed").count() == 8
+    assert not brake.look()
+
+
+def test_what_crashed_long_ago_does_not_count(alice: User) -> None:
+    attempts(alice, ["crashed"] * 8)
+    JobAttempt.objects.update(started_at=Now() - timedelta(minutes=3), ended_at=Now() - timedelta(minutes=3))
+    assert not brake.look()
+
+
+def test_a_persons_pause_is_left_as_it_is(alice: User) -> None:
+    attempts(alice, ["crashed"] * 8)
+    pauses.begin("all", alice, reason="Maintenance")
+    assert not brake.look()
+    assert Pause.objects.get().reason == "Maintenance"
