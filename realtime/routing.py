@@ -5,6 +5,7 @@ from typing import Any
 
 from realtime.consumers import LiveConsumer
 from realtime.limits import Close
+from realtime.live_daphne import DaphneFrames
 from realtime.origin import OriginCheck, Scope
 from realtime.plain_sockets import PlainSocket
 
@@ -23,7 +24,7 @@ def websockets(more: dict[str, Any] | None = None, patterns: Sequence[PlainSocke
         app = apps.get(path) or next((one for one in patterns if one.matches(path)), _no_such_path)
         await app(scope, receive, send)
 
-    return OriginCheck(route)
+    return DaphneFrames(OriginCheck(route))
 
 
 async def _no_such_path(scope: Scope, receive: Any, send: Any) -> None:
