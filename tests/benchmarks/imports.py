@@ -165,7 +165,7 @@ def horse(file: Path) -> None:
     from ingestion.sources.imports.models import Import, Unit
     from ingestion.worker import attempt
 
-    execute("TRUNCATE imports_importrow, imports_unit")
+    execute("TRUNCATE imports_stagedspan, imports_notedrow, imports_unit")
     owner, _ = User.objects.get_or_create(username="bench", is_superuser=True, is_staff=True)
     source = get("imports")
     with file.open("rb") as content:

@@ -222,7 +222,7 @@ def test_every_code_that_rows_together_have_is_known_as_such(run: Run) -> None:
     )
     found = {code for columns in errors_of(imported).values() for code in columns.values()}
     assert found <= set(together.CODES)
-    imported.rows.update(errors=None)
+    imported.noted.update(errors=None)
     together.check_together(imported)
     preview.count(imported)
     assert {code for columns in errors_of(imported).values() for code in columns.values()} == found

@@ -185,10 +185,10 @@ def test_a_retry_goes_on_with_the_same_import(alice: User, monkeypatch: pytest.M
     monkeypatch.setattr(records, "SMALLEST", 1 << 10)
     whole = loading.load
 
-    def refuse(imported: Import, first: int, last: int) -> loading.Loaded:
-        if first > 500:
+    def refuse(imported: Import, span: records.Span) -> loading.Loaded:
+        if span.row > 500:
             raise SourceError("tested", "No.")
-        return whole(imported, first, last)
+        return whole(imported, span)
 
     with monkeypatch.context() as patch:
         patch.setattr(loading, "load", refuse)

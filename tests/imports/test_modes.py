@@ -11,7 +11,7 @@ from django.test import Client
 from config.statements import execute
 from ingestion import lifecycle
 from ingestion.models import Job
-from ingestion.sources.imports import decisions, loading
+from ingestion.sources.imports import decisions, loading, recognition
 from ingestion.sources.imports.models import Import, Unit
 from ingestion.testing import kill_at, lose_worker, resume_inline
 from tests.imports.conftest import Run, definition, errors_of
@@ -104,7 +104,7 @@ def load_late(waiting: Import, data: str, run: Run, **params: str) -> loading.Lo
     """Load a file beside one that waits, then that one, as when the approval came in between."""
     run(data, **params)
     with transaction.atomic():
-        return loading.load(waiting, 1, 100)
+        return loading.load(waiting, *recognition.spans(waiting))
 
 
 def test_no_load_cuts_off_what_another_import_said_meanwhile(run: Run) -> None:
@@ -297,14 +297,14 @@ def test_two_loads_of_periods_never_run_side_by_side(run: Run) -> None:
     def other() -> None:
         try:
             with transaction.atomic():
-                loading.load(second, 2, 2)
+                loading.load(second, *recognition.spans(second))
             done.set()
         finally:
             connection.close()
 
     thread = threading.Thread(target=other)
     with transaction.atomic():
-        loading.load(first, 2, 2)
+        loading.load(first, *recognition.spans(first))
         thread.start()
         until(lambda: execute(WAITING, [loading.LOCK]) == [(1,)])
         assert not done.is_set()

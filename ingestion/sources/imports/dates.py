@@ -54,7 +54,7 @@ def _run(query: str, parts: Mapping[str, sql.Composable]) -> Any:
 # Whether a date may be either, and whether one is so only with the month first.
 _MARKED = """
     SELECT count(*) > 0, coalesce(bool_or(errors -> {column} ->> 'code' = {code}), false)
-    FROM imports_importrow WHERE import_id = {pk} AND (
+    FROM imports_notedrow WHERE import_id = {pk} AND (
         warnings IS NOT NULL AND warnings -> {column} ->> 'code' = {code}
         OR errors IS NOT NULL AND errors -> {column} ->> 'code' = {code}
     )
@@ -66,14 +66,17 @@ _DAY_FIRST = """
         AND (errors IS NULL OR NOT errors ? '') LIMIT 1
 """
 _SETTLE = """
-    UPDATE imports_importrow SET warnings = nullif(warnings - {column}::text, '{{}}')
+    UPDATE imports_notedrow SET warnings = nullif(warnings - {column}::text, '{{}}')
     WHERE import_id = {pk} AND warnings IS NOT NULL AND warnings -> {column} ->> 'code' = {code}
 """
 # Spans with a day above 12 were read without a doubt: see `checks.without_doubt`.
 _DOUBT = """
-    UPDATE imports_importrow
-    SET warnings = coalesce(warnings, '{{}}') || jsonb_build_object({column}::text, {doubt})
+    INSERT INTO imports_notedrow (import_id, number, cells, fixed, errors, warnings, settled)
+    SELECT import_id, number, cells, fixed, errors,
+        coalesce(warnings, '{{}}') || jsonb_build_object({column}::text, {doubt}), settled
+    FROM imports_importrow
     WHERE import_id = {pk} AND {cell} ~ '^(0?[1-9]|1[0-2])/(0?[1-9]|1[0-2])/[0-9]{{4}}$'
         AND ltrim(split_part({cell}, '/', 1), '0') <> ltrim(split_part({cell}, '/', 2), '0')
         AND (errors IS NULL OR NOT errors ?| ARRAY['', {column}])
+    ON CONFLICT (import_id, number) DO UPDATE SET warnings = EXCLUDED.warnings
 """

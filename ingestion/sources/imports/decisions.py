@@ -256,24 +256,24 @@ def _execute(statement: str, **parts: sql.Composable) -> None:
 # Whose rows may have changed: none without a mark, and every mark that is new is of one of these identifiers.
 _BEFORE = """
     CREATE TEMP TABLE decided ON COMMIT DROP AS
-    SELECT {ident} AS ident FROM imports_importrow
+    SELECT {ident} AS ident FROM imports_notedrow
     WHERE import_id = {pk} AND (errors IS NOT NULL OR warnings IS NOT NULL OR settled IS NOT NULL)
 """
 _AFTER = """
-    INSERT INTO decided SELECT {ident} FROM imports_importrow
+    INSERT INTO decided SELECT {ident} FROM imports_notedrow
     WHERE import_id = {pk} AND (errors IS NOT NULL OR warnings IS NOT NULL OR settled IS NOT NULL);
     ANALYZE decided
 """
 # What comparing all rows had found is found anew afterwards. What was kept of it is kept anew too.
 _FORGET_TOGETHER = """
-    UPDATE imports_importrow SET errors = (
+    UPDATE imports_notedrow SET errors = (
             SELECT jsonb_object_agg(key, value) FROM jsonb_each(errors)
             WHERE NOT value ->> 'code' = ANY ({codes})
         )
     WHERE import_id = {pk} AND errors IS NOT NULL AND EXISTS (
         SELECT FROM jsonb_each(errors) WHERE value ->> 'code' = ANY ({codes})
     );
-    UPDATE imports_importrow SET settled = (
+    UPDATE imports_notedrow SET settled = (
             SELECT jsonb_object_agg(key, value) FROM jsonb_each(settled)
             WHERE NOT coalesce(value -> 'problem' ->> 'code' = ANY ({codes}), false)
         )
@@ -282,7 +282,7 @@ _FORGET_TOGETHER = """
     )
 """
 _TAKE_BACK = """
-    UPDATE imports_importrow SET
+    UPDATE imports_notedrow SET
         {list} = CASE WHEN settled -> {key} ? 'problem'
             THEN coalesce({list}, '{{}}') || jsonb_build_object({column}::text, settled -> {key} -> 'problem')
             ELSE {list} END,
@@ -292,12 +292,12 @@ _TAKE_BACK = """
             ELSE fixed - {place}::text END, '{{}}'),
         settled = nullif(settled - {key}::text, '{{}}')
     WHERE import_id = {pk} AND settled IS NOT NULL AND settled ? {key};
-    UPDATE imports_importrow SET errors = nullif(errors - {column}::text, '{{}}')
+    UPDATE imports_notedrow SET errors = nullif(errors - {column}::text, '{{}}')
     WHERE import_id = {pk} AND errors IS NOT NULL AND {level} = 'warning'
         AND errors -> {column} ->> 'code' = {code} AND errors -> {column} ? 'left_out'
 """
 _LEAVE_OUT = """
-    UPDATE imports_importrow SET
+    UPDATE imports_notedrow SET
         errors = coalesce(errors, '{{}}') || jsonb_build_object(
             {column}::text, (warnings -> {column}) || '{{"left_out": true}}'
         ),
@@ -305,7 +305,7 @@ _LEAVE_OUT = """
     WHERE import_id = {pk} AND warnings IS NOT NULL AND warnings -> {column} ->> 'code' = {code}
 """
 _FIX = """
-    UPDATE imports_importrow SET
+    UPDATE imports_notedrow SET
         settled = coalesce(settled, '{{}}') || jsonb_build_object({key}::text, jsonb_build_object(
             'level', {level}::text, 'column', {column}::text, 'problem', {list} -> {column},
             'had', coalesce(fixed ? {place}, false), 'was', fixed -> {place}
@@ -315,14 +315,14 @@ _FIX = """
     WHERE import_id = {pk} AND {list} IS NOT NULL AND {list} -> {column} ->> 'code' = {code} AND {among}
 """
 _KEEP_LAST = """
-    UPDATE imports_importrow AS target SET errors = NULL,
+    UPDATE imports_notedrow AS target SET errors = NULL,
         settled = coalesce(target.settled, '{{}}') || jsonb_build_object({key}::text, jsonb_build_object(
             'level', 'error', 'column', last.name, 'problem', last.problem
         ))
     FROM (
         SELECT DISTINCT ON (ident) number, name, problem FROM (
             SELECT number, {ident} AS ident, found.key AS name, found.value AS problem
-            FROM imports_importrow, jsonb_each(errors) AS found
+            FROM imports_notedrow, jsonb_each(errors) AS found
             WHERE import_id = {pk} AND errors IS NOT NULL AND found.value ->> 'code' = 'appears_twice'
         ) AS twice ORDER BY ident, number DESC
     ) AS last

@@ -5,22 +5,34 @@ What was found in them, decided about them and loaded of them stays with the imp
 
 from datetime import datetime
 
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import Exists, OuterRef, Q
 from django.db.models.functions import Now
 
+from config.statements import execute
 from ingestion.models import FINAL
 from ingestion.retention import kept
-from ingestion.sources.imports.models import Import, ImportRow
+from ingestion.sources.imports.models import Import, StagedSpan
 
-BATCH = 10_000  # rows of one delete
+BATCH = 10_000  # rows of one delete, and what is left of a span
 IMPORTS = 100  # looked at for one delete
 ROUNDS = 100  # of so many imports that are marked at a time: the keeper comes each hour
 
+# Whole spans of a file: as many as begin within so many rows.
 _FORGET = """
-    DELETE FROM imports_importrow WHERE (import_id, number) IN (
-        SELECT import_id, number FROM imports_importrow WHERE import_id = ANY(%s) LIMIT %s
+    WITH gone AS (
+        DELETE FROM imports_stagedspan WHERE (import_id, first) IN (
+            SELECT import_id, first FROM (
+                SELECT import_id, first, sum(total) OVER (ORDER BY import_id, first) - total AS before
+                FROM imports_stagedspan WHERE import_id = ANY(%s)
+            ) AS spans WHERE before < %s
+        ) RETURNING import_id, first, rows, total
+    ), noted AS (
+        DELETE FROM imports_notedrow AS noted USING gone
+        WHERE noted.import_id = gone.import_id
+            AND noted.number BETWEEN gone.first AND gone.first + gone.rows - 1
     )
+    SELECT coalesce(sum(total), 0) FROM gone
 """
 
 
@@ -43,13 +55,12 @@ def forget(batches: int) -> int:
 
 def _delete(most: int) -> int:
     """Delete rows of imports that are marked, however few each has; return how many."""
-    having = Import.objects.filter(Exists(ImportRow.objects.filter(parent=OuterRef("pk"))))
+    having = Import.objects.filter(Exists(StagedSpan.objects.filter(parent=OuterRef("pk"))))
     ids = list(having.exclude(forgotten_at=None).order_by("pk").values_list("pk", flat=True)[:IMPORTS])
     if not ids:
         return 0
-    with connection.cursor() as cursor:
-        cursor.execute(_FORGET, [ids, most])
-        return int(cursor.rowcount)
+    ((rows,),) = execute(_FORGET, [ids, most])
+    return int(rows)
 
 
 def _mark() -> int:

@@ -1,4 +1,4 @@
-"""Write staged rows into the register, a range of rows at a time, with one statement each."""
+"""Write staged rows into the register, a span at a time: passed on as they are, or by one statement."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,9 +8,11 @@ from django.db import IntegrityError, connection, transaction
 from psycopg import sql
 
 from config.statements import execute
+from ingestion.sources.imports import passing
 from ingestion.sources.imports.columns import Columns
 from ingestion.sources.imports.definition import PERIOD, Mode
 from ingestion.sources.imports.models import Import, Unit
+from ingestion.sources.imports.records import Span
 from ingestion.sources.imports.rowtext import SEPARATOR
 
 LOCK = 5  # first key of the advisory lock; 1 to 3 are the engine's, 4 is that of analytics
@@ -18,32 +20,42 @@ LOCK = 5  # first key of the advisory lock; 1 to 3 are the engine's, 4 is that o
 
 @dataclass(frozen=True)
 class Loaded:
-    """What became of a range of rows. skipped: another import had changed the register meanwhile."""
+    """What became of the rows of a span. skipped: another import had changed the register meanwhile."""
 
     created: int
     updated: int
     skipped: int = 0
 
 
-def load(imported: Import, first: int, last: int) -> Loaded:
-    """Write the units of the good rows from `first` to `last`, in the current transaction.
+def load(imported: Import, span: Span) -> Loaded:
+    """Write the units of a span's good rows, in the current transaction.
 
     A row without a period is about the unit's newest one. Columns the file lacks stay as they are, except
     where the definition's mode is to replace.
     """
     columns = Columns.of(imported)
-    rows = sql.SQL("import_id = {} AND number BETWEEN {} AND {} AND errors IS NULL").format(
-        sql.Literal(imported.pk), sql.Literal(first), sql.Literal(last)
-    )
     # Of two imports that make periods of one unit at once, neither would see what the other has to end.
     # So of unique values: neither would see the other's.
     alone = any(map(columns.has, PERIOD)) or bool(columns.unique())
     execute(_ALONE if alone else _TOGETHER, [LOCK])
+    copied = passing.copy(columns, imported.pk, span)
+    if copied is not None and not copied.rest:
+        return Loaded(copied.rows, 0)
+    rows = sql.SQL(_NOTED if copied is not None else _ALL_ROWS).format(
+        pk=sql.Literal(imported.pk), first=sql.Literal(span.row), last=sql.Literal(span.last)
+    )
     total, created, updated = _make(columns, imported.pk, rows) or _run(_written(columns, imported.pk, rows))
     if columns.has("valid_from"):
         writer = sql.Literal(imported.pk)
         _run(_END_EARLIER.format(tax_ident=columns.value("tax_ident"), rows=rows, writer=writer))
-    return Loaded(created, updated, total - created - updated)
+    return Loaded(created + (copied.rows if copied else 0), updated, total - created - updated)
+
+
+_NOTED = "import_id = {pk} AND span IS NULL AND number BETWEEN {first} AND {last} AND errors IS NULL"
+_ALL_ROWS = (
+    "import_id = {pk} AND (span IS NULL OR span = {first}) AND number BETWEEN {first} AND {last}"
+    " AND errors IS NULL"
+)
 
 
 def _make(columns: Columns, import_id: int, rows: sql.Composable) -> tuple[int, int, int] | None:
@@ -171,7 +183,7 @@ def _insert(
 _WRITE = """
     INSERT INTO imports_unit ({names})
     SELECT {values} FROM imports_importrow AS staged WHERE {rows} AND {fitting}
-    ORDER BY {tax_ident}, number
+    ORDER BY {tax_ident} COLLATE "C", number
     {conflict}
 """
 _TOLD = """

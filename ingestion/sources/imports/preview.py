@@ -24,9 +24,19 @@ def count(imported: Import) -> None:
     known = loading.known(columns) if Unit.objects.exists() else sql.SQL("false")
     query = sql.SQL(
         """
-        SELECT count(*), count(errors), count(*) FILTER (WHERE errors IS NULL AND warnings IS NOT NULL),
-            count(*) FILTER (WHERE errors IS NULL AND NOT {known})
-        FROM imports_importrow WHERE import_id = {pk}
+        SELECT total, bad, doubtful, total - bad - known FROM
+            (
+                SELECT coalesce(sum(total), 0) AS total FROM imports_stagedspan WHERE import_id = {pk}
+            ) AS staged,
+            (
+                SELECT count(errors) AS bad,
+                    count(*) FILTER (WHERE errors IS NULL AND warnings IS NOT NULL) AS doubtful
+                FROM imports_notedrow WHERE import_id = {pk}
+            ) AS noted,
+            (
+                SELECT count(*) AS known FROM imports_importrow
+                WHERE import_id = {pk} AND errors IS NULL AND {known}
+            ) AS found
         """
     ).format(pk=sql.Literal(imported.pk), known=known)
     with connection.cursor() as cursor:
@@ -55,7 +65,7 @@ def causes(imported: Import) -> list[dict[str, Any]]:
         cursor.execute(_CAUSES, {"pk": imported.pk, "most": MAX_CAUSES})
         names = ("key", "level", "column", "code", "text", "rows", "first")
         found = [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
-    firsts = imported.rows.filter(number__in=[one["first"] for one in found])
+    firsts = imported.noted.filter(number__in=[one["first"] for one in found])
     cells = dict(firsts.values_list("number", "cells"))
     for one in found:
         place = imported.header.index(one["column"]) if one["column"] in imported.header else 0
@@ -84,7 +94,7 @@ def _values(imported: Import, place: int, cause: dict[str, Any]) -> list[tuple[s
         cursor.execute(
             """
             SELECT btrim(split_part(cells, %(cut)s, %(place)s), %(blanks)s) AS text, count(*)
-            FROM imports_importrow
+            FROM imports_notedrow
             WHERE import_id = %(pk)s AND (
                 (errors IS NOT NULL AND errors -> %(column)s ->> 'code' = %(code)s)
                 OR (settled IS NOT NULL AND settled ? %(key)s)
@@ -103,16 +113,16 @@ _CAUSES = f"""
         count(*) AS times, min(number)
     FROM (
         SELECT 'error' AS level, number, key AS name, value ->> 'code' AS code, value ->> 'text' AS text
-        FROM imports_importrow, jsonb_each(errors)
+        FROM imports_notedrow, jsonb_each(errors)
         WHERE import_id = %(pk)s AND errors IS NOT NULL AND NOT value ? 'left_out'
         UNION ALL
         SELECT 'warning', number, key, value ->> 'code', value ->> 'text'
-        FROM imports_importrow, jsonb_each(warnings)
+        FROM imports_notedrow, jsonb_each(warnings)
         WHERE import_id = %(pk)s AND warnings IS NOT NULL
         UNION ALL
         SELECT value ->> 'level', number, value ->> 'column', value -> 'problem' ->> 'code',
             value -> 'problem' ->> 'text'
-        FROM imports_importrow, jsonb_each(settled)
+        FROM imports_notedrow, jsonb_each(settled)
         WHERE import_id = %(pk)s AND settled IS NOT NULL AND value ? 'problem'
     ) AS found
     GROUP BY level, name, code

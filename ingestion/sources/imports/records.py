@@ -60,6 +60,11 @@ class Span:
     rows: int
     long: bool = False
 
+    @property
+    def last(self) -> int:
+        """Return the number of the last row."""
+        return self.row + self.rows - 1
+
 
 def records(text: str, layout: Layout) -> Iterator[list[str] | Bad]:
     """Yield each record of a text, in order; blank lines as empty lists. Raises Unclosed at the end."""

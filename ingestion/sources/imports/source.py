@@ -127,14 +127,13 @@ class Imports(Source):
 
         stager = staging.Stager(imported.pk, columns, layout)
 
-        def fetch(span: Span) -> tuple[int, bytes]:
+        def fetch(span: Span) -> staging.Staged:
             return stager.encode(text, span)
 
         for item in step.items(recognition.spans(imported), key=_range, label=_rows, fetch=fetch):
             with item:
-                rows, encoded = item.fetched
-                staging.write(encoded)
-                item.result = {"rows": rows}
+                staging.write(imported.pk, item.value, item.fetched)
+                item.result = {"rows": item.fetched.total}
         unread = JobItem.objects.filter(job=job.id, step="check").exclude(state=ItemState.DONE).first()
         if unread is not None:
             raise SourceError("not_read", f"{unread.label} could not be read. {unread.error}", retryable=True)
@@ -152,7 +151,7 @@ class Imports(Source):
             raise SourceError("no_good_rows", "No row can be loaded: each has an error. Correct the file.")
         for item in step.items(recognition.spans(imported), key=_range, label=_rows):
             with item:
-                item.result = asdict(loading.load(imported, item.value.row, _last(item.value)))
+                item.result = asdict(loading.load(imported, item.value))
 
     def ended(self, job: Job) -> None:
         """Keep how it ended; have the statistics follow what was written, also by one that failed midway."""
@@ -288,13 +287,9 @@ def _outcome(job: Run, imported: Import) -> Outcome:
     )
 
 
-def _last(span: Span) -> int:
-    return span.row + span.rows - 1
-
-
 def _range(span: Span) -> str:
-    return f"{span.row}-{_last(span)}"
+    return f"{span.row}-{span.last}"
 
 
 def _rows(span: Span) -> str:
-    return f"Rows {span.row:,} to {_last(span):,}"
+    return f"Rows {span.row:,} to {span.last:,}"

@@ -5,27 +5,26 @@ A row may have 2 MB (`records.MAX_RECORD`), so that what is read at once is boun
 
 import time
 from collections.abc import Iterator
+from typing import Any
 
-from django.db.models import F, Func, IntegerField, QuerySet
+from django.db.models import F, Func, IntegerField, Q, QuerySet
 
-from ingestion.sources.imports import preview
+from ingestion.sources.imports import preview, recognition
 from ingestion.sources.imports.models import Import, ImportRow
 
 FILTERS = {"errors": "Errors", "warnings": "Warnings", "updates": "Updates", "all": "All"}
+NOTED = ("errors", "warnings")
+SHORT = 500  # rows among which a page is looked for
 WINDOW = 20_000  # rows among which updates are looked for with one query: each is looked up in the register
 PATIENCE = 1.0  # seconds after which a page of updates shows what it has; the next one goes on from there
 CHUNK = 2000  # rows of a download
 MOST_BYTES = 4 << 20  # of cells that are read at once; one row may be larger than that
 
 
-def rows(imported: Import, which: str) -> QuerySet[ImportRow]:
-    """Return the staged rows of a filter, in the file's order."""
-    found = imported.rows.order_by("number")
-    if which == "errors":
-        return found.filter(errors__isnull=False)
-    if which == "updates":
-        return preview.with_known(imported, found.filter(errors__isnull=True), only=True)
-    return found.filter(warnings__isnull=False) if which == "warnings" else found
+def near(imported: Import, first: int, last: int) -> Q:
+    """Return a condition that leaves only spans unpacked which have one of these rows."""
+    spans = [span.row for span in recognition.spans(imported) if span.row <= last and first <= span.last]
+    return Q(span=None) | Q(span__in=spans)
 
 
 def page(imported: Import, which: str, after: int, limit: int) -> tuple[list[ImportRow], int | None]:
@@ -34,15 +33,18 @@ def page(imported: Import, which: str, after: int, limit: int) -> tuple[list[Imp
     There may be fewer than `limit` before the end: where rows are very long, and of updates, as few among a
     million take more than one look.
     """
-    found = rows(imported, which)
-    if which != "updates":
-        numbers, more = _first(found.filter(number__gt=after), limit)
+    if which in NOTED:
+        noted = imported.noted.filter(**{f"{which}__isnull": False}).order_by("number")
+        numbers, more = _first(noted.filter(number__gt=after), limit)
         return _read(imported, numbers), numbers[-1] if more else None
-    last = max((span[2] + span[4] - 1 for span in imported.spans), default=0)
+    last = max((span.last for span in recognition.spans(imported)), default=0)
     numbers, until = [], time.monotonic() + PATIENCE
     while after < last:
-        upto = min(after + WINDOW, last)
-        some, more = _first(found.filter(number__gt=after, number__lte=upto), limit - len(numbers))
+        upto = min(after + (WINDOW if which == "updates" else max(SHORT, limit)), last)
+        found = imported.rows.filter(near(imported, after + 1, upto), number__gt=after, number__lte=upto)
+        if which == "updates":
+            found = preview.with_known(imported, found.filter(errors__isnull=True), only=True)
+        some, more = _first(found.order_by("number"), limit - len(numbers))
         numbers += some
         if more:
             return _read(imported, numbers), numbers[-1]
@@ -54,14 +56,13 @@ def page(imported: Import, which: str, after: int, limit: int) -> tuple[list[Imp
 
 def chunks(imported: Import, which: str) -> Iterator[list[ImportRow]]:
     """Yield all rows of a filter, some at a time: no more than those are held, and no cursor between them."""
-    after, more = 0, True
-    while more:
-        numbers, more = _first(rows(imported, which).filter(number__gt=after), CHUNK)
-        after = numbers[-1] if numbers else after
-        yield list(imported.rows.filter(number__in=numbers).order_by("number"))
+    after: int | None = 0
+    while after is not None:
+        found, after = page(imported, which, after, CHUNK)
+        yield found
 
 
-def _first(found: QuerySet[ImportRow], limit: int) -> tuple[list[int], bool]:
+def _first(found: QuerySet[Any], limit: int) -> tuple[list[int], bool]:
     """Return the numbers of the first rows, of as many as are read at once, and whether more follow."""
     size = Func(F("cells"), function="octet_length", output_field=IntegerField())
     numbers: list[int] = []
@@ -75,5 +76,7 @@ def _first(found: QuerySet[ImportRow], limit: int) -> tuple[list[int], bool]:
 
 
 def _read(imported: Import, numbers: list[int]) -> list[ImportRow]:
-    found = imported.rows.filter(number__in=numbers).order_by("number")
-    return list(preview.with_known(imported, found))
+    if not numbers:
+        return []
+    found = imported.rows.filter(near(imported, numbers[0], numbers[-1]), number__in=numbers)
+    return list(preview.with_known(imported, found.order_by("number")))

@@ -1,4 +1,4 @@
-"""Stage a span of a file: judge its cells, and write its rows with COPY.
+"""Stage a span of a file: judge its cells, and keep its rows: as one text, and a row for each with a note.
 
 Most rows are unremarkable, and one pattern says so of as many as follow each other. The odd ones between them
 go the way of `checks.check_span`, row by row. Where many are odd, and all as wide as the header, the span is
@@ -9,27 +9,40 @@ with line ends, goes row by row altogether. The verdicts are the same on every w
 import csv
 import io
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from operator import lt
 from typing import Any, BinaryIO
 
 from django.db import connection
 
+from config.statements import execute
 from ingestion.sources.imports import checks, exports, patterns, records
 from ingestion.sources.imports.checks import Row, Verdict, judge, without_doubt
 from ingestion.sources.imports.columns import Columns
 from ingestion.sources.imports.dates import TYPES as DATES
-from ingestion.sources.imports.definition import Column, Definition
+from ingestion.sources.imports.definition import IDENTIFIER, Column, Definition
 from ingestion.sources.imports.records import MAX_CELL, Layout, Span
 from ingestion.sources.imports.rowtext import ESCAPED, SEPARATOR
 from ingestion.sources.imports.values import BLANKS
 
-_UNREMARKABLE = "\t\\N\t\\N\t\\N\n"  # the end of most rows: nothing fixed, no errors, no warnings
 _REMEMBERED = 20_000  # verdicts of a column; a file has few odd values, or many different ones
 _FEW = 8  # where more than one row in so many is odd, the columns are looked at
 
 
+@dataclass(frozen=True)
+class Staged:
+    """The rows of a span, as `StagedSpan` keeps them, and those with a note as COPY takes them."""
+
+    total: int
+    lines: str
+    noted: bytes
+    ends: tuple[str, str] | None = None  # the first and the last identifier, where they ascend
+
+
 class Stager:
-    """Judges spans of one import and turns them into what COPY takes."""
+    """Judges spans of one import."""
 
     def __init__(self, import_id: int, columns: Columns, layout: Layout) -> None:
         self._import_id, self._columns, self._layout = import_id, columns, layout
@@ -40,9 +53,10 @@ class Stager:
             for match in columns.matches
         ]
         self._skip = self._pattern()
+        self._identifier = next(one.index for one in columns.matches if one.target == IDENTIFIER)
 
-    def encode(self, file: BinaryIO, span: Span) -> tuple[int, bytes]:
-        """Return how many rows a span has, and the rows as `write` takes them."""
+    def encode(self, file: BinaryIO, span: Span) -> Staged:
+        """Return the rows of a span."""
         if not span.long and not self._by_rows and (text := self._text(file, span)) is not None:
             lines = text.split("\n")
             del lines[-1]
@@ -55,7 +69,10 @@ class Stager:
         if self._came_back:
             found = ((n, exports.unguarded(one) if isinstance(one, list) else one) for n, one in found)
         rows = checks.check_span(found, self._columns)
-        return len(rows), "".join([row.copy_line(self._import_id) for row in rows]).encode()
+        return Staged(len(rows), "", self._noted(rows))
+
+    def _noted(self, rows: Iterable[Row]) -> bytes:
+        return "".join([row.copy_line(self._import_id) for row in rows]).encode()
 
     def _pattern(self) -> Callable[[str, int], Any] | None:
         """Return what skips unremarkable rows, None where all rows have to be looked at."""
@@ -99,43 +116,64 @@ class Stager:
             line += 1
         return odd
 
-    def _few(self, first: int, lines: Sequence[str], odd: Sequence[int]) -> tuple[int, bytes]:
-        """Return how many rows there are, and the rows as staged, of lines of which few are odd."""
-        even = list(lines)
+    def _few(self, first: int, lines: list[str], odd: Sequence[int]) -> Staged:
+        """Return the rows of lines of which few are odd."""
+        read = ((first + place, lines[place].split(SEPARATOR)) for place in odd)
+        rows = checks.check_span(read, self._columns)
+        total = len(lines) - len(odd) + len(rows)
+        blank = SEPARATOR * len(self._columns.header)
         for place in odd:
-            even[place] = SEPARATOR * len(self._columns.header)
+            lines[place] = blank
         special: dict[int, Row] = {}
         for place, header, judge_of in self._judges:
             if judge_of.pattern is None:
-                texts = [line.split(SEPARATOR, place + 1)[place] for line in even]
+                texts = [line.split(SEPARATOR, place + 1)[place] for line in lines]
                 _mark(special, judge_of.odd(texts), texts, place, header)
-        staged = self._staged(first, lines, special)
         for place in odd:
-            staged[place] = ""
-        read = ((first + place, lines[place].split(SEPARATOR)) for place in odd)
-        rows = checks.check_span(read, self._columns)
-        for row in rows:
-            staged[row.number - first] = row.copy_line(self._import_id)
-        return len(lines) - len(odd) + len(rows), "".join(staged).encode()
+            lines[place] = ""
+            special.pop(place, None)
+        ends = self._ends(first, lines, rows)
+        rows += _taken_out(special, first, lines)
+        return Staged(total, "\n".join(lines), self._noted(rows), ends)
 
-    def _even(self, first: int, lines: Sequence[str], columns: Sequence[Sequence[str]]) -> tuple[int, bytes]:
-        """Return the same of lines that are all as wide as the header."""
+    def _even(self, first: int, lines: list[str], columns: Sequence[Sequence[str]]) -> Staged:
+        """Return the rows of lines that are all as wide as the header."""
         special: dict[int, Row] = {}
         for place, header, judge_of in self._judges:
             _mark(special, judge_of.odd(columns[place]), columns[place], place, header)
-        staged = self._staged(first, lines, special)
         blank = _blank_rows(columns[0], lines)
         for place in blank:
-            staged[place] = ""
-        return len(lines) - len(blank), "".join(staged).encode()
+            lines[place] = ""
+            special.pop(place, None)
+        rows = _taken_out(special, first, lines)
+        return Staged(len(lines) - len(blank), "\n".join(lines), self._noted(rows))
 
-    def _staged(self, first: int, lines: Sequence[str], special: Mapping[int, Row]) -> list[str]:
-        own = f"{self._import_id}\t"
-        staged = [f"{own}{number}\t{line}{_UNREMARKABLE}" for number, line in enumerate(lines, first)]
-        for place, row in special.items():
-            row.number, row.cells = first + place, lines[place].split(SEPARATOR)
-            staged[place] = row.copy_line(self._import_id)
-        return staged
+    def _ends(self, first: int, lines: Sequence[str], odd: Sequence[Row]) -> tuple[str, str] | None:
+        """Return the first and the last identifier where each is above the one before it, else None.
+
+        They are empty where there is none. lines: of unremarkable rows, empty at the place of an odd one.
+        """
+        place = self._identifier
+        if place:
+            said = [line.split(SEPARATOR, place + 1)[place] if line else "" for line in lines]
+        else:
+            said = [line.partition(SEPARATOR)[0] for line in lines]
+        for row in odd:
+            if row.errors is None:
+                text = (row.fixed or {}).get(str(place), row.cells[place])
+                said[row.number - first] = text or ""
+        said = list(filter(None, said))
+        if not said:
+            return "", ""
+        return (said[0], said[-1]) if all(map(lt, said, islice(said, 1, None))) else None
+
+
+def _taken_out(special: Mapping[int, Row], first: int, lines: list[str]) -> list[Row]:
+    """Return rows of their own, whose lines are emptied. special: by place."""
+    for place, row in special.items():
+        row.number, row.cells = first + place, lines[place].split(SEPARATOR)
+        lines[place] = ""
+    return list(special.values())
 
 
 def _table(text: str, lines: Sequence[str], width: int) -> list[Sequence[str]] | None:
@@ -204,8 +242,17 @@ class _Judge:
         return found
 
 
-def write(encoded: bytes) -> None:
-    """Write rows with COPY, in the current transaction."""
-    statement = "COPY imports_importrow (import_id, number, cells, fixed, errors, warnings) FROM STDIN"
-    with connection.cursor() as cursor, cursor.copy(statement) as copy:
-        copy.write(encoded)
+_WRITE = """
+    INSERT INTO imports_stagedspan (import_id, first, rows, lines, total, low, high)
+    VALUES (%s, %s, %s, %s, %s, %s, %s)
+"""
+
+
+def write(import_id: int, span: Span, staged: Staged) -> None:
+    """Keep the rows of a span, in the current transaction."""
+    ends = staged.ends or (None, None)
+    execute(_WRITE, [import_id, span.row, span.rows, staged.lines, staged.total, *ends])
+    if staged.noted:
+        statement = "COPY imports_notedrow (import_id, number, cells, fixed, errors, warnings) FROM STDIN"
+        with connection.cursor() as cursor, cursor.copy(statement) as copy:
+            copy.write(staged.noted)

@@ -55,8 +55,11 @@ def check_together(imported: Import, among: str = "") -> None:
 def _any_twice(imported: Import, columns: Columns) -> bool:
     """Say whether an identifier comes twice in the file: mostly no, which spares sorting all rows.
 
-    Numbers made of them are compared; where two share one by chance, all rows are looked at in vain.
+    Most files are in the order of their identifiers, and their spans show it. Of others numbers made of the
+    identifiers are compared; where two share one by chance, all rows are looked at in vain.
     """
+    if not imported.decisions and _is_ascending(imported):
+        return False
     query = sql.SQL(
         "SELECT count(DISTINCT hashtextextended({}, 0)) < count(*)"
         " FROM imports_importrow WHERE import_id = {} AND errors IS NULL"
@@ -64,6 +67,13 @@ def _any_twice(imported: Import, columns: Columns) -> bool:
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(f"SET LOCAL work_mem = '{SORTED_MB}MB'")
         cursor.execute(query.as_string(cursor.connection))
+        return bool(cursor.fetchone()[0])
+
+
+def _is_ascending(imported: Import) -> bool:
+    """Say whether each identifier of the file, as it was staged, is surely above the one before."""
+    with connection.cursor() as cursor:
+        cursor.execute(_ASCENDING, [imported.pk])
         return bool(cursor.fetchone()[0])
 
 
@@ -126,13 +136,21 @@ class _Check:
         return bool(sum(span[4] for span in self._imported.spans) * FEW > units)
 
 
+_ASCENDING = """
+    SELECT coalesce(bool_and(low IS NOT NULL AND (before IS NULL OR before < low)), false)
+    FROM (
+        SELECT low, lag(high) OVER (ORDER BY first) AS before FROM imports_stagedspan
+        WHERE import_id = %s AND low IS DISTINCT FROM ''
+    ) AS spans
+"""
 _FLAGGED = """
-    UPDATE imports_importrow AS target
-    SET errors = jsonb_build_object(
-        {header}::text, jsonb_build_object('code', {code}::text, 'text', found.words)
-    )
-    FROM ({found}) AS found
-    WHERE target.import_id = {pk} AND target.number = found.number
+    INSERT INTO imports_notedrow (import_id, number, cells, fixed, errors, warnings, settled)
+    SELECT import_id, number, cells, fixed,
+        jsonb_build_object({header}::text, jsonb_build_object('code', {code}::text, 'text', found.words)),
+        warnings, settled
+    FROM ({found}) AS found JOIN imports_importrow USING (number)
+    WHERE import_id = {pk}
+    ON CONFLICT (import_id, number) DO UPDATE SET errors = EXCLUDED.errors
 """
 _ENDS_BEFORE = """
     SELECT number, 'is before ' || {from_header}::text AS words FROM {staged} AND {ends} < {starts}

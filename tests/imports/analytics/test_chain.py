@@ -244,10 +244,10 @@ def test_an_import_that_failed_halfway_is_counted_as_far_as_it_came(
     monkeypatch.setattr(records, "SMALLEST", 64)
     whole = loading.load
 
-    def refuse(imported: object, first: int, last: int) -> loading.Loaded:
-        if first > 2:
+    def refuse(imported: object, span: records.Span) -> loading.Loaded:
+        if span.row > 2:
             raise SourceError("tested", "No.")
-        return whole(imported, first, last)
+        return whole(imported, span)
 
     monkeypatch.setattr(loading, "load", refuse)
     rows = "".join(f"{n},{'x' * 70},1\n" for n in range(10))
