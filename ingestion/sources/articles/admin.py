@@ -15,6 +15,7 @@ class TopicAdmin(OperatorAdmin):
     search_fields = ("=created_by__username", "name__startswith")
     ordering = ("-pk",)
     fields = (*list_display, "version")
+    view_on_site = False  # its page is for members
 
 
 @admin.register(Analysis)
@@ -26,6 +27,7 @@ class AnalysisAdmin(OperatorAdmin):
     search_fields = ("=topic__name",)
     ordering = ("-pk",)
     fields = (*list_display[1:], "notes", "job")
+    view_on_site = False
 
 
 @admin.register(ServiceCalls)

@@ -1,0 +1,71 @@
+"""Pages that links lead to, in a real browser: accessible, within the CSP, without an error, on a phone.
+
+`./run test --faults` looks at every page that a user or an admin comes to, in each look; else one of each
+shape of the admin's pages is looked at, as every other page has tests of its own.
+"""
+
+import os
+import re
+from urllib.parse import urlsplit
+
+import pytest
+
+from tests.crawling import Page, kind
+from tests.pages.test_crawl import things  # noqa: F401 - a fixture
+
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+
+FULL = os.environ.get("HEADWAY_FAULTS") == "full"
+LOOKS = [("light", 1280), ("dark", 1280), ("light", 390)]
+NO_PAGE = re.compile(r"/api/|/signout/|/file/|\.(csv|txt|json|ndjson|xml)\b|/static/")
+
+
+def shape(path):
+    """Return what admin pages of one shape have in common: how their address ends."""
+    return re.sub(r"^/admin/(\w+/(\w+/)?)?(\*/)?", lambda one: "/" * one[0].count("/"), kind(path))
+
+
+def walked(page, site, start):
+    """Yield the path of each page that links lead to from a start, while it is open."""
+    seen, waiting = {kind(site + start)}, [start]
+    while waiting:
+        path = waiting.pop(0)
+        page.goto(site + path, wait_until="load")
+        yield path
+        for link in Page(page.url, page.content()).links:
+            parts = urlsplit(link.partition("#")[0])
+            inside = f"{parts.scheme}://{parts.netloc}" == site and parts.path.startswith(start)
+            of_kind = kind(link.partition("#")[0])
+            if not FULL:
+                of_kind = shape(parts.path)
+            if inside and of_kind not in seen and not NO_PAGE.search(parts.path):
+                seen.add(of_kind)
+                waiting.append(parts.path + (f"?{parts.query}" if parts.query and FULL else ""))
+
+
+def faults(page, path, violations, turn):
+    """Return what is wrong with the open page, in the look whose turn it is; with FULL in each."""
+    wrong = []
+    for theme, width in LOOKS if FULL else [LOOKS[turn % len(LOOKS)]]:
+        page.emulate_media(color_scheme=theme, reduced_motion="reduce")
+        page.set_viewport_size({"width": width, "height": 900})
+        wrong += [(path, theme, width, one) for one in violations(page)]
+        if page.evaluate("document.documentElement.scrollWidth") > width:
+            wrong.append((path, theme, width, "scrolls sideways"))
+    wrong += [(path, one) for one in page.watched.wrong]
+    page.watched.wrong.clear()
+    return wrong
+
+
+@pytest.mark.usefixtures("things")
+@pytest.mark.parametrize("start", ["/admin/", *(["/"] if FULL else [])])
+def test_every_page_that_a_link_leads_to_is_in_order(
+    start, page, signed_in, site, admin_user, alice, violations
+):
+    signed_in(admin_user if start == "/admin/" else alice, start)
+    paths, wrong = [], []
+    for turn, path in enumerate(walked(page, site, start)):
+        paths.append(path)
+        wrong += faults(page, path, violations, turn)
+    assert wrong == []
+    assert len(paths) > (40 if FULL else 5), paths
