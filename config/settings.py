@@ -283,6 +283,7 @@ INSTALLED_APPS = [
     "ingestion.sources.lifelogs",
     "ingestion.sources.documents",
     "ingestion.sources.articles",
+    "ingestion.sources.probe",
     *EXTRA_APPS,
 ]
 # Each is able to run async: one that is not would hold a thread for every waiting long poll.

@@ -15,6 +15,7 @@ from realtime.metrics import Family, Sample
 
 ALIVE_SECONDS = 15
 LOST = ("lost", "crashed")  # released in an outage, or counted as a crash
+PROBED = "probe:site"  # what probes of live delivery are about
 CANCEL_WITHIN = timedelta(seconds=10)  # whatever the worker does
 
 
@@ -40,12 +41,25 @@ def figures() -> Iterator[Family]:
     )
     repaired = Sample(keeping.repairs(), suffix="_total")
     yield Family("inbox_counts_repaired", "counter", "Unread counts that were found wrong", [repaired])
+    yield from _probe()
     yield Family("processes", "gauge", "Processes that have beaten within 15 s", _processes())
 
 
 def redis_up() -> Family:
     """Return whether Redis answers."""
     return Family("redis_up", "gauge", "Whether Redis answers", [Sample(not queues.trouble())])
+
+
+def _probe() -> Iterator[Family]:
+    last = (
+        Job.objects.filter(object=PROBED, state__in=FINAL).order_by("-pk").values("state", "result").first()
+    )
+    data = (last["result"] or {}) if last else {}
+    told = [Sample(data[f"{of}_ms"] / 1000, {"of": of}) for of in ("median", "most") if f"{of}_ms" in data]
+    text = "What a change took from its commit to an open page, in the last probe"
+    yield Family("probe_seconds", "gauge", text, told)
+    failed = [Sample(last["state"] == State.FAILED)] if last else []
+    yield Family("probe_failed", "gauge", "Whether the last probe of live delivery failed", failed)
 
 
 def _open() -> list[Sample]:

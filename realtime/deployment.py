@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import secrets
 import socket
 import ssl
 import time
@@ -11,13 +12,18 @@ from dataclasses import dataclass
 from typing import Any, Literal
 from urllib.parse import quote, urlsplit
 
+from django.conf import settings
+from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
+from django.contrib.auth.models import User
 from websockets.sync.client import ClientConnection, connect
 
 from realtime.http import PATH
 from realtime.routing import LIVE
+from realtime.sessions import SessionStore
 
 ANSWER_SECONDS = 10.0  # for anything that should be there at once
 CHUNK_SECONDS = 0.02  # between two chunks of a body
+SESSION_SECONDS = 300  # of a session that is made to look; it is deleted afterwards
 TIMED_OUT = (TimeoutError, socket.timeout)
 
 Status = Literal["ok", "warning", "problem", "skipped"]
@@ -52,6 +58,23 @@ class Credentials:
 
     def __bool__(self) -> bool:
         return bool(self.cookie or self.token)
+
+
+@contextmanager
+def signed_in(user: User, stream: str) -> Iterator[Credentials]:
+    """Yield a user of our database as who asks for a stream; the session made for that ends with it."""
+    session = SessionStore()
+    session[SESSION_KEY] = str(user.pk)
+    session[BACKEND_SESSION_KEY] = settings.AUTHENTICATION_BACKENDS[0]
+    session[HASH_SESSION_KEY] = user.get_session_auth_hash()
+    session.set_expiry(SESSION_SECONDS)
+    session.create()
+    csrf = secrets.token_hex(16)
+    cookie = f"{settings.SESSION_COOKIE_NAME}={session.session_key}; {settings.CSRF_COOKIE_NAME}={csrf}"
+    try:
+        yield Credentials(cookie=cookie, csrf=csrf, stream=stream)
+    finally:
+        session.delete()
 
 
 class Deployment:

@@ -1,7 +1,6 @@
 """Test a deployment from outside: does everything between a browser and the server carry the live wire?"""
 
 import json
-import secrets
 import sys
 from argparse import ArgumentParser
 from collections.abc import Iterator
@@ -10,17 +9,14 @@ from dataclasses import asdict
 from typing import Any
 
 from django.conf import settings
-from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
 from django.contrib.auth.models import User
 from django.core.management.base import CommandError
 
 from config.plain import PlainCommand, printable
 from realtime.checkup import check
-from realtime.deployment import Credentials, Deployment
-from realtime.sessions import SessionStore
+from realtime.deployment import Credentials, Deployment, signed_in
 
 WRONGLY = 2  # exit code: called wrongly
-SESSION_SECONDS = 300
 
 
 class Command(PlainCommand):
@@ -77,15 +73,5 @@ def _credentials(user: str | None, token: str | None, stream: str, **_: Any) -> 
     found = User.objects.filter(username=user, is_active=True).first()
     if found is None:
         raise CommandError(f"There is no active user {printable(user)}.")
-    session = SessionStore()
-    session[SESSION_KEY] = str(found.pk)
-    session[BACKEND_SESSION_KEY] = settings.AUTHENTICATION_BACKENDS[0]
-    session[HASH_SESSION_KEY] = found.get_session_auth_hash()
-    session.set_expiry(SESSION_SECONDS)
-    session.create()
-    csrf = secrets.token_hex(16)
-    cookie = f"{settings.SESSION_COOKIE_NAME}={session.session_key}; {settings.CSRF_COOKIE_NAME}={csrf}"
-    try:
-        yield Credentials(cookie=cookie, csrf=csrf, stream=stream or f"user:{found.pk}")
-    finally:
-        session.delete()
+    with signed_in(found, stream or f"user:{found.pk}") as who:
+        yield who
