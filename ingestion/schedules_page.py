@@ -82,7 +82,7 @@ class Filters:
 def context(user: Any, filters: Filters) -> dict[str, Any]:
     """Return what the page shows: three queries, however many schedules there are."""
     rows = filters.apply(schedules.visible(user)).select_related("owner", "last_job").defer(*UNSHOWN)
-    if filters.before.isdigit() and len(filters.before) < 20:
+    if filters.before.isascii() and filters.before.isdigit() and len(filters.before) < 20:
         rows = rows.filter(pk__lt=min(int(filters.before), LARGEST_ID))
     shown = list(rows.order_by("-pk")[: PAGE + 1])
     more, shown = len(shown) > PAGE, shown[:PAGE]

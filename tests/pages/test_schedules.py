@@ -85,6 +85,7 @@ def test_a_job_that_one_does_not_see_is_no_link(alice: User, bob: User) -> None:
         ("source=shelves", {"week"}),
         ("before=0", set()),
         ("before=99999999999999999999", {"day", "week", "gone"}),
+        ("before=%C2%B2", {"day", "week", "gone"}),  # a digit to isdigit, not to int
     ],
 )
 def test_filters_are_in_the_url(alice: User, query: str, found: set[str]) -> None:
