@@ -110,7 +110,9 @@ def retry(job: Job, by: Any, *, keys: Sequence[str] | None = None, error_code: s
 
     keys, error_code: only those failed items; the others stay as they ended. Raises Refused.
     """
-    parent = Job.objects.get(pk=job.pk)
+    parent = Job.objects.filter(pk=job.pk).first()
+    if parent is None:
+        raise Refused("not_found", "Not found.")
     if not parent.is_final:
         raise Refused("not_finished", "This job has not finished yet.")
     if not parent.leaves_work:
