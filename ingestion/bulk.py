@@ -1,11 +1,11 @@
 """One verb for all jobs that match a filter: counted, confirmed by that count, done in bounded batches."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from time import monotonic
 from typing import Any
-from uuid import UUID
 
 from django.db import transaction
 from django.db.models import Q, QuerySet
@@ -97,23 +97,27 @@ def act(user: Any, filters: Filters, verb: str, newest: str) -> Done:
 
     newest: from `find`, so that nothing made meanwhile is touched. Whatever is not reached in time is left.
     """
-    until, done, after = monotonic() + SECONDS, Done(), None
+    until, done = monotonic() + SECONDS, Done()
     jobs = _meant(user, filters, verb, newest).select_related("owner").order_by("-pk")
-    reached = 0
-    while monotonic() < until and reached < MOST:
-        batch = list((jobs if after is None else jobs.filter(pk__lt=after))[:BATCH])
-        for job in batch:
-            _one(user, VERBS[verb], job, done)
-        reached += len(batch)
-        if len(batch) < BATCH:
+    for job in islice(_in_turn(jobs), MOST):
+        if monotonic() >= until:  # asked before each: one with many items can take seconds
+            done.left = find(user, filters, verb, str(job.pk)).count
             break
-        after = batch[-1].pk
-    else:
-        done.left = find(user, filters, verb, str(UUID(int=after.int - 1))).count if after else 0
+        _one(user, VERBS[verb], job, done)
     if done.count:
         with transaction.atomic():
             audit.write("job.bulk", "jobs", user, verb=verb, count=done.count, filter=filters.query())
     return done
+
+
+def _in_turn(jobs: QuerySet[Job]) -> Iterator[Job]:
+    after = None
+    while True:
+        batch = list((jobs if after is None else jobs.filter(pk__lt=after))[:BATCH])
+        yield from batch
+        if len(batch) < BATCH:
+            return
+        after = batch[-1].pk
 
 
 def _one(user: Any, verb: Verb, job: Job, done: Done) -> None:

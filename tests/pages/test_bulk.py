@@ -107,7 +107,7 @@ def test_what_is_not_reached_in_time_is_left_to_be_confirmed_again(
     alice: User, desk: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(bulk, "BATCH", 2)
-    moments = iter([0.0, 1.0, 2.0])  # begun, and before each of the first two batches
+    moments = iter([0.0, 1.0, 2.0, 3.0, 4.0])  # begun, and before each of the first four jobs
     monkeypatch.setattr(bulk, "monotonic", lambda: next(moments, 1e9))
     for _ in range(5):
         rows.job(alice, "pending")
