@@ -8,7 +8,7 @@ from time import monotonic
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Q, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from config import audit
 from ingestion import lifecycle
@@ -133,6 +133,6 @@ def _one(user: Any, verb: Verb, job: Job, done: Done) -> None:
 def _meant(user: Any, filters: Filters, verb: str, newest: str) -> QuerySet[Job]:
     jobs = filters.apply(visible_jobs(user)).filter(VERBS[verb].able)
     if verb == "retry":  # what was retried is cared for, unless that was cancelled
-        retries = Job.objects.exclude(retry_of=None).exclude(state=State.CANCELLED)
-        jobs = jobs.exclude(pk__in=retries.values("retry_of"))
+        retries = Job.objects.filter(retry_of=OuterRef("pk")).exclude(state=State.CANCELLED)
+        jobs = jobs.filter(~Exists(retries))
     return jobs.filter(pk__lte=newest) if newest else jobs
