@@ -79,7 +79,8 @@ def find(user: Any, filters: Filters, verb: str, newest: str = "") -> Found:
         if key not in may:
             may[key] = can_act(user, job)
     mine = [job for job in rows[:MOST_OF_USER] if may[job.owner_id, job.object]]
-    return Found(len(mine), len(rows) > MOST_OF_USER, str(mine[0].pk) if mine else "")
+    more = len(rows) > MOST_OF_USER
+    return Found(MOST_OF_USER if more else len(mine), more, str(mine[0].pk) if mine else "")
 
 
 def anybodys(user: Any, filters: Filters, verb: str) -> bool:

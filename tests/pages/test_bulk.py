@@ -133,6 +133,16 @@ def test_who_does_not_operate_acts_on_their_own(alice: User, bob: User) -> None:
     assert states() == ["pending", "cancelled"]
 
 
+def test_who_may_only_look_is_told_truly_how_many_match(
+    alice: User, staff: User, desk: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bulk, "MOST_OF_USER", 2)
+    staff.user_permissions.remove(staff.user_permissions.get(codename="operate"))
+    for _ in range(3):
+        rows.job(alice, "pending")
+    assert "More than 2 jobs match" in desk.get(URL).content.decode()
+
+
 @pytest.mark.parametrize(
     "said",
     [{"verb": "burn"}, {"shown": "x"}, {"shown": "99999999"}, {"newest": ""}, {"newest": "x"}],
