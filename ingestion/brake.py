@@ -8,7 +8,6 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from ingestion import pauses
 from ingestion.clock import read_clock
 from ingestion.models import JobAttempt, Pause
 
@@ -35,9 +34,12 @@ def look() -> bool:
     crashed = outcomes.count("crashed")
     if crashed < FEWEST or 2 * crashed <= len(outcomes):
         return False
-    pauses.begin("all", None, length=HELD, reason=REASON)
-    log.error("crash_brake", crashed=crashed, started=len(outcomes))
-    return True
+    # Made, never changed: a pause that a person, or another keeper, began just now stays as it is.
+    Pause.objects.filter(scope="all", until__lte=now).delete()
+    _, made = Pause.objects.get_or_create(scope="all", defaults={"until": now + HELD, "reason": REASON})
+    if made:
+        log.error("crash_brake", crashed=crashed, started=len(outcomes))
+    return made
 
 
 def _since(now: datetime) -> datetime | None:

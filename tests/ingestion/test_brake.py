@@ -73,3 +73,14 @@ def test_a_persons_pause_is_left_as_it_is(alice: User) -> None:
     pauses.begin("all", alice, reason="Maintenance")
     assert not brake.look()
     assert Pause.objects.get().reason == "Maintenance"
+
+
+def test_a_persons_pause_of_the_same_moment_is_left_as_it_is(
+    alice: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    attempts(alice, ["crashed"] * 8)
+    monkeypatch.setattr(brake, "_since", lambda now: now - brake.WINDOW)  # looked before it was there
+    pauses.begin("all", alice, reason="Maintenance")
+    assert not brake.look()
+    held = Pause.objects.get()
+    assert (held.reason, held.until) == ("Maintenance", None)
