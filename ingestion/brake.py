@@ -4,7 +4,7 @@ It lasts a minute; without it three such crashes would fail one job after the ot
 item, is not enough: that is set aside by itself.
 """
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import structlog
 
@@ -17,6 +17,9 @@ WINDOW = timedelta(minutes=2)
 HELD = timedelta(seconds=60)
 FEWEST = 5  # jobs that must have crashed
 REASON = "Processing is paused because of repeated errors."
+
+# When everything was last seen paused: of a pause that a person ended no row is left.
+_paused_at = datetime.min.replace(tzinfo=UTC)
 
 
 def look() -> bool:
@@ -44,11 +47,12 @@ def look() -> bool:
 
 def _since(now: datetime) -> datetime | None:
     """Return from when on crashes count: not those before the last pause. None while everything is paused."""
+    global _paused_at
     ends: list[datetime | None] = list(Pause.objects.filter(scope="all").values_list("until", flat=True))
-    if None in ends:
+    if any(end is None or end > now for end in ends):
+        _paused_at = now
         return None
-    last = max((end for end in ends if end is not None), default=now - WINDOW)
-    return max(last, now - WINDOW) if last <= now else None
+    return max([now - WINDOW, _paused_at, *(end for end in ends if end is not None)])
 
 
 def _crashed(since: datetime) -> int:

@@ -84,3 +84,13 @@ def test_a_persons_pause_of_the_same_moment_is_left_as_it_is(
     assert not brake.look()
     held = Pause.objects.get()
     assert (held.reason, held.until) == ("Maintenance", None)
+
+
+def test_who_resumes_by_hand_is_not_overruled_by_what_crashed_before(alice: User) -> None:
+    attempts(alice, ["crashed"] * 6)
+    assert brake.look()
+    assert not brake.look()  # a second later the keeper sees that it holds
+    pauses.end("all")
+    assert not brake.look()
+    attempts(alice, ["crashed"] * 5)
+    assert brake.look()
