@@ -64,6 +64,8 @@ def edit(request: HttpRequest, pk: int) -> HttpResponseBase:
                 messages.success(request, f"{form.cleaned_data['name']} is changed.")
                 return redirect("ingestion:schedules")
             except Refused as refused:  # changed meanwhile
+                if refused.code == "not_found":
+                    raise Http404 from refused
                 for error in refused.errors:
                     form.add_error(
                         error["field"] if error["field"] in form.fields else None, error["message"]

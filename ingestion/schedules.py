@@ -174,10 +174,17 @@ def put(schedule: Schedule) -> Schedule:
     return schedule
 
 
+def _locked(pk: int) -> Schedule:
+    schedule = Schedule.objects.select_for_update().filter(pk=pk).first()
+    if schedule is None:
+        raise Refused("not_found", "Not found.")
+    return schedule
+
+
 def edit(pk: int, **values: Any) -> Schedule:
-    """Change a schedule's name, cron or zone; the rest stays. Raises Schedule.DoesNotExist, Refused."""
+    """Change a schedule's name, cron or zone; the rest stays. Raises Refused."""
     with transaction.atomic():
-        schedule = Schedule.objects.select_for_update().get(pk=pk)
+        schedule = _locked(pk)
         for name, value in values.items():
             setattr(schedule, name, value)
         if problems := check(schedule):
@@ -187,9 +194,9 @@ def edit(pk: int, **values: Any) -> Schedule:
 
 
 def set_paused(pk: int, paused: bool) -> Schedule:
-    """Stop a schedule, or let it go on from now. Raises Schedule.DoesNotExist, Refused."""
+    """Stop a schedule, or let it go on from now. Raises Refused."""
     with transaction.atomic():
-        schedule = Schedule.objects.select_for_update().get(pk=pk)
+        schedule = _locked(pk)
         schedule.paused = paused
         try:
             plan(schedule, read_clock())
@@ -201,9 +208,9 @@ def set_paused(pk: int, paused: bool) -> Schedule:
 
 
 def start_once(pk: int) -> Schedule:
-    """Start a schedule's job now, whatever its times are. Raises Schedule.DoesNotExist, Refused."""
+    """Start a schedule's job now, whatever its times are. Raises Refused."""
     with transaction.atomic():
-        schedule = Schedule.objects.select_for_update().get(pk=pk)
+        schedule = _locked(pk)
         started = run_now(schedule)
         schedule.save(update_fields=["last_job", "last_error"])
         if started:
