@@ -39,11 +39,11 @@ def _leave(user: Any) -> None:
     """Remove the workspaces of this person alone; of the others somebody becomes the owner."""
     for workspace in Workspace.objects.filter(memberships__user=user, removing_at=None).order_by("pk"):
         with transaction.atomic():
-            # Two owners may leave at once: the second looks when the first is no member any more.
+            # Two owners may leave at once: the second looks when the first is no member any more. Who changes
+            # roles holds all members too, and then the workspace: the other way round both would wait.
+            members = list(workspace.memberships.select_for_update().order_by("pk"))
             if not Workspace.objects.select_for_update().filter(pk=workspace.pk, removing_at=None).exists():
                 continue
-            # Who changes roles at this moment holds them all.
-            members = list(workspace.memberships.select_for_update().order_by("pk"))
             others = [one for one in members if one.user_id != user.pk]
             if not others:
                 lifecycle.create(Removal.kind, {"workspace": workspace.pk}, owner=None)
