@@ -20,7 +20,7 @@ MARK = "<svg onload=hw()>"
 # What is typed into every field and parameter: each is a way out of a page, a header, a query or a folder.
 PAYLOADS = [
     f"hw\"'>{MARK}",
-    "hw{{7*7}}${7*7}hw{% now %}",
+    "hw{{1111*1111}}${1111*1111}hw{% now %}",
     "'; SELECT pg_sleep(9)--\\",
     "../../../../../../etc/passwd",
     "hw\r\nX-Injected: hw\r\n\r\nhw",
@@ -152,7 +152,7 @@ def holes(answer: Any) -> list[str]:
     if is_page and "script-src" not in answer.get("Content-Security-Policy", ""):
         wrong.append("no policy")
     text = answer.content.decode(errors="replace")
-    for sign in (*((MARK,) if is_page else ()), "hw49", "root:x:0", "Traceback (most"):
+    for sign in (*((MARK,) if is_page else ()), "hw1234321", "root:x:0", "Traceback (most"):
         if sign in text:
             wrong.append(f"{sign} in the answer")
     return wrong

@@ -83,7 +83,7 @@ SAFE = {**HEADERS, "Content-Security-Policy": "script-src 'self'"}
     ("text", "status", "headers"),
     [
         (MARK, 200, {}),
-        ("hw49hw", 200, {}),
+        ("hw1234321hw", 200, {}),
         ("root:x:0:0", 200, {}),
         ("Traceback (most recent call last)", 200, {}),
         ("", 500, {}),
