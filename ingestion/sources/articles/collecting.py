@@ -199,7 +199,9 @@ def _waiting(job: Run, topics: list[int]) -> list[Entry]:
             left = row.retry_of.items.filter(step="articles").exclude(
                 state__in=(ItemState.DONE, ItemState.SKIPPED)
             )
-            again |= Q(pk__in=[int(key) for key in left.values_list("key", flat=True)])
+            # What another collection has judged since is not judged once more.
+            keys = [int(key) for key in left.values_list("key", flat=True)]
+            again |= Q(outcome=Entry.Outcome.FAILED, pk__in=keys)
         rows = Entry.objects.filter(again, feed__topic__in=topics).exclude(url="").order_by("-pk")
         seen: dict[tuple[int, str], int] = {}
         for pk, topic, url in rows.values_list("pk", "feed__topic", "url")[: MOST_NEW * 2]:
