@@ -61,7 +61,9 @@ def retry(request: HttpRequest, pk: int) -> HttpResponse:
     refused: dict[str, None] = {}
     for job in jobs.order_by("pk"):
         try:
-            lifecycle.retry(job, user, error_code=code)
+            made = lifecycle.retry(job, user, error_code=code)
+            if made.job.retry_of_id != job.pk:  # one collection of a topic at a time
+                refused["Another collection is under way. Try the rest again when it has ended."] = None
         except Refused as why:
             refused[why.message] = None
     for message in refused:
