@@ -48,7 +48,8 @@ class Judge:
         self._service: OpenAIService | None = None
         if settings.OPENAI_URL and settings.OPENAI_ANALYSIS:
             self._service = OpenAIService("chat/completions", code="analysis", called=CALLED, seconds=SECONDS)
-            self._host = OutsideHost(self._service.host, PER_SECOND)
+            # A name of its own: where users have pages of the same host read, judging keeps its pace.
+            self._host = OutsideHost(f"{self._service.host}/analysis", PER_SECOND)
 
     def check(self) -> None:
         """Raise SourceError where today's calls are used up: a page need not be fetched then."""
