@@ -44,7 +44,8 @@ def copy(columns: Columns, import_id: int, span: Span) -> Passed | None:
     lines = list(filter(None, lines))
     ended = f"{SEPARATOR}{import_id}\n"
     try:
-        with transaction.atomic(), connection.cursor() as cursor:
+        # Django gives the errors of COPY no names of its own unless it is asked to.
+        with transaction.atomic(), connection.cursor() as cursor, connection.wrap_database_errors:
             statement = _statement(columns).as_string(cursor.connection)
             with cursor.copy(statement) as rows:
                 rows.write((ended.join(lines) + ended if lines else "").encode())
