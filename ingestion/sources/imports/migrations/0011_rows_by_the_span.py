@@ -26,12 +26,12 @@ ALTER TABLE imports_stagedspan ALTER lines SET STORAGE EXTERNAL;
 
 -- What was staged row by row stays so.
 INSERT INTO imports_stagedspan (import_id, first, rows, lines, total)
-SELECT noted.import_id, (span ->> 2)::int, 0, '', count(*)
+SELECT noted.import_id, (span ->> 2)::int, (span ->> 4)::int, '', count(*)
 FROM imports_import AS import
 CROSS JOIN jsonb_array_elements(import.spans) AS span
 JOIN imports_notedrow AS noted ON noted.import_id = import.id
     AND noted.number BETWEEN (span ->> 2)::int AND (span ->> 2)::int + (span ->> 4)::int - 1
-GROUP BY 1, 2;
+GROUP BY 1, 2, 3;
 
 CREATE VIEW imports_importrow AS
 SELECT import_id, number, NULL::integer AS span, cells, fixed, errors, warnings, settled
