@@ -132,9 +132,8 @@ class Stager:
         for place in odd:
             lines[place] = ""
             special.pop(place, None)
-        ends = self._ends(first, lines, rows)
         rows += _taken_out(special, first, lines)
-        return Staged(total, "\n".join(lines), self._noted(rows), ends)
+        return Staged(total, "\n".join(lines), self._noted(rows), self._ends(first, lines, rows))
 
     def _even(self, first: int, lines: list[str], columns: Sequence[Sequence[str]]) -> Staged:
         """Return the rows of lines that are all as wide as the header."""
