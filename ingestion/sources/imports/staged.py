@@ -4,6 +4,7 @@ A row may have 2 MB (`records.MAX_RECORD`), so that what is read at once is boun
 """
 
 import time
+from bisect import bisect
 from collections.abc import Iterator
 from typing import Any
 
@@ -36,7 +37,7 @@ def page(imported: Import, which: str, after: int, limit: int) -> tuple[list[Imp
     if which in NOTED:
         noted = imported.noted.filter(**{f"{which}__isnull": False}).order_by("number")
         numbers, more = _first(noted.filter(number__gt=after), limit)
-        return _read(imported, numbers), numbers[-1] if more else None
+        return _read(imported, numbers, noted=True), numbers[-1] if more else None
     last = max((span.last for span in recognition.spans(imported)), default=0)
     numbers, until = [], time.monotonic() + PATIENCE
     while after < last:
@@ -75,8 +76,11 @@ def _first(found: QuerySet[Any], limit: int) -> tuple[list[int], bool]:
     return numbers, False
 
 
-def _read(imported: Import, numbers: list[int]) -> list[ImportRow]:
+def _read(imported: Import, numbers: list[int], *, noted: bool = False) -> list[ImportRow]:
+    """Return these rows; of a whole file's, few spans are unpacked. noted: all of them are noted."""
     if not numbers:
         return []
-    found = imported.rows.filter(near(imported, numbers[0], numbers[-1]), number__in=numbers)
+    firsts = [] if noted else [span.row for span in recognition.spans(imported)]
+    spans = {firsts[bisect(firsts, number) - 1] for number in numbers} if firsts else set()
+    found = imported.rows.filter(Q(span=None) | Q(span__in=spans), number__in=numbers)
     return list(preview.with_known(imported, found.order_by("number")))
