@@ -109,18 +109,23 @@ class _Check:
                 pk, self._restricted()
             ),
         }
+        looked_for = sql.SQL(_FOUND).format(sql.SQL(found).format(**shared, **parts))
         query = sql.SQL(_FLAGGED).format(
             pk=pk,
             header=sql.Literal(self._columns.header_of(self._target)),
             code=sql.Literal(self._code),
-            found=sql.SQL(found).format(**shared, **parts),
         )
         with transaction.atomic(), connection.cursor() as cursor:
             if not register or self._is_large(cursor):
                 # Statistics know nothing of an import that was staged just now. Taking it for a single row, a
                 # nested loop would look for its pairs again at every row.
                 cursor.execute("SET LOCAL enable_nestloop = off")
-            cursor.execute(query.as_string(cursor.connection))
+            cursor.execute(looked_for.as_string(cursor.connection))
+            if cursor.rowcount:
+                # Neither may the file be unpacked again for each row that was found.
+                cursor.execute("SET LOCAL enable_nestloop = off")
+                cursor.execute(query.as_string(cursor.connection))
+            cursor.execute("DROP TABLE flagged")
 
     def _restricted(self) -> sql.Composable:
         if not self._among:
@@ -143,12 +148,13 @@ _ASCENDING = """
         WHERE import_id = %s AND low IS DISTINCT FROM ''
     ) AS spans
 """
+_FOUND = "CREATE TEMP TABLE flagged ON COMMIT DROP AS {}"
 _FLAGGED = """
     INSERT INTO imports_notedrow (import_id, number, cells, fixed, errors, warnings, settled)
     SELECT import_id, number, cells, fixed,
         jsonb_build_object({header}::text, jsonb_build_object('code', {code}::text, 'text', found.words)),
         warnings, settled
-    FROM ({found}) AS found JOIN imports_importrow USING (number)
+    FROM flagged AS found JOIN imports_importrow USING (number)
     WHERE import_id = {pk}
     ON CONFLICT (import_id, number) DO UPDATE SET errors = EXCLUDED.errors
 """
