@@ -253,5 +253,6 @@ def write(import_id: int, span: Span, staged: Staged) -> None:
     execute(_WRITE, [import_id, span.row, span.rows, staged.lines, staged.total, *ends])
     if staged.noted:
         statement = "COPY imports_notedrow (import_id, number, cells, fixed, errors, warnings) FROM STDIN"
-        with connection.cursor() as cursor, cursor.copy(statement) as copy:
+        # Of a lost connection the engine hears by Django's name.
+        with connection.wrap_database_errors, connection.cursor() as cursor, cursor.copy(statement) as copy:
             copy.write(staged.noted)
