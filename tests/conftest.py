@@ -138,7 +138,7 @@ def pytest_xdist_setupnodes(specs: list[Any]) -> None:
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Any:
     """Keep what a case measured, for the table of `./run test --faults`."""
     report = yield
-    if call.when == "call" or report.failed:
+    if report.failed or (call.when == "call" and not report.skipped):
         measured.write(item.name.partition("[")[0], report.passed)
     return report
 
