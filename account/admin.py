@@ -8,8 +8,7 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 
-from config.admin_audit import AuditedAdmin
-from config.admin_lists import PAGE, BoundedPaginator
+from config.admin_lists import PAGE, BoundedPaginator, WellAskedAdmin
 from ingestion import belongings
 from ingestion.admission import Refused
 
@@ -18,7 +17,7 @@ admin.site.unregister(Group)
 
 
 @admin.register(User)
-class PersonAdmin(AuditedAdmin, UserAdmin):  # type: ignore[type-arg]
+class PersonAdmin(WellAskedAdmin, UserAdmin):  # type: ignore[type-arg]
     """Users. The audit log keeps of their names and addresses only that they changed."""
 
     personal = ("username", "first_name", "last_name", "email")
@@ -51,5 +50,5 @@ def _leave(user: User) -> None:
 
 
 @admin.register(Group)
-class RoleAdmin(AuditedAdmin, GroupAdmin):
+class RoleAdmin(WellAskedAdmin, GroupAdmin):
     """Groups, which are roles: what their members may."""

@@ -106,8 +106,10 @@ def walk(
 def attack(client: Client, url: str, page: Page | None, seen: set[str]) -> Iterator[tuple[str, Any]]:
     """Yield what is said to payloads in each parameter of an address, and in the fields of its forms.
 
-    seen: the forms that were tried; those of a kind are tried once.
+    seen: the forms that were tried; those of a kind are tried once. Not those that would sign the client out,
+    or take away the account that it is signed in with.
     """
+    own = f"{SITE}/admin/auth/user/{client.session.get('_auth_user_id')}/"
     more = {"next"} if FULL or "/signin/" in url else {"q"}
     base, given = _local(url).partition("?")[0], parse_qsl(urlsplit(url).query, keep_blank_values=True)
     for payload in some(kind(url)):
@@ -116,7 +118,8 @@ def attack(client: Client, url: str, page: Page | None, seen: set[str]) -> Itera
             yield f"GET {base}?{query}", client.get(f"{base}?{query}")
     for form in page.forms if page else []:
         named = f"{form.method} {kind(form.action)} {sorted(form.fields)}"
-        if not form.action.startswith(SITE + "/") or form.action in LEAVING or named in seen:
+        leaves = form.action in LEAVING or form.action.startswith(own)
+        if not form.action.startswith(SITE + "/") or leaves or named in seen:
             continue
         seen.add(named)
         for payload in some(named):

@@ -169,7 +169,7 @@ async def test_every_metric_is_documented_and_no_other(staff: Any) -> None:
         found = await scraped(staff)
     names = {re.sub(r"_(bucket|count|sum)$", "", name.split("{")[0]) for name in found}
     document = (Path(__file__).parents[2] / "docs" / "metrics.md").read_text()
-    # Families without a sample in an empty deployment: nothing is open, nothing has beaten, nothing was probed.
+    # Without a sample in an empty deployment: nothing is open, nothing has beaten, nothing was probed.
     empty = {"headway_jobs_open", "headway_processes", "headway_probe_seconds", "headway_probe_failed"}
     documented = set(re.findall(r"`(headway_\w+[a-z])`", document))
     assert empty <= documented

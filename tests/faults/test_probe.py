@@ -1,4 +1,4 @@
-"""The probe follows its own job through the site's address, and says how long that takes or what is in the way."""
+"""The probe follows its own job through the site's address: how long that takes, or what is in the way."""
 
 from collections.abc import Iterator
 from typing import Any

@@ -168,13 +168,15 @@ def test_a_full_redis_loses_nothing(engine: Engine, owner: User, services: conft
         worker = engine.worker()
         before = running(shelves(owner, f"before-{n}", n=40))
         queues._client().config_set("maxmemory", "1mb")
-        began = time.monotonic()
-        jobs = [shelves(owner, f"full-{n}-{i}", n=3) for i in range(3)]
-        took = time.monotonic() - began
-        effects_once(ended(before), keys(40))
-        assert took < within(1)
-        assert fresh(before).attempt == 1
-        queues._client().config_set("maxmemory", "0")
+        try:
+            began = time.monotonic()
+            jobs = [shelves(owner, f"full-{n}-{i}", n=3) for i in range(3)]
+            took = time.monotonic() - began
+            effects_once(ended(before), keys(40))
+            assert took < within(1)
+            assert fresh(before).attempt == 1
+        finally:
+            queues._client().config_set("maxmemory", "0")
         if worker.poll() is not None:  # the supervisor would start it again
             worker = engine.worker()
         until(lambda jobs=jobs: fresh(jobs[0]).attempt == 1, within(10), "the start of what was accepted")

@@ -37,8 +37,10 @@ FEW = ["kill_horse", "cut_clients"]
 OPEN = 200 if LONG else 8  # jobs at a time
 ITEMS = 50 if LONG else 10
 WAIT = 0.02  # seconds an item takes
-PAGES = {"websocket": 14, "sse": 3, "poll": 3} if LONG else {"websocket": 2, "sse": 1, "poll": 1}
-OWNERS = 3 if LONG else 1  # one may have 100 jobs in a queue, and 20 sockets
+PAGES = {"websocket": 4, "sse": 1, "poll": 1} if LONG else {"websocket": 2, "sse": 1, "poll": 1}
+OWNERS = (
+    10 if LONG else 1
+)  # one may have 100 jobs in a queue, and 20 sockets, those of killed processes included
 CANCELLED = 0.05  # the share of jobs that somebody cancels
 MORE_MEMORY = 1.10  # what a process may have at the end, beside what it had when it was warm
 WARM_SECONDS = 900.0  # in less than that memory still grows into its size

@@ -62,12 +62,14 @@ def test_a_crawl_as_a_user_finds_nothing(things: None, client: Client, alice: Us
     # Mails lead through the one that is open: it names where one goes, and goes nowhere by itself.
     is_open = [url for url in urls if not closed(Client().get(url))]
     assert [kind(url) for url in is_open] == ["/inbox/leave/?to"]
+    assert client.get("/").status_code == 200  # as the user, to the end
 
 
 def test_a_crawl_of_the_admin_finds_nothing(things: None, admin_client: Client) -> None:
     urls, wrong = crawl(admin_client, "/admin/")
     assert wrong == []
     assert len(urls) > 40, urls
+    assert admin_client.get("/admin/").status_code == 200  # as the admin, to the end
 
 
 def test_a_crawl_as_a_stranger_finds_the_sign_in(things: None, client: Client) -> None:

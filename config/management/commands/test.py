@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
 
 from defusedxml import ElementTree
@@ -47,7 +48,17 @@ class Command(BaseCommand):
         faults, seeds = "--faults" in arguments, "--seeds" in arguments
         rest = [argument for argument in arguments if argument not in ("--faults", "--seeds")]
         rest += ["-m", "seed"] if seeds else []
-        sys.exit(_Run(rest).all(faults=faults))
+        code = _Run(rest).all(faults=faults)
+        if seeds:
+            _say_unproved()
+        sys.exit(code)
+
+
+def _say_unproved() -> None:
+    """Say which behaviours of the seed list no test names."""
+    due = import_module("tests.seeds").DUE  # by name: the product's types are checked without the tests'
+    missing = sorted(due - import_module("tests.test_seeds").marked())
+    _say(f"{len(due)} behaviours, without a test: {', '.join(missing) or 'none'}")
 
 
 class _Run:

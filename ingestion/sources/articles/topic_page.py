@@ -17,6 +17,7 @@ PAGE = 25
 JOBS = 5
 FILTERS = ("below",)
 FAILED_JOBS = 20  # the newest that failed in part are told of
+FAILED_ITEMS = 20_000  # whose causes are counted at once; those of one job at least
 
 
 def context(topic: Topic, user: Any, given: Mapping[str, str]) -> dict[str, Any]:
@@ -60,11 +61,19 @@ def context(topic: Topic, user: Any, given: Mapping[str, str]) -> dict[str, Any]
 def failed_jobs(topic: Topic) -> list[Job]:
     """Return the topic's ended jobs of which something failed, the newest first; not what was tried again.
 
-    A retry takes over how all items of its parent ended, so it tells of what is left.
+    A retry takes over how all items of its parent ended, so it tells of what is left. Of very many failures
+    the newest are looked at: the page is drawn anew with each move of the topic.
     """
     rows = Job.objects.filter(object=topic.stream, state__in=FINAL, items_failed__gt=0)
     tried = Exists(Job.objects.filter(retry_of=OuterRef("pk")))
-    return list(rows.filter(~tried).order_by("-pk")[:FAILED_JOBS])
+    found: list[Job] = []
+    items = 0
+    for job in rows.filter(~tried).order_by("-pk")[:FAILED_JOBS]:
+        items += job.items_failed
+        if found and items > FAILED_ITEMS:
+            break
+        found.append(job)
+    return found
 
 
 def article(analysis: Analysis) -> dict[str, Any]:

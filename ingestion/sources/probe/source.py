@@ -31,7 +31,7 @@ class Params(SourceParams):
 
 @register
 class Probe(Source):
-    """Follows its own job over a WebSocket at the site's own address, with a session of whoever started it."""
+    """Follows its own job over a WebSocket at the site's own address, signed in as who started it."""
 
     kind, label, params = "probe", "Probe of live delivery", Params
     description = (
@@ -54,7 +54,7 @@ class Probe(Source):
         job.save(update_fields=["object"])
 
     def run(self, job: Run, p: Params) -> Outcome:
-        """Commit changes of the job's own row, and wait for each. Raises SourceError where none comes in time."""
+        """Commit changes of the job's own row, and wait for each. Raises SourceError when one is late."""
         site = Deployment(settings.SITE_URL)
         took: list[float] = []
         with job.step("follow") as step, signed_in(_owner(job), f"job:{job.id}") as who:
