@@ -294,14 +294,17 @@ def groups(job: Job) -> list[dict[str, Any]]:
     return causes([job]) if job.items_failed >= GROUPS_FROM else []
 
 
-def causes(jobs: Sequence[Job]) -> list[dict[str, Any]]:
+def causes(jobs: Sequence[Job], but: Q | None = None) -> list[dict[str, Any]]:
     """Return why items of these jobs failed, by cause, the most frequent first. jobs: the newest first.
+
+    but: items that are not told of.
 
     The engine tries an item again by itself when, and only when, its error may pass; a cause whose items were
     all given up at the first try cannot be helped by another. Each names the newest of the jobs that has it.
     """
     rows = (
         JobItem.objects.filter(job__in=[job.pk for job in jobs], state__in=FAILED)
+        .exclude(but or Q(pk=None))
         .order_by()
         .values("job", "error_code")
         .annotate(items=Count("pk"), example=Min("error"), tries=Max("tries"))

@@ -19,7 +19,7 @@ class SearchFilter(Schema):
     q: Annotated[str, Field(max_length=search.MAX_QUERY, description="Words, all of which occur")] = ""
 
 
-class HitOut(Schema):
+class SeenOut(Schema):
     """One thing that was found."""
 
     url: str
@@ -32,7 +32,7 @@ class HitsOut(Schema):
 
     kind: str
     label: str
-    hits: Annotated[list[HitOut], Field(max_length=search.MOST)]
+    hits: Annotated[list[SeenOut], Field(max_length=search.MOST)]
     more: str | None
 
 

@@ -15,7 +15,7 @@ from ingestion import lifecycle
 from ingestion.models import Job, Pause, State
 from ingestion.run import Run
 from ingestion.source import SourceError, get
-from ingestion.sources.articles import analysis, service
+from ingestion.sources.articles import analysis, service, topic_page
 from ingestion.sources.articles.collecting import AutoCollect
 from ingestion.sources.articles.models import Analysis, Entry, Feed, ServiceCalls, Topic
 from ingestion.sources.articles.reading import Page
@@ -247,13 +247,17 @@ def test_no_page_is_fetched_that_nobody_could_judge(
 
 
 def test_an_entry_that_nobody_could_judge_today_is_new_tomorrow(
-    alice: User, topic: Topic, asked: AnalysisService, settings: Any
+    web: Client, alice: User, topic: Topic, asked: AnalysisService, settings: Any
 ) -> None:
     Feed.objects.create(topic=topic, url=standin.FEED)
     settings.OPENAI_CALLS_PER_DAY = 1
     today = run_inline("auto_collect", alice, topic=topic.pk)
     failed = today.items.filter(error_code="analysis_limit").count()
     assert failed and Entry.objects.filter(outcome=Entry.Outcome.NEW).count() == failed
+    assert topic_page.failed_jobs(topic) == [today]
+    assert (
+        web.get(topic.get_absolute_url()).context["causes"] == []
+    )  # nothing of it is left to be tried again
     ServiceCalls.objects.all().delete()
     settings.OPENAI_CALLS_PER_DAY = 100
     tomorrow = run_inline("auto_collect", alice, topic=topic.pk)

@@ -10,6 +10,7 @@ from ingestion import job_page
 from ingestion.models import FINAL, Job
 from ingestion.sources.articles import members, plans
 from ingestion.sources.articles.models import Analysis, Role, Topic
+from ingestion.sources.articles.service import LIMIT
 from ingestion.sources.articles.trend import trend
 from notifications.models import Follow
 
@@ -52,10 +53,14 @@ def context(topic: Topic, user: Any, given: Mapping[str, str]) -> dict[str, Any]
         "choices": [(name, label) for name, (label, _) in plans.EVERY.items()],
         "follows": Follow.objects.filter(user=user, about=topic.stream).exists(),
         "feeds": topic.feeds.order_by("pk"),
-        "causes": job_page.causes(failed) if (failed := failed_jobs(topic)) else [],
+        "causes": job_page.causes(failed, but=_ASKED_AGAIN) if (failed := failed_jobs(topic)) else [],
         "open_jobs": list(jobs.exclude(state__in=FINAL)[:JOBS]),
         "ended_jobs": list(jobs.filter(state__in=FINAL)[:JOBS]),
     }
+
+
+# What a collection could not have judged is new to the next one.
+_ASKED_AGAIN = Q(job__source="auto_collect", error_code=LIMIT)
 
 
 def failed_jobs(topic: Topic) -> list[Job]:
