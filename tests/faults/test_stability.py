@@ -29,7 +29,8 @@ def test_a_keeper_that_dies_with_the_news(engine: Engine, owner: User, point: st
         until(lambda: ears() == 1, within(10), "a keeper that listens")
         job = make_job(owner)
         until(lambda: broken.poll() is not None, within(10), f"the end of the keeper at {point}")
-        assert told.hear() == [True]
+        by_its_tick = [[True, False]] if point == "listener.heard" else []  # which may have come first
+        assert told.hear() in [[True], *by_its_tick]
         engine.keeper()
         until(lambda: row() is False, within(5), "the answer of the next keeper")
         Job.objects.filter(pk=job.pk).delete()
