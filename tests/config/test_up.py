@@ -130,6 +130,8 @@ def test_an_instance_from_first_start_to_its_end(up):
     days = instance.run("lifelogs", "days", "--user", "maya")  # its tables are there without a word
     assert "There is no such account." in days.stderr
     assert instance.run("user", "link", "maya").stdout.startswith(f"{address}/signin/link/")
+    probed = instance.run("ingest", "probe", "changes=1", "--user", "admin", "--watch")
+    assert probed.returncode == 0, probed.stderr  # its own processes know where it serves
     second = instance.run("up", "--port", "0")
     assert second.returncode == 1 and "already runs" in second.stderr and "Traceback" not in second.stderr
 

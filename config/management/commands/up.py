@@ -128,7 +128,7 @@ class _Instance:
         self.supervisor.add(Program(name, role, self._starter(role, *command)))
 
     def _starter(self, role: str, *command: str) -> Callable[[], subprocess.Popen[bytes]]:
-        return lambda: children.start(_manage(*command), env=_env(role), output=subprocess.PIPE)
+        return lambda: children.start(_manage(*command), env=self._env(role), output=subprocess.PIPE)
 
     def _announce(self) -> None:
         """Print the address once, when everything serves; then bring the sample."""
@@ -144,16 +144,15 @@ class _Instance:
         connection.close()
         for words in SAMPLES if self.first_run and self.sample else ():
             if words[0] in get_commands():
-                self.supervisor.once(" ".join(words), _manage(*words), _env(""))
+                self.supervisor.once(" ".join(words), _manage(*words), self._env(""))
+
+    def _env(self, role: str) -> dict[str, str]:
+        named = {"HEADWAY_SITE_URL": self.address, **os.environ}  # where links lead
+        return named | {"HEADWAY_DATA": str(settings.DATA_DIR), "HEADWAY_ROLE": role, "PYTHONUNBUFFERED": "1"}
 
 
 def _manage(*command: str) -> list[str | Path]:
     return [sys.executable, settings.BASE_DIR / "manage.py", *command]
-
-
-def _env(role: str) -> dict[str, str]:
-    changed = {"HEADWAY_DATA": str(settings.DATA_DIR), "HEADWAY_ROLE": role, "PYTHONUNBUFFERED": "1"}
-    return {**os.environ, **changed}
 
 
 def _free_port(port: int) -> int:
