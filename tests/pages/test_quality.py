@@ -75,8 +75,12 @@ def test_scripts_of_ours_are_collected_without_their_comments(collected, tmp_pat
     for name in ours:
         sent = (tmp_path / collected[name]).read_text()
         assert not re.search(r"^\s*//", sent, re.MULTILINE), name
-        with gzip.open(tmp_path / f"{collected[name]}.gz", "rt") as packed:
-            assert packed.read() == sent
+        file = tmp_path / f"{collected[name]}.gz"
+        if file.exists():
+            with gzip.open(file, "rt") as packed:
+                assert packed.read() == sent
+        else:  # a few lines are not worth it
+            assert len(gzip.compress(sent.encode())) > 0.9 * len(sent.encode())
     others = (tmp_path / collected["admin/js/core.js"]).read_text()
     assert others == Path(str(finders.find("admin/js/core.js"))).read_text()
 
