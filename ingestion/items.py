@@ -4,7 +4,6 @@ The effects of an item and its `done` row commit together, so they are applied e
 """
 
 import json
-import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -28,7 +27,6 @@ from ingestion.source import SourceError
 if TYPE_CHECKING:
     from ingestion.steps import StepHandle
 
-SWITCH_SECONDS = 0.001  # for which a thread that fetches may compute while the one that writes waits
 POLL_SECONDS = 0.2  # how soon a waiting attempt hears that it should stop
 OPEN_ITEM = (ItemState.PENDING, ItemState.RUNNING)
 # All rows of a step at once: made as objects, they cost more than what is done to most of them later.
@@ -342,15 +340,11 @@ def _connection_lost(error: BaseException) -> bool:
 
 @contextmanager
 def _pool(threads: int) -> Iterator[ThreadPoolExecutor]:
-    # Python's own 5 ms are what each answer of the database would wait for, a dozen times an item.
-    before = sys.getswitchinterval()
-    sys.setswitchinterval(min(before, SWITCH_SECONDS))
     pool = ThreadPoolExecutor(threads, thread_name_prefix="fetch")
     try:
         yield pool
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
-        sys.setswitchinterval(before)
 
 
 def _closing_connections(fetch: Callable[[Any], Any], value: Any) -> Any:
