@@ -18,6 +18,7 @@ from ingestion import dead_letters, lifecycle
 from ingestion.access import can_act, visible_jobs
 from ingestion.admission import Refused
 from ingestion.models import Job
+from ingestion.tagged import part
 
 # What can be done to those that are ticked -> how it is told.
 VERBS: dict[str, tuple[Callable[[Job, Any, str], Any], str]] = {
@@ -34,12 +35,7 @@ def page(request: HttpRequest) -> HttpResponse:
     context = dead_letters.context(request.user, dead_letters.Filters.from_query(request.GET))
     if request.headers.get("HX-Target") != "dead":
         return render(request, "operate/dead.html", context)
-    etag = f'"{context["tag"]}"'
-    if request.headers.get("If-None-Match") == etag:
-        return HttpResponse(status=HTTPStatus.NOT_MODIFIED, headers={"ETag": etag})
-    response = render(request, "operate/_dead.html", context)
-    response["ETag"] = etag
-    return response
+    return part(request, "operate/_dead.html", context)
 
 
 @login_required

@@ -10,6 +10,7 @@ from django.views.decorators.http import require_safe
 from config import spreadsheets
 from ingestion import audit_page, overview
 from ingestion.access import can_view_all
+from ingestion.tagged import part
 
 
 @login_required
@@ -41,12 +42,7 @@ def overview_page(request: HttpRequest) -> HttpResponse:
     context = overview.context(request.user, request.GET.get("within", ""))
     if request.headers.get("HX-Target") != "overview":
         return render(request, "operate/overview.html", context)
-    etag = f'"{context["tag"]}"'
-    if request.headers.get("If-None-Match") == etag:
-        return HttpResponse(status=HTTPStatus.NOT_MODIFIED, headers={"ETag": etag})
-    response = render(request, "operate/_overview.html", context)
-    response["ETag"] = etag
-    return response
+    return part(request, "operate/_overview.html", context)
 
 
 def _not_yours(request: HttpRequest) -> HttpResponse:

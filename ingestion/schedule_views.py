@@ -18,6 +18,7 @@ from ingestion.admission import Refused
 from ingestion.clock import read_clock
 from ingestion.models import Schedule
 from ingestion.schedule_form import TimesForm
+from ingestion.tagged import part
 
 LIST = "schedules"  # the id of the element that asks for itself
 
@@ -30,12 +31,7 @@ def page(request: HttpRequest) -> HttpResponseBase:
     context = schedules_page.context(request.user, filters)
     if request.headers.get("HX-Target") != LIST:
         return render(request, "schedules/list.html", context)
-    etag = f'"{context["tag"]}"'
-    if request.headers.get("If-None-Match") == etag:
-        return HttpResponse(status=HTTPStatus.NOT_MODIFIED, headers={"ETag": etag})
-    response = render(request, "schedules/_rows.html", context)
-    response["ETag"] = etag
-    return response
+    return part(request, "schedules/_rows.html", context)
 
 
 @login_required

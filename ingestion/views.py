@@ -22,6 +22,7 @@ from ingestion.access import can_act, visible_jobs
 from ingestion.admission import Refused
 from ingestion.forms import AnswerForm, StartForm, source_form
 from ingestion.models import Job, State
+from ingestion.tagged import part
 from notifications import inbox
 
 # What the bulk bar can do to a job.
@@ -50,12 +51,7 @@ def jobs(request: HttpRequest) -> HttpResponseBase:
     filters = lists.Filters.from_query(request.GET)
     if _target(request) == "new-jobs":
         news = lists.news(request.user, filters, request.GET.get("since", ""))
-        etag = f'"{news["tag"]}"'
-        if request.headers.get("If-None-Match") == etag:
-            return HttpResponse(status=HTTPStatus.NOT_MODIFIED, headers={"ETag": etag})
-        response = render(request, "ingestion/_list_news.html", {**news, "fragment": True})
-        response["ETag"] = etag
-        return response
+        return part(request, "ingestion/_list_news.html", {**news, "fragment": True})
     return render(request, "ingestion/jobs.html", lists.context(request.user, filters))
 
 
