@@ -9,7 +9,7 @@ from django.shortcuts import render
 
 
 def part(request: HttpRequest, template: str, context: Mapping[str, Any]) -> HttpResponse:
-    """Return a part with its tag, or 304 to who has it. context: what it shows, and `tag`, which says that."""
+    """Return a part with its tag, or 304 to who has it. context: what it shows, and `tag` of it."""
     etag = f'"{context["tag"]}"'
     if request.headers.get("If-None-Match") == etag:
         return HttpResponse(status=HTTPStatus.NOT_MODIFIED, headers={"ETag": etag})
