@@ -11,13 +11,19 @@ from urllib.parse import urlsplit
 import pytest
 
 from tests.crawling import Page, kind
-from tests.pages.test_crawl import things  # noqa: F401 - a fixture
+from tests.pages.things import make_one_of_each
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
 FULL = os.environ.get("HEADWAY_FAULTS") == "full"
 LOOKS = [("light", 1280), ("dark", 1280), ("light", 390)]
 NO_PAGE = re.compile(r"/api/|/signout/|/file/|\.(csv|txt|json|ndjson|xml)\b|/static/")
+
+
+@pytest.fixture
+def things(alice, bob, settings):
+    """One of everything that has a page."""
+    make_one_of_each(alice, bob, settings)
 
 
 def shape(path):

@@ -7,13 +7,8 @@ from django.contrib.auth.models import User
 from django.http import HttpResponse
 from django.test import Client
 
-from ingestion.models import Pause, Schedule
-from ingestion.sources.imports.default import DEFAULT
-from ingestion.sources.imports.models import Import
-from notifications import broadcasts
 from tests.crawling import HEADERS, MARK, SITE, attack, holes, kind, walk
-from tests.pages import rows
-from tests.pages.test_csv import LISTS
+from tests.pages.things import make_one_of_each
 
 pytestmark = pytest.mark.django_db
 
@@ -21,18 +16,7 @@ pytestmark = pytest.mark.django_db
 @pytest.fixture
 def things(alice: User, bob: User, settings: Any) -> None:
     """One of everything that has a page."""
-    settings.LINK_HOSTS = ["news.example.org"]
-    for of in LISTS:
-        of(alice, bob)
-    for state in ("pending", "running", "waiting", "completed", "partial"):
-        job = rows.job(alice, state, steps=rows.steps(look="completed", fill="running"))
-        rows.items(job, {"done": 2, "failed": 2})
-        rows.event(job, "Box stored")
-    rows.inbox_of(alice)
-    Schedule.objects.create(name="Nightly", source="ping", cron="0 6 * * *", zone="UTC", owner=alice)
-    Pause.objects.create(scope="source:ping", reason="Upgrade")
-    Import.objects.update(definition=DEFAULT.as_json())
-    broadcasts.broadcast("Planned maintenance")
+    make_one_of_each(alice, bob, settings)
 
 
 def crawl(client: Client, start: str) -> tuple[list[str], list[Any]]:
