@@ -1,16 +1,18 @@
 """Stage a span of a file: judge its cells, and keep its rows: as one text, and a row for each with a note.
 
-Most rows are unremarkable, and one pattern says so of as many as follow each other. The odd ones between them
-go the way of `checks.check_span`, row by row. Where many are odd, and all as wide as the header, the span is
-judged column by column: only the distinct values of each are looked at. What neither can read, such as cells
-with line ends, goes row by row altogether. The verdicts are the same on every way.
+Most rows are unremarkable, and one pattern says so of as many as follow each other; of large spans `arrays`
+does, by their bytes. The odd ones between them go the way of `checks.check_span`, row by row. Where many are
+odd, and all as wide as the header, the span is judged column by column: only the distinct values of each are
+looked at. What neither can read, such as cells with line ends, goes row by row altogether. The verdicts are
+the same on every way.
 """
 
 import csv
 import io
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import islice
 from operator import lt
 from typing import Any, BinaryIO
@@ -18,7 +20,7 @@ from typing import Any, BinaryIO
 from django.db import connection
 
 from config.statements import execute
-from ingestion.sources.imports import checks, exports, patterns, records
+from ingestion.sources.imports import arrays, checks, exports, patterns, records
 from ingestion.sources.imports.checks import Row, Verdict, judge, without_doubt
 from ingestion.sources.imports.columns import Columns
 from ingestion.sources.imports.dates import TYPES as DATES
@@ -44,7 +46,8 @@ class Staged:
 class Stager:
     """Judges spans of one import."""
 
-    def __init__(self, import_id: int, columns: Columns, layout: Layout) -> None:
+    def __init__(self, import_id: int, columns: Columns, layout: Layout, worth: int = arrays.WORTH) -> None:
+        """Make one. worth: from how many bytes on a span is looked at as arrays."""
         self._import_id, self._columns, self._layout = import_id, columns, layout
         self._came_back = exports.comes_back(columns.header)
         self._by_rows = self._came_back or layout.padded or len(columns.header) == 1
@@ -54,17 +57,19 @@ class Stager:
         ]
         self._skip = self._pattern()
         self._identifier = next(one.index for one in columns.matches if one.target == IDENTIFIER)
+        self._worth = worth
 
     def encode(self, file: BinaryIO, span: Span) -> Staged:
         """Return the rows of a span."""
-        if not span.long and not self._by_rows and (text := self._text(file, span)) is not None:
-            lines = text.split("\n")
-            del lines[-1]
-            if max(map(len, lines)) <= MAX_CELL:
-                if (odd := self._odd(text, len(lines))) is not None:
-                    return self._few(span.row, lines, odd)
-                if (columns := _table(text, lines, len(self._columns.header))) is not None:
-                    return self._even(span.row, lines, columns)
+        if not span.long and not self._by_rows:
+            file.seek(span.start)
+            data = file.read(span.end - span.start)
+            if b"\r" in data:
+                data = data.replace(b"\r\n", b"\n")
+            if (
+                staged := self._quickly(span.row, data if data.endswith(b"\n") else data + b"\n")
+            ) is not None:
+                return staged
         found = records.read(file, span, self._layout)
         if self._came_back:
             found = ((n, exports.unguarded(one) if isinstance(one, list) else one) for n, one in found)
@@ -84,22 +89,49 @@ class Stager:
         found = patterns.rows(cells)
         return re.compile(found).match if found else None
 
-    def _text(self, file: BinaryIO, span: Span) -> str | None:
-        """Return a span as a line a row and SEPARATOR between cells, None if it cannot be written so."""
-        file.seek(span.start)
-        text = file.read(span.end - span.start).decode().replace("\r\n", "\n").removesuffix("\n") + "\n"
-        separator = self._layout.separator
-        if SEPARATOR in text or "\r" in text:
+    def _quickly(self, first: int, data: bytes) -> Staged | None:
+        """Return the rows of whole lines, None where they have to be read row by row."""
+        text, cut = None, self._layout.separator
+        if b"\r" in data or SEPARATOR.encode() in data:
             return None
-        if '"' not in text:
-            return text.replace(separator, SEPARATOR)
+        if b'"' in data:
+            if (text := self._unquoted(data)) is None:
+                return None
+            data, cut = text.encode(), SEPARATOR
+        if len(data) >= self._worth and self._arrays is not None:
+            table = self._arrays.read(data, ord(cut))
+            if table is not None:
+                return self._few_of_table(first, table)
+        text = text or data.decode().replace(cut, SEPARATOR)
+        lines = text.split("\n")
+        del lines[-1]
+        if max(map(len, lines)) <= MAX_CELL:
+            if (odd := self._odd(text, len(lines))) is not None:
+                return self._few(first, lines, odd)
+            if (columns := _table(text, lines, len(self._columns.header))) is not None:
+                return self._even(first, lines, columns)
+        return None
+
+    def _unquoted(self, data: bytes) -> str | None:
+        """Return lines with SEPARATOR between cells, None if they cannot be written so."""
+        text = data.decode()
         try:
-            rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True))
+            rows = list(
+                csv.reader(io.StringIO(text, newline=""), delimiter=self._layout.separator, strict=True)
+            )
         except csv.Error:
             return None
         if len(rows) != text.count("\n"):  # a cell holds a line end
             return None
         return "\n".join(map(SEPARATOR.join, rows)) + "\n"
+
+    @cached_property
+    def _arrays(self) -> arrays.Reader | None:
+        """Return what finds odd rows by the bytes of a span, where there are patterns for all columns."""
+        if self._skip is None or any(one.pattern is None for _, _, one in self._judges):
+            return None
+        others = {place: one.odd for place, _, one in self._judges if not arrays.takes(one.column)}
+        return arrays.Reader(self._columns, others)
 
     def _odd(self, text: str, count: int) -> list[int] | None:
         """Return the places of the lines that may be remarkable, None if they are many. count: of lines."""
@@ -135,6 +167,21 @@ class Stager:
         rows += _taken_out(special, first, lines)
         return Staged(total, "\n".join(lines), self._noted(rows), self._ends(first, lines, rows))
 
+    def _few_of_table(self, first: int, table: arrays.Table) -> Staged:
+        """Return the rows of a table of which few are odd."""
+        rows = checks.check_span(((first + place, table.cells(place)) for place in table.odd), self._columns)
+        total = table.rows - len(table.odd) + len(rows)
+        said = {row.number - first: text for row, text in self._said(rows)}
+        ends = self._arrays.ends(table, said) if self._arrays else None
+        return Staged(total, table.lines(), self._noted(rows), ends)
+
+    def _said(self, odd: Sequence[Row]) -> Iterator[tuple[Row, str]]:
+        """Yield good rows with their identifiers."""
+        place = self._identifier
+        for row in odd:
+            if row.errors is None:
+                yield row, (row.fixed or {}).get(str(place), row.cells[place]) or ""
+
     def _even(self, first: int, lines: list[str], columns: Sequence[Sequence[str]]) -> Staged:
         """Return the rows of lines that are all as wide as the header."""
         special: dict[int, Row] = {}
@@ -157,10 +204,8 @@ class Stager:
             said = [line.split(SEPARATOR, place + 1)[place] if line else "" for line in lines]
         else:
             said = [line.partition(SEPARATOR)[0] for line in lines]
-        for row in odd:
-            if row.errors is None:
-                text = (row.fixed or {}).get(str(place), row.cells[place])
-                said[row.number - first] = text or ""
+        for row, text in self._said(odd):
+            said[row.number - first] = text
         said = list(filter(None, said))
         if not said:
             return "", ""
@@ -214,7 +259,7 @@ class _Judge:
         self._skip = re.compile(f"(?:{self.pattern or '(?!)'}\n)*+").match
         self._known: dict[str, Verdict | None] = {}
 
-    def odd(self, texts: Sequence[str]) -> dict[str, Verdict]:
+    def odd(self, texts: Iterable[str]) -> dict[str, Verdict]:
         """Return the verdicts about those of these values that have one."""
         known = self._known
         found = {}
