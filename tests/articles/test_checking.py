@@ -9,7 +9,7 @@ from django.db import transaction
 
 from ingestion import lifecycle
 from ingestion.models import State
-from ingestion.sources.articles import analysis, checking, members, topics
+from ingestion.sources.articles import analysis, checking, members, reading, topics
 from ingestion.sources.articles.checking import Found
 from ingestion.sources.articles.models import Analysis, Article, Keyword, Match, Topic
 from ingestion.sources.articles.sample import standin
@@ -111,16 +111,18 @@ def test_a_keyword_that_comes_meanwhile_keeps_its_matches(
 ) -> None:
     more = {"urls": [standin.URLS[0]]} if kind == "bulk_analysis" else {}
     run_inline("bulk_analysis", alice, topic=topic.pk, urls=[standin.URLS[0]])
-    row, find = Analysis.objects.get(), analysis.find
+    row = Analysis.objects.get()
     before = hits(row)
+    where, name = (analysis, "find") if kind == "keyword_check" else (reading, "judged")
+    look = getattr(where, name)
 
-    def then_another(keywords: Any, text: str) -> dict[int, int]:
-        found = find(keywords, text)
+    def then_another(*args: Any, **more: Any) -> Any:
+        found = look(*args, **more)
         new = Keyword.objects.get_or_create(topic=topic, text="battery", folded="battery")[0]
         Match.objects.get_or_create(analysis=row, keyword=new, defaults={"count": 7})
         return found
 
-    monkeypatch.setattr(analysis, "find", then_another)
+    monkeypatch.setattr(where, name, then_another)
     assert run_inline(kind, alice, topic=topic.pk, **more).state == State.COMPLETED
     assert hits(row) == {**before, "battery": 7} and "ferry" in before
 

@@ -1,7 +1,6 @@
 """The article in a page, and what is found out about it: the same each time, honest about what is not."""
 
 import gzip
-from pathlib import Path
 
 import pytest
 
@@ -9,7 +8,7 @@ from ingestion.source import SourceError
 from ingestion.sources.articles import analysis, page_parser, reading
 from ingestion.sources.articles.analysis import Wanted
 from ingestion.sources.articles.fetching import Fetched
-from ingestion.sources.articles.reading import Page, Parser
+from ingestion.sources.articles.reading import Page
 from ingestion.sources.articles.sentiments import sentiment
 from tests.articles.web import article
 
@@ -101,65 +100,6 @@ def test_a_packed_file_is_unpacked_within_limits():
     with pytest.raises(SourceError) as broken:
         read(gzip.compress(TEXT.encode())[:-9])
     assert broken.value.code == "url_bad_answer"
-
-
-SAME = f"<p>{TEXT}</p>"
-
-
-def test_a_page_that_takes_too_long_or_too_much_ends_alone():
-    slow = Fetched(URL, f"<html><body><article>{SAME * 20_000}</article></body></html>".encode(), "text/html")
-    large = Fetched(URL, f"<html><body><p>{'<b>x</b>' * 250_000}</p></body></html>".encode(), "text/html")
-    for parser, page in ((Parser(seconds=1), slow), (Parser(memory=300 << 20), large)):
-        with pytest.raises(SourceError) as caught:
-            parser.parse(page)
-        assert (caught.value.code, caught.value.retryable) == ("page_limits", False)
-        assert parser._child is None  # the next page has a process of its own
-
-
-def test_who_parses_is_started_anew_after_many_pages_and_when_it_is_gone(monkeypatch):
-    monkeypatch.setattr(reading, "MOST_PAGES", 2)
-    parser, plain = Parser(), Fetched(URL, article("Ferries", TEXT).encode(), "text/html")
-    used = []
-    for _ in range(3):
-        parser.parse(plain)
-        used.append(parser._child.pid)
-    assert used[0] == used[1] != used[2]
-    parser._child.kill()
-    parser._child.wait()
-    assert parser.parse(plain)["title"] == "Ferries"
-    parser.end()
-
-
-class Interrupted:
-    """A pipe whose writer is told to stop once a page is on its way."""
-
-    def __init__(self, pipe):
-        self.write, self.close, self._flush = pipe.write, pipe.close, pipe.flush
-
-    def flush(self):
-        self._flush()
-        raise KeyboardInterrupt
-
-
-def test_whoever_is_interrupted_leaves_no_answer_to_the_next_page(monkeypatch):
-    parser = Parser()
-    first, second = (Fetched(URL, article(name, TEXT).encode(), "text/html") for name in ("One", "Two"))
-    parser.parse(first)
-    monkeypatch.setattr(parser._child, "stdin", Interrupted(parser._child.stdin))
-    with pytest.raises(KeyboardInterrupt):
-        parser.parse(first)
-    monkeypatch.undo()
-    assert parser._child is None
-    assert parser.parse(second)["title"] == "Two"
-    parser.end()
-
-
-def test_who_parses_has_no_secret_of_ours(monkeypatch):
-    monkeypatch.setenv("HEADWAY_SECRET_KEY", "otters")
-    parser = Parser()
-    parser.parse(Fetched(URL, article("Ferries", TEXT).encode(), "text/html"))
-    assert "otters" not in Path(f"/proc/{parser._child.pid}/environ").read_text()
-    parser.end()
 
 
 ENTITIES = (

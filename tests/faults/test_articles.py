@@ -105,13 +105,14 @@ def worked_on(job: Job) -> int:
 
 def held(worker: int) -> int:
     """Return the bytes of memory that a job's process holds with those that it started."""
-    total = 0
-    for horse in horses(worker):
-        for pid in (horse, *horses(horse)):
-            try:
-                total += resident(pid)
-            except (OSError, ValueError, IndexError):
-                continue  # it has just ended
+    total, left = 0, horses(worker)
+    while left:
+        pid = left.pop()
+        left += horses(pid)
+        try:
+            total += resident(pid)
+        except (OSError, ValueError, IndexError):
+            continue  # it has just ended
     return total
 
 

@@ -1,6 +1,7 @@
 """What an article says of a topic, found out here: no service is asked, and twice the same is found.
 
-Words of English are known best; what is not judged in another language is said in a note.
+Words of English are known best; what is not judged in another language is said in a note. No settings and no
+database are known here: who parses a page judges it, too.
 """
 
 import math
@@ -8,21 +9,21 @@ import re
 from collections import Counter
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
-from ingestion import embedders
-from ingestion.sources.articles.models import LONGEST_KEYWORD, Topic
-from ingestion.sources.articles.reading import Page
+from ingestion.encoders import DEFAULT_EMBEDDER, multilingual
 from ingestion.sources.articles.sentiments import sentiment
-from ingestion.sources.articles.words import fold
+from ingestion.sources.articles.words import LONGEST_KEYWORD, fold
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from ingestion.sources.articles.models import Topic
+
     Vector = NDArray[np.float32]
 
-MODEL = f"local-2 {embedders.DEFAULT_EMBEDDER}"
+MODEL = f"local-2 {DEFAULT_EMBEDDER}"
 # Of the encoder: what its makers trained it with.
 MEANING = {"ar", "zh", "en", "fr", "de", "it", "ja", "ko", "nl", "pl", "pt", "es", "th", "tr", "ru"}
 UNSPACED = {"zh", "ja", "th", "lo", "km", "my"}
@@ -56,6 +57,14 @@ _LANGUAGES = {
 }
 
 
+class Readable(Protocol):
+    """What is known of an article where it is judged."""
+
+    title: str
+    text: str
+    language: str
+
+
 @dataclass(frozen=True)
 class Wanted:
     """A topic as articles are compared with it."""
@@ -77,8 +86,17 @@ class Judgement:
     model: str = MODEL
     notes: list[str] = field(default_factory=list)
 
+    def as_json(self) -> dict[str, Any]:
+        """Return it as it is sent to another process."""
+        return {**vars(self), "matches": list(self.matches.items())}
 
-def wanted(topic: Topic) -> Wanted:
+    @classmethod
+    def of(cls, said: dict[str, Any]) -> "Judgement":
+        """Return what `as_json` made of one."""
+        return cls(**{**said, "matches": dict(said["matches"]), "looked": tuple(said["looked"])})
+
+
+def wanted(topic: "Topic") -> Wanted:
     """Return what a topic looks for."""
     rows = tuple(topic.keywords.order_by("pk").values_list("pk", "folded"))
     said = [
@@ -89,8 +107,11 @@ def wanted(topic: Topic) -> Wanted:
     return Wanted(". ".join(one for one in said if one), rows)
 
 
-def judge(page: Page, topic: Wanted) -> Judgement:
-    """Judge an article. Raises SourceError when the embedder cannot work."""
+def judge(page: Readable, topic: Wanted, *, compare: bool = True) -> Judgement:
+    """Judge an article.
+
+    compare: its meaning with the topic's, which takes most of the time; else keywords alone count.
+    """
     matches = find(topic.keywords, f"{page.title}\n{page.text}")
     notes = []
     if not page.language:
@@ -103,7 +124,9 @@ def judge(page: Page, topic: Wanted) -> Judgement:
     if page.language in UNSPACED:
         notes.append("Words of this language are not told apart: the summary is the beginning of the text.")
     keywords = min(1.0, len(matches) / min(ENOUGH_KEYWORDS, len(topic.keywords))) if topic.keywords else None
-    if page.language in MEANING or not page.language:
+    if not compare:
+        relevance = keywords or 0.0
+    elif page.language in MEANING or not page.language:
         meaning = _meaning(page, topic)
         relevance = (
             meaning if keywords is None else (1 - KEYWORDS_SHARE) * meaning + KEYWORDS_SHARE * keywords
@@ -126,7 +149,7 @@ def find(keywords: tuple[tuple[int, str], ...], text: str) -> dict[int, int]:
     return found
 
 
-def terms(page: Page) -> list[str]:
+def terms(page: Readable) -> list[str]:
     """Return the words that the article speaks of most, of equal ones the first in the text."""
     if page.language in UNSPACED:
         return []
@@ -135,7 +158,7 @@ def terms(page: Page) -> list[str]:
     return [word[:LONGEST_KEYWORD] for word in chosen if counts[word] > 1] or chosen[:3]
 
 
-def summary(page: Page) -> str:
+def summary(page: Readable) -> str:
     """Return the sentences that speak most of what the article speaks of, in its own order."""
     sentences = [
         one.strip() for one in _SENTENCE.split(after_title(page.text, page.title)) if one and one.strip()
@@ -170,20 +193,19 @@ def after_title(text: str, title: str) -> str:
     return rest.lstrip(f"{_ENDS} \t") if not rest or rest[0] in _ENDS else text
 
 
-def _meaning(page: Page, topic: Wanted) -> float:
-    encoder = embedders.get(embedders.DEFAULT_EMBEDDER)
-    [other] = encoder.encode([f"{page.title}. {page.text[:JUDGED]}"])
+def _meaning(page: Readable, topic: Wanted) -> float:
+    [other] = multilingual().encode([f"{page.title}. {page.text[:JUDGED]}"])
     near = float(_sought(topic.text) @ other)
     return min(1.0, max(0.0, (near - UNLIKE) / (ALIKE - UNLIKE)))
 
 
 @lru_cache(maxsize=64)
 def _sought(text: str) -> "Vector":
-    vector: Vector = embedders.get(embedders.DEFAULT_EMBEDDER).encode([text])[0]
+    vector: Vector = multilingual().encode([text])[0]
     return vector
 
 
-def _weights(page: Page) -> Counter[str]:
+def _weights(page: Readable) -> Counter[str]:
     stops = _stop_words(page.language)
     counts = Counter(word for word in _words(page.text) if len(word) > 2 and word not in stops)
     for word in set(_words(page.title)):

@@ -87,10 +87,9 @@ class AutoCollect(OfTopic):
         values, judge = _waiting(job, list(wanted)), Judge(job)
 
         def fetch(entry: Entry) -> Read:
-            judge.check()
-            page = read(fetcher, entry.url)
-            page.published_at = page.published_at or entry.published_at
-            return Read(page, judge.judge(page, wanted[entry.feed.topic_id]))
+            found = read(fetcher, entry.url, judge, wanted[entry.feed.topic_id])
+            found.page.published_at = found.page.published_at or entry.published_at
+            return found
 
         with job.step("articles") as step:
             for item in step.items(values, key=_key, label=_title, fetch=fetch, threads=THREADS):

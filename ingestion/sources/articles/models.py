@@ -10,10 +10,10 @@ from django.db.models import Q
 from django.db.models.functions import Now
 from django.urls import reverse
 
+from ingestion.sources.articles.words import LONGEST_KEYWORD as LONGEST_KEYWORD
 from realtime.streams import Versioned
 
 LONGEST_URL = 2048  # characters; what an index of PostgreSQL holds is a little more
-LONGEST_KEYWORD = 100
 MOST_KEYWORDS = 50  # of a topic
 MOST_FEEDS = 50  # of a topic
 MOST_SIGNS = 200  # characters of an ETag or of a Last-Modified that we keep

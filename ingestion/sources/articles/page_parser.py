@@ -1,17 +1,6 @@
-"""Read pages, in a process of its own within limits: a page that eats memory or time ends it alone.
+"""What stands in a page of a stranger. Called in a process of its own, see page_process.py."""
 
-`python -m ingestion.sources.articles.page_parser SECONDS MEMORY` takes pages on its standard input, one
-after the other: a line of JSON (url, type, charset, size), then as many bytes. It answers each with a line
-of JSON. SECONDS of CPU are for a page, MEMORY is its address space in bytes. It has no database, no secrets,
-no settings.
-"""
-
-import json
-import os
 import re
-import resource
-import sys
-from pathlib import Path
 from typing import Any
 
 import charset_normalizer
@@ -54,7 +43,7 @@ def read(content: bytes, url: str, content_type: str = "", charset: str = "") ->
         values = _extracted(text, url)
         body = values.pop("text")
     if not body:
-        raise _no_text()
+        raise no_text()
     if len(body) > MOST_TEXT:
         notes.append(f"Of {len(body):,} characters the first {MOST_TEXT:,} are kept.")
     body = body[:MOST_TEXT]
@@ -95,7 +84,7 @@ def _extracted(text: str, url: str) -> dict[str, Any]:
     try:
         tree = html.document_fromstring(text.encode("utf-8", "replace"), parser=parser)
     except (etree.LxmlError, ValueError, AssertionError) as error:
-        raise _no_text() from error
+        raise no_text() from error
     found = trafilatura.bare_extraction(text, url=url, include_comments=False, with_metadata=True)
     return {
         "text": _clean(getattr(found, "text", "") or ""),
@@ -124,70 +113,6 @@ def _line(value: Any) -> str:
     return " ".join(re.sub(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]", " ", str(value or "")).split())
 
 
-def _no_text() -> SourceError:
+def no_text() -> SourceError:
+    """Return what is told of a page without an article."""
     return SourceError("no_text", "No article was found on this page.")
-
-
-# ---- the process ------------------------------------------------------------------------------------------
-
-
-def main() -> int:
-    """Read the pages that come on the standard input, until it ends."""
-    seconds, memory = int(sys.argv[1]), int(sys.argv[2])
-    answers = os.fdopen(os.dup(1), "wb")
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 1)  # what a parser prints is no answer
-    os.dup2(nowhere, 2)
-    language_of("a" * LEAST_LANGUAGE)  # loads its model, by way of a file
-    resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))  # it writes no file
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    while line := sys.stdin.buffer.readline():
-        asked = json.loads(line)
-        content = sys.stdin.buffer.read(asked["size"])
-        _more_time(seconds)
-        try:
-            said = _said(content, asked)
-        except MemoryError:
-            return 1
-        if _most_held() > memory // 2:
-            if "error" in said:  # parsers find nothing where they get no memory, and say no word of it
-                return 1
-            said["last"] = True  # what it took is not given back
-        answers.write(json.dumps(said).encode() + b"\n")  # ASCII: halves of characters pass
-        answers.flush()
-    return 0
-
-
-def _said(content: bytes, asked: dict[str, Any]) -> dict[str, Any]:
-    try:
-        return {"page": read(content, asked["url"], asked["type"], asked["charset"])}
-    except SourceError as error:
-        return {"error": [error.code, error.message]}
-    except MemoryError:
-        raise
-    except Exception as error:  # whatever a parser raises, this page is what it cannot read
-        # A parser may hide that it ran out of memory behind an error of its own.
-        if isinstance(error.__context__ or error.__cause__, MemoryError):
-            raise MemoryError from error
-        return {"error": [_no_text().code, _no_text().message]}
-
-
-def _most_held() -> int:
-    """Return the most bytes of memory that this process held so far."""
-    try:
-        with Path("/proc/self/status").open("rb") as lines:
-            return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(b"VmHWM:"))
-    except (OSError, StopIteration):  # no Linux; this counts what the one held that started it
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-
-
-def _more_time(seconds: int) -> None:
-    """Allow the next page its seconds. What takes longer is ended by the kernel."""
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    _, most = resource.getrlimit(resource.RLIMIT_CPU)
-    resource.setrlimit(resource.RLIMIT_CPU, (int(used.ru_utime + used.ru_stime) + 1 + seconds, most))
-
-
-if __name__ == "__main__":
-    os._exit(main())  # nothing to tidy up; what a broken page left behind may take long to let go

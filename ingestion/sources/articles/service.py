@@ -11,8 +11,9 @@ from ingestion.openai_service import OpenAIService
 from ingestion.outside import OutsideHost
 from ingestion.run import Run
 from ingestion.source import SourceError
-from ingestion.sources.articles import analysis
+from ingestion.sources.articles import analysis, reading
 from ingestion.sources.articles.analysis import Judgement, Wanted
+from ingestion.sources.articles.fetching import Fetched
 from ingestion.sources.articles.models import LONGEST_KEYWORD
 from ingestion.sources.articles.reading import Page
 
@@ -59,7 +60,14 @@ class Judge:
 
     def judge(self, page: Page, topic: Wanted) -> Judgement:
         """Judge an article. Raises SourceError, retryable where asking again may help."""
-        told = analysis.judge(page, topic)
+        return self._final(page, topic, reading.judged(page, topic, compare=self._service is None))
+
+    def read(self, fetched: Fetched, topic: Wanted) -> tuple[Page, Judgement]:
+        """Read a page and judge it. Raises SourceError, retryable where asking again may help."""
+        page, told = reading.read_for(fetched, topic, compare=self._service is None)
+        return page, self._final(page, topic, told)
+
+    def _final(self, page: Page, topic: Wanted, told: Judgement) -> Judgement:
         return told if self._service is None else self._asked(self._service, page, topic, told)
 
     def _asked(self, service: OpenAIService, page: Page, topic: Wanted, told: Judgement) -> Judgement:

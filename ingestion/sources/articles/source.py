@@ -129,9 +129,7 @@ class BulkAnalysis(OfTopic):
 
     def look(self, fetcher: Fetcher, judge: Judge, topic: Topic, wanted: analysis.Wanted, url: str) -> Any:
         """Return what is found out before anything is written. Raises SourceError."""
-        judge.check()
-        page = read(fetcher, url)
-        return Read(page, judge.judge(page, wanted))
+        return read(fetcher, url, judge, wanted)
 
     def keep(self, job: Run, topic: Topic, found: Any) -> keeping.Kept:
         """Write down what `look` found."""
@@ -173,15 +171,17 @@ class BulkAnalysis(OfTopic):
         return topic.pk if topic is not None else None
 
 
-def read(fetcher: Fetcher, url: str) -> reading.Page:
-    """Return the article at an address, fetched unless it was just now. Raises SourceError."""
+def read(fetcher: Fetcher, url: str, judge: Judge, wanted: analysis.Wanted) -> Read:
+    """Return the article at an address, fetched unless it was just now, judged. Raises SourceError."""
+    judge.check()
     url = addresses.canonical(url)
     known = keeping.known(url)
     if known is not None and known.fetched_at > read_clock() - FRESH:
-        return keeping.as_page(known)
+        page = keeping.as_page(known)
+        return Read(page, judge.judge(page, wanted))
     fetched = fetcher.get(url)
     assert fetched is not None  # nothing was named that it could equal
-    return reading.read(fetched)
+    return Read(*judge.read(fetched, wanted))
 
 
 def topic_of(job: Run, p: Params) -> Topic:

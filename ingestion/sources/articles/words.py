@@ -3,6 +3,7 @@
 import re
 import unicodedata
 
+LONGEST_KEYWORD = 100  # characters
 _BETWEEN = re.compile(r"[\s_\-\u2010-\u2015]+")
 
 
