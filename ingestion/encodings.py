@@ -94,17 +94,17 @@ def recognise(file: IO[bytes], check: Callable[[], None] = lambda: None) -> tupl
     if name := from_zeros(head[: 64 << 10]):
         return name, 0
     decoder = codecs.getincrementaldecoder("utf-8")()
-    line, bad_line, sample, chunk = 1, 0, bytearray(), head
+    done, bad_line, sample, chunk = 0, 0, bytearray(), head
     while chunk:
         check()
-        if not bad_line:
+        is_ascii = chunk.isascii()
+        if not bad_line and not (is_ascii and not decoder.getstate()[0]):
             try:
                 decoder.decode(chunk)
             except UnicodeDecodeError as error:
-                start = max(0, min(error.start, len(chunk)))
-                bad_line = line + lines_in(chunk[:start])
-            line += lines_in(chunk)
-        if len(sample) < SAMPLE and not chunk.isascii():
+                bad_line = _line_at(file, done + max(0, min(error.start, len(chunk))))
+        done += len(chunk)
+        if len(sample) < SAMPLE and not is_ascii:
             for text in _NOT_ASCII_LINE.findall(chunk):
                 sample += text[:2000] + b"\n"
         if len(sample) >= SAMPLE and bad_line:
@@ -113,13 +113,28 @@ def recognise(file: IO[bytes], check: Callable[[], None] = lambda: None) -> tupl
     try:
         decoder.decode(b"", final=True)
     except UnicodeDecodeError:
-        bad_line = bad_line or line
+        bad_line = bad_line or _line_at(file, done)
     if not bad_line:
         return "utf-8", 0
     name = _legacy(bytes(sample[: SAMPLE * 2]))
     if name is None:
         raise not_text(bad_line)
     return name, 0
+
+
+def _line_at(file: IO[bytes], place: int) -> int:
+    """Return the number of the line that a byte is in, counted once it is asked for: few files have one."""
+    back = file.tell()
+    file.seek(0)
+    line = 1
+    while place > 0:
+        chunk = file.read(min(CHUNK, place))
+        if not chunk:
+            break
+        line += lines_in(chunk)
+        place -= len(chunk)
+    file.seek(back)
+    return line
 
 
 def recognise_head(head: bytes, whole: bool) -> tuple[str, int] | None:
