@@ -6,18 +6,18 @@ The effects of an item and its `done` row commit together, so they are applied e
 import json
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from concurrent.futures import Future
 from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from django.db import DatabaseError, InterfaceError, OperationalError, connection, connections, transaction
+from django.db import DatabaseError, InterfaceError, OperationalError, connection, transaction
 from django.db.models import F
 from django.utils import timezone
 
 from config.statements import execute
 from ingestion.failpoints import hit
+from ingestion.fetchers import fetchers
 from ingestion.history import Note
 from ingestion.interrupts import Fenced
 from ingestion.models import ItemState, Job, JobItem, Level
@@ -143,13 +143,13 @@ class Worklist:
                     item.take(partial(fetch, item.value))
                 yield item
             return
-        with _pool(threads) as pool:
+        with fetchers(fetch, threads) as ahead:
             waiting: deque[tuple[Item, Future[Any]]] = deque()
             upcoming = iter(items)
             while True:
                 for item in islice(upcoming, 2 * threads - len(waiting)):
                     item.begin()
-                    waiting.append((item, pool.submit(_closing_connections, fetch, item.value)))
+                    waiting.append((item, ahead.submit(item.value)))
                 if not waiting:
                     return
                 item, future = waiting.popleft()
@@ -336,22 +336,6 @@ def _connection_lost(error: BaseException) -> bool:
         return connection.connection is None or not connection.is_usable()
     except DatabaseError:
         return True
-
-
-@contextmanager
-def _pool(threads: int) -> Iterator[ThreadPoolExecutor]:
-    pool = ThreadPoolExecutor(threads, thread_name_prefix="fetch")
-    try:
-        yield pool
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)
-
-
-def _closing_connections(fetch: Callable[[Any], Any], value: Any) -> Any:
-    try:
-        return fetch(value)
-    finally:
-        connections.close_all()
 
 
 def _wait(future: "Future[Any]") -> None:
