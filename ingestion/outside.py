@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING
 import structlog
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Q
 from django.db.models.functions import Now
 from redis import Redis, RedisError
 
-from ingestion.clock import ClockTimestamp, read_clock
+from config.statements import execute
+from ingestion.clock import read_clock
 from ingestion.models import Level, Pause
 
 if TYPE_CHECKING:
@@ -31,6 +31,9 @@ ALONE_SECONDS = 1.0  # between two requests of a process while Redis is away
 RETRY_REDIS_SECONDS = 5.0
 REDIS_TIMEOUT = 0.3  # seconds
 PAUSE_LOOK_SECONDS = 1.0  # how soon a waiting job hears that a pause is over
+_PAUSE = """
+    SELECT reason FROM ingestion_pause WHERE scope = %s AND (until IS NULL OR until > clock_timestamp())
+"""
 
 
 class OutsideHost:
@@ -65,18 +68,19 @@ class OutsideHost:
 
     def _wait_out_pause(self, job: "Run") -> None:
         before = None  # what the job said; known to the one of its threads that changed it
-        while (pause := self._current_pause()) is not None:
-            if before is None and job.message != pause.reason:
+        while (reason := self._current_pause()) is not None:
+            if before is None and job.message != reason:
                 before = job.message
-                job.log(pause.reason, Level.WARNING, host=self.host)
-            job.message = pause.reason
+                job.log(reason, Level.WARNING, host=self.host)
+            job.message = reason
             job.sleep(PAUSE_LOOK_SECONDS)
         if before is not None:
             job.message = before
 
-    def _current_pause(self) -> Pause | None:
-        still = Q(until=None) | Q(until__gt=ClockTimestamp())
-        return Pause.objects.filter(still, scope=f"host:{self.host}").first()
+    def _current_pause(self) -> str | None:
+        """Return why there is a pause."""
+        rows = execute(_PAUSE, [f"host:{self.host}"])
+        return str(rows[0][0]) if rows else None
 
     def _take_place(self) -> bool:
         if time.monotonic() >= self._redis_again_at:

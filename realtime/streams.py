@@ -13,6 +13,8 @@ from typing import Any, NamedTuple
 
 from django.db import connection, models, transaction
 
+from config.statements import execute
+
 JsonObject = dict[str, Any]
 
 _NUMBER = re.compile(r"[1-9][0-9]{0,17}", re.ASCII)
@@ -111,6 +113,7 @@ class Versioned(models.Model):
     @classmethod
     def moved(cls, pk: Any) -> int:
         """Add one to the version of a row; return where its stream stands then, for the hint."""
-        rows = cls._base_manager.filter(pk=pk)
-        rows.update(version=models.F("version") + 1)
-        return int(rows.values_list("version", flat=True).get())
+        table, key = cls._meta.db_table, cls._meta.pk.column
+        sql = f'UPDATE "{table}" SET version = version + 1 WHERE "{key}" = %s RETURNING version'  # nosec B608  # our own names
+        [(version,)] = execute(sql, [pk])
+        return int(version)

@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from threading import Thread
+from uuid import uuid4
 
 import pytest
 from django.contrib.auth.models import User
@@ -13,10 +14,10 @@ from django.test.utils import CaptureQueriesContext
 from config.statements import execute
 from ingestion import retention
 from ingestion.sources.articles import collecting, keeping, members, topics
-from ingestion.sources.articles.analysis import wanted
+from ingestion.sources.articles.analysis import Judgement, wanted
 from ingestion.sources.articles.feeds import parse
 from ingestion.sources.articles.fetching import Fetched
-from ingestion.sources.articles.models import Address, Article, Feed, Robots, Role, Topic
+from ingestion.sources.articles.models import Address, Analysis, Article, Feed, Robots, Role, Topic
 from ingestion.sources.articles.reading import Page
 from tests.waiting import until
 
@@ -117,6 +118,77 @@ def test_the_same_text_elsewhere_is_the_same_article():
 
 
 # ---- feeds, topics, hosts ---------------------------------------------------------------------------------
+
+
+def told(topic: Topic, relevance: float, matches: dict[str, int], *terms: str) -> Judgement:
+    """Return a judgement for which all keywords of a topic were looked for."""
+    keywords = {text: pk for pk, text in wanted(topic).keywords}
+    found = {keywords[text]: count for text, count in matches.items()}
+    return Judgement(relevance, None, "", list(terms), found, tuple(keywords.values()))
+
+
+def test_a_new_article_and_its_judgement_are_four_statements(topic: Topic):
+    judgement = told(topic, 0.9, {"ferry": 2}, "ferry", "river")
+    with CaptureQueriesContext(connection) as asked, transaction.atomic():
+        article = keeping.save(page("The ferry", OURS))
+        kept = keeping.judged(topic.pk, article, judgement, 0.5, uuid4())
+    statements = [one["sql"] for one in asked.captured_queries]
+    assert len([sql for sql in statements if sql not in ("BEGIN", "COMMIT")]) == 4
+    assert (kept.new, kept.kept) == (True, True)
+    row, there = Analysis.objects.get(), Article.objects.get()
+    for field in row._meta.concrete_fields:
+        assert getattr(kept.analysis, field.attname) == getattr(row, field.attname)
+    assert (there.pk, there.fetched_at, there.url, there.characters) == (
+        article.pk,
+        article.fetched_at,
+        OURS,
+        9,
+    )
+
+
+def test_what_is_judged_again_replaces_what_was_found_and_stays_kept(topic: Topic):
+    article = saved(page("The ferry", OURS))
+    results = []
+    for judgement in (
+        told(topic, 0.9, {"ferry": 2, "river crossing": 1}, "ferry", "river", "winter"),
+        told(topic, 0.1, {"ferry": 3}, "river", "otter"),
+        told(topic, 0.2, {}),
+    ):
+        with transaction.atomic():
+            kept = keeping.judged(topic.pk, article, judgement, 0.5, uuid4())
+        row = Analysis.objects.get()
+        hits = dict(row.matches.order_by("keyword").values_list("keyword__folded", "count"))
+        results.append(
+            (
+                kept.new,
+                kept.kept,
+                row.relevance,
+                hits,
+                [one.text for one in article.terms.order_by("ordinal")],
+            )
+        )
+    assert results == [
+        (True, True, 0.9, {"ferry": 2, "river crossing": 1}, ["ferry", "river", "winter"]),
+        (False, True, 0.1, {"ferry": 3}, ["river", "otter"]),
+        (False, True, 0.2, {}, []),
+    ]
+
+
+def test_one_below_the_threshold_is_kept_once_it_is_above(topic: Topic):
+    article, results = saved(page("The ferry", OURS)), []
+    for relevance, keep in ((0.1, True), (0.9, False), (0.9, True)):
+        with transaction.atomic():
+            kept = keeping.judged(topic.pk, article, told(topic, relevance, {}), 0.5, uuid4(), keep=keep)
+        results.append((kept.new, kept.kept, Analysis.objects.get().kept_at is not None))
+    assert results == [(True, False, False), (False, False, False), (False, True, True)]
+
+
+def test_a_keyword_that_was_taken_away_meanwhile_is_left_out(topic: Topic):
+    judgement = told(topic, 0.9, {"ferry": 2, "river crossing": 1})
+    topic.keywords.filter(folded="ferry").delete()
+    with transaction.atomic():
+        kept = keeping.judged(topic.pk, keeping.save(page("The ferry", OURS)), judgement, 0.5, uuid4())
+    assert [one.keyword.folded for one in kept.analysis.matches.all()] == ["river crossing"]
 
 
 def test_a_feed_that_is_removed_while_it_is_read_is_left_out(topic: Topic):

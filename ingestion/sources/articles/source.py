@@ -11,7 +11,6 @@ from pydantic import Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from ingestion.admission import invalid
-from ingestion.clock import read_clock
 from ingestion.models import Job
 from ingestion.run import Run
 from ingestion.source import Outcome, SourceError, SourceParams, Step, register
@@ -175,8 +174,8 @@ def read(fetcher: Fetcher, url: str, judge: Judge, wanted: analysis.Wanted) -> R
     """Return the article at an address, fetched unless it was just now, judged. Raises SourceError."""
     judge.check()
     url = addresses.canonical(url)
-    known = keeping.known(url)
-    if known is not None and known.fetched_at > read_clock() - FRESH:
+    known = keeping.fresh(url, FRESH)
+    if known is not None:
         page = keeping.as_page(known)
         return Read(page, judge.judge(page, wanted))
     fetched = fetcher.get(url)

@@ -9,6 +9,7 @@ from pydantic import Field, ValidationError, field_validator
 from pydantic_core import PydanticCustomError
 
 from config.problems import field_errors
+from config.statements import execute
 from ingestion.models import Schedule
 from ingestion.source import SourceError, SourceParams
 from ingestion.sources.articles import addresses, members
@@ -162,7 +163,7 @@ def lock(topic: int) -> None:
     Items take it before rows that are the topic's own, as `change` and `remove` do: else each waits for the
     other.
     """
-    if not Topic.objects.select_for_update().filter(pk=topic).exists():
+    if not execute("SELECT 1 FROM articles_topic WHERE id = %s FOR UPDATE", [topic]):
         raise SourceError("topic_gone", "The topic was removed.")
 
 
