@@ -353,6 +353,8 @@ class JobAttempt(models.Model):
                 fields=["ended_at"],
                 condition=models.Q(outcome__in=["lost", "crashed"]),
             ),
+            # the crash brake: what was started lately
+            models.Index(name="jobattempt_started", fields=["started_at"]),
         ]
         constraints: ClassVar = [models.UniqueConstraint(name="jobattempt_once", fields=["job", "number"])]
 

@@ -6,17 +6,19 @@ from uuid import uuid4
 
 import pytest
 from django.contrib.auth.models import User
+from django.db import connection
 from django.db.models.functions import Now
 
 from ingestion import brake, lifecycle, pauses
 from ingestion.claims import claimable
+from ingestion.clock import read_clock
 from ingestion.models import Job, JobAttempt, Pause
 from ingestion.source import Outcome
 
 pytestmark = pytest.mark.django_db
 
 
-def attempts(owner: User, outcomes: Sequence[str]) -> list[Job]:
+def attempts(owner: User | None, outcomes: Sequence[str]) -> list[Job]:
     """Let jobs be started, one after the other, and end so."""
     made = []
     for n, outcome in enumerate(outcomes):
@@ -52,6 +54,35 @@ def test_a_few_crashes_and_crashes_among_many_good_ones_stop_nobody(alice: User)
     attempts(alice, ["crashed"] * 6 + ["completed"] * 10)
     assert not brake.look()
     assert not Pause.objects.exists()
+
+
+def test_one_owners_many_crashes_stop_nobody_whose_jobs_go_well(alice: User, bob: User) -> None:
+    attempts(alice, ["crashed"] * 12)
+    attempts(bob, ["completed"])
+    assert not brake.look()
+    attempts(bob, ["crashed", "crashed"])
+    assert brake.look()  # most of everyone's
+
+
+def test_a_job_of_nobody_that_goes_well_is_no_sign_that_all_is_well(alice: User) -> None:
+    attempts(None, ["completed"])
+    attempts(alice, ["crashed"] * 6)
+    assert brake.look()
+
+
+def test_jobs_of_nobody_count_where_there_are_no_others() -> None:
+    attempts(None, ["crashed"] * 6)
+    assert brake.look()
+
+
+def test_what_was_started_lately_is_found_by_an_index(alice: User) -> None:
+    """Attempts are kept for weeks, and the keeper asks each second while jobs crash."""
+    job = attempts(alice, ["running"])[0]
+    JobAttempt.objects.bulk_create(JobAttempt(job=job, number=n, worker="w") for n in range(2, 2002))
+    JobAttempt.objects.filter(number__gt=1).update(started_at=Now() - timedelta(days=1))
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE ingestion_jobattempt")
+    assert "jobattempt_started" in brake.started(read_clock() - brake.WINDOW).explain()
 
 
 def test_what_went_on_after_its_crash_did_not_crash(alice: User) -> None:
