@@ -4,10 +4,14 @@ import re
 
 import pytest
 from django.core.exceptions import PermissionDenied
+from django.db import DataError
 from django.template.loader import render_to_string
 from django.test import Client, RequestFactory
+from django.urls import reverse
 
 from config import errors
+from ingestion import home_page
+from ingestion.sources.lifelogs import accounts
 from tests.pages import rows
 
 pytestmark = pytest.mark.django_db
@@ -51,9 +55,25 @@ def test_403(alice):
     assert errors.forbidden(request, PermissionDenied()).status_code == 403
 
 
-def test_500_has_a_reference_and_nothing_else_about_us(client: Client, alice, monkeypatch):
-    from ingestion import home_page
+def test_a_zero_byte_that_no_field_looks_for_is_the_askers_fault(client: Client, alice, monkeypatch):
+    client.force_login(alice)
+    account = accounts.sample_of(alice)
+    url = reverse("lifelogs:change", args=[account.pk, "rename"])
+    answer = client.post(url, {"label": "a\0b"})
+    assert answer.status_code == 400 and 'id="nav"' in answer.text
+    account.refresh_from_db()
+    assert "\0" not in account.label
 
+    def broken(user):
+        raise DataError("ours")
+
+    monkeypatch.setattr(home_page, "overview", broken)
+    client.raise_request_exception = False
+    assert client.get("/").status_code == 500  # of our own making
+    assert client.get("/?q=%00").status_code == 400
+
+
+def test_500_has_a_reference_and_nothing_else_about_us(client: Client, alice, monkeypatch):
     def broken(user):
         raise RuntimeError("secret detail in SELECT 1")
 
