@@ -24,4 +24,7 @@ def unfit(url: str, seconds: float) -> str | None:
     if tuple(int(part) for part in str(about["redis_version"]).split(".")[:2]) < OLDEST:
         return TOO_OLD
     policy = about.get("maxmemory_policy", "noeviction")
-    return None if policy == "noeviction" else EVICTS.format(policy=policy)
+    # Without a limit nothing is ever dropped. Who hides the limit is taken to have one.
+    if policy == "noeviction" or about.get("maxmemory") == 0:
+        return None
+    return EVICTS.format(policy=policy)

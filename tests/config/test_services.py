@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import pytest
+import redis
 from django.conf import settings
 from django.db import connection
 from psycopg.pq import TransactionStatus
@@ -80,6 +81,7 @@ def evicting_redis(settings: Any) -> Iterator[str]:
     with tempfile.TemporaryDirectory(prefix="hw-", dir="/tmp") as folder:
         place = f"{folder}/valkey.sock"
         options = ["--unixsocket", place, "--port", "0", "--save", "", "--maxmemory-policy", "allkeys-lru"]
+        options += ["--maxmemory", "64mb"]
         server = subprocess.Popen([str(embedded.valkey_binary()), *options], stdout=subprocess.DEVNULL)
         settings.REDIS_URL = f"unix://{place}?db=0"
         until(lambda: Path(place).exists() or server.poll() is not None, 30, "its socket")
@@ -98,6 +100,9 @@ def test_a_redis_that_drops_keys_is_refused_and_named(
     assert said.code == 1
     assert "maxmemory-policy" in said.err and "allkeys-lru" in said.err
     assert health._redis() == said.err
+    with redis.Redis.from_url(evicting_redis) as client:
+        client.config_set("maxmemory", 0)  # with no limit nothing is dropped, whatever the policy says
+    assert health._redis() == "ok"
 
 
 class Pooler:
