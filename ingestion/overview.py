@@ -46,8 +46,7 @@ def context(user: Any, within: str) -> dict[str, Any]:
     """Return what the page shows. within: over which time failures are counted, a key of `lists.WITHIN`."""
     within = within if within in WITHIN else "24h"
     now = read_clock()
-    recent = Process.objects.filter(beat_at__gt=now - status.SHOWN).order_by("role", "queue", "name")
-    processes = list(recent[: 2 * status.MOST_WORKERS])
+    processes = status.seen(now)
     ended = execute(_ENDED)
     running = execute(_RUNNING)
     shown = {
@@ -55,6 +54,7 @@ def context(user: Any, within: str) -> dict[str, Any]:
         "queues": _queues(ended, running, processes, now),
         "limits": _limits(running),
         "workers": status.workers_of(user, processes, now),
+        "more_workers": status.more_workers(processes),
         "keepers": [
             {"name": f"{one.host} {one.pid}", "age": round(status.age_of(one, now))}
             for one in processes

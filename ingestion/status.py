@@ -50,7 +50,7 @@ class Component:
 def context(user: Any) -> dict[str, Any]:
     """Return everything that the page shows to a user."""
     now = read_clock()
-    processes = list(Process.objects.filter(beat_at__gt=now - SHOWN).order_by("role", "queue", "name"))
+    processes = seen(now)
     answering = [one for one in processes if age_of(one, now) < ALIVE]
     held = list(pauses.current().select_related("by"))
     day: Any = cache.get_or_set("last-day", last_day.count, CACHED_SECONDS)
@@ -64,6 +64,7 @@ def context(user: Any) -> dict[str, Any]:
         "components": _components(answering, processes, day, now),
         "queues": _queues(day),
         "workers": workers_of(user, processes, now),
+        "more_workers": more_workers(processes),
         "pauses": held,
         "scopes": _scopes(held),
         "operates": can_operate(user),
@@ -195,9 +196,23 @@ def _queues(day: last_day.Day) -> list[dict[str, Any]]:
     ]
 
 
+def seen(now: datetime) -> list[Process]:
+    """Return the processes of ours that beat within a day."""
+    return list(Process.objects.filter(beat_at__gt=now - SHOWN).order_by("role", "queue", "name"))
+
+
+def more_workers(processes: list[Process]) -> int:
+    """Count the workers that `workers_of` leaves out."""
+    return max(0, len(_workers(processes)) - MOST_WORKERS)
+
+
+def _workers(processes: list[Process]) -> list[Process]:
+    return [one for one in processes if one.role == "worker"]
+
+
 def workers_of(user: Any, processes: list[Process], now: datetime) -> list[dict[str, Any]]:
-    """Return the workers as a user may see them: what each does, and how long ago it beat."""
-    workers = [one for one in processes if one.role == "worker"][:MOST_WORKERS]
+    """Return the workers as a user may see them, those that live first: what each does, when it beat."""
+    workers = sorted(_workers(processes), key=lambda one: age_of(one, now) >= ALIVE)[:MOST_WORKERS]
     running = Job.objects.filter(state=State.RUNNING)
     names = [one.name for one in workers]
     current = dict(

@@ -12,7 +12,7 @@ from django.db.models.functions import Now
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from ingestion import overview
+from ingestion import overview, status
 from ingestion.models import Job, Pause, Process
 from ingestion.source import get
 from tests.pages import rows
@@ -91,6 +91,22 @@ def test_queues_say_how_long_the_oldest_waits_and_who_works(alice: User, desk: C
     assert re.search(r"<td class=\"num\">\d+ min", text(desk)) and "No keeper is alive." in text(desk)
     process("keeper")
     assert "No keeper is alive." not in text(desk)
+
+
+def test_workers_beyond_those_shown_are_counted(desk: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(status, "MOST_WORKERS", 3)
+    for n in range(8):
+        process("web", name=f"web-{n}")
+    process("worker", "default", 600, "a lost one")
+    for n in range(4):
+        process("worker", "default", name=f"worker-{n}")
+    process("worker", "light", name="of the last queue")
+    for page in (URL, "/status/"):
+        answer = desk.get(page)
+        assert [one["age"] < status.ALIVE for one in answer.context["workers"]] == [True] * 3
+        assert "<footer>3 more</footer>" in answer.text
+    workers = {one["name"]: one["workers"] for one in desk.get(URL).context["queues"]}
+    assert (workers["default"], workers["light"]) == (4, 1)
 
 
 def test_limits_say_which_slots_are_taken(alice: User, staff: User) -> None:
