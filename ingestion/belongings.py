@@ -25,9 +25,12 @@ class Belongings:
 
     rows: yields it for the export, a few rows at a time read. leave: sees to it that nobody else is left
     without an owner, before the person is deleted; what belongs to them alone goes by itself or here.
+    begin: the part of it that may raise Refused, of what is theirs alone; it comes before every `leave`, so
+    that who is refused goes on with all they share.
     """
 
     rows: Callable[[Any], Iterator[Row]]
+    begin: Callable[[Any], None] = lambda user: None
     leave: Callable[[Any], None] = lambda user: None
 
 
@@ -66,7 +69,12 @@ def parts(user: Any, about: Row) -> Iterator[str]:
 
 
 def leave(user: Any) -> None:
-    """Stop what works for a person and hand on what others share with them. Once more is the same as once."""
+    """Stop what works for a person and hand on what others share with them. Once more is the same as once.
+
+    Raises Refused where an app cannot begin: then nothing was stopped and nothing handed on.
+    """
+    for belongings in _kept.values():
+        belongings.begin(user)
     Schedule.objects.filter(owner=user).delete()
     for job in Job.objects.filter(owner=user, state__in=OPEN).order_by("pk"):
         try:

@@ -15,7 +15,7 @@ from django.test import Client
 
 from config import rates
 from config.models import AuditLog
-from ingestion import belongings, schedules, tokens, uploads
+from ingestion import admission, belongings, schedules, tokens, uploads
 from ingestion.models import Job, Schedule, Upload
 from ingestion.sources.articles import belongings as of_articles
 from ingestion.sources.articles.models import Role as TopicRole
@@ -199,6 +199,31 @@ def test_what_others_share_gets_an_owner_and_what_nobody_shares_goes(
     assert list(kept.memberships.values_list("user", "role")) == [(alice.pk, "owner")]
     assert list(Topic.objects.all()) == [ours]
     assert list(ours.memberships.values_list("user", "role")) == [(alice.pk, "owner")]
+
+
+def test_who_is_refused_for_a_full_queue_still_has_what_they_share_and_run(
+    web: Client, ann: User, bob: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    topic = Topic.objects.create(name="ours", created_by=ann)
+    TopicMember.objects.create(topic=topic, user=ann, role=TopicRole.OWNER)
+    TopicMember.objects.create(topic=topic, user=bob, role=TopicRole.EDITOR)
+    shared = workspaces.make(ann, "shared", "")
+    Membership.objects.create(workspace=shared, user=bob, role=Role.EDITOR)
+    own = workspaces.make(ann, "own", "")
+    job = rows.job(ann, "pending")
+    schedules.put(Schedule(name="Nightly", source="ping", cron="0 6 * * *", zone="UTC", owner=ann))
+    with monkeypatch.context() as full:
+        full.setattr(admission, "MAX_QUEUED", 0)
+        answer = leave(web)
+    assert answer.status_code == 429 and "Nothing was created" in answer.text
+    job.refresh_from_db()
+    assert (job.state, Schedule.objects.count()) == ("pending", 1)
+    assert set(shared.memberships.values_list("user", "role")) == {(ann.pk, "owner"), (bob.pk, "editor")}
+    assert set(topic.memberships.values_list("user", "role")) == {(ann.pk, "owner"), (bob.pk, "editor")}
+    assert list(own.memberships.values_list("user", flat=True)) == [ann.pk]
+    assert leave(web).status_code == 200
+    assert list(Workspace.objects.filter(removing_at=None)) == [shared]
+    assert list(shared.memberships.values_list("user", "role")) == [(bob.pk, "owner")]
 
 
 @pytest.mark.parametrize("many", [False, True], ids=["one", "ticked"])
