@@ -27,9 +27,10 @@ class Server(uvicorn.Server):
     """A server that lets the hub send `drain` and end its long answers, then stops."""
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start to accept."""
-        await super().startup(sockets)
+        """Start to accept, once everything is loaded."""
+        # A port that listens is asked by the proxy already: what is loaded later, its requests wait for.
         _settle()
+        await super().startup(sockets)
         for server in self.servers:
             for listening in server.sockets:
                 _drop_the_stuck(listening.fileno())

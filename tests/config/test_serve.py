@@ -1,6 +1,7 @@
 """The server's own doing: who takes nothing is dropped even after the application gave up on them."""
 
 import asyncio
+import errno
 import socket
 import subprocess
 import sys
@@ -57,6 +58,30 @@ async def test_a_client_that_takes_nothing_is_dropped_in_the_end(monkeypatch: py
         await until_async(dropped, what="the connection to be dropped")
     server.should_exit = True
     await running
+
+
+async def test_nobody_can_connect_before_everything_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    answers: list[int] = []
+
+    def ask() -> None:
+        with socket.socket() as client:
+            answers.append(client.connect_ex(("127.0.0.1", port)))
+
+    monkeypatch.setattr(serve, "_settle", ask)
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        raise NotImplementedError
+
+    server = Server(serve.configuration(app, "127.0.0.1", port, max_bytes=1000))
+    server.config.load()
+    server.lifespan = server.config.lifespan_class(server.config)
+    await server.startup()
+    ask()
+    await server.shutdown()
+    assert answers == [errno.ECONNREFUSED, 0]
 
 
 SETTLED = """
