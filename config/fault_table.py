@@ -35,10 +35,10 @@ def faults(document: Path) -> list[Fault]:
 
 
 def places(tests: Iterable[str], folder: Path) -> list[str]:
-    """Return the node ids of tests, as pytest takes them, that are somewhere below a folder."""
+    """Return the node ids of tests that are below a folder, as pytest takes them where that folder is."""
     wanted = set(tests)
     return [
-        f"{path}::{name}"
+        f"{path.relative_to(folder.parent)}::{name}"
         for path in sorted(folder.rglob("test_*.py"))
         for name in re.findall(r"^(?:async )?def (test_\w+)\(", path.read_text(), re.MULTILINE)
         if name in wanted

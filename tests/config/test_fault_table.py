@@ -26,6 +26,7 @@ def test_it_has_the_faults_of_the_document_and_each_has_its_tests() -> None:
     named = {test for row in rows for test in row.tests}
     places = fault_table.places(named, ROOT / "tests")
     assert {place.partition("::")[2] for place in places} == named
+    assert all(place.startswith("tests/") for place in places)  # whatever the checkout's folder is named
 
 
 def test_what_is_waited_for_and_compared_with_a_promise_is_measured(kept: Measured) -> None:

@@ -99,7 +99,7 @@ class _Run:
         """Run all rounds of all faults, and say what each came to."""
         rows = fault_table.faults(settings.BASE_DIR / "docs" / "promises.md")
         named = fault_table.places([test for row in rows for test in row.tests], settings.BASE_DIR / "tests")
-        elsewhere = [one for one in named if "/faults/" not in one and "/browser/" not in one]
+        elsewhere = [one for one in named if not one.startswith(APART)]
         with tempfile.TemporaryDirectory() as folder:
             record = Path(folder) / "record"
             env = FULL | {"HEADWAY_FAULT_RECORD": str(record)}
