@@ -1,6 +1,7 @@
 """The processes that parse and judge pages: within limits, each page for itself, without our secrets."""
 
 import os
+import re
 import signal
 import threading
 from pathlib import Path
@@ -91,6 +92,18 @@ def test_a_page_that_takes_too_long_or_too_much_ends_alone(limits, bad):
     topic = {"text": RIVERS.text, "keywords": RIVERS.keywords, "compare": True}
     said = asked(parser, long, topic=topic)
     assert said["told"]["relevance"] > 0 and len(said["page"]["text"]) > 60_000
+    parser.end()
+
+
+def test_what_is_loaded_takes_nothing_from_a_page():
+    parser = Parser(memory=192 << 20)
+    asked(parser, page())
+    (pid,) = pids(parser)
+    [limit] = re.findall(r"Max address space +(\d+)", Path(f"/proc/{pid}/limits").read_text())
+    [loaded] = re.findall(
+        r"VmSize:\s+(\d+) kB", Path(f"/proc/{parser._forker._process.pid}/status").read_text()
+    )
+    assert int(limit) > int(loaded) * 1024 > 192 << 20
     parser.end()
 
 
