@@ -1,11 +1,14 @@
 """The table of faults names those of docs/promises.md, and says of each what its tests measured."""
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from config import fault_table
 from tests.engine import ROOT
+from tests.faults.conftest import LONGEST, longest_first
 from tests.measured import RECORD, Measured, Promised, measured
 from tests.test_promises import FAULTS
 from tests.waiting import until
@@ -27,6 +30,14 @@ def test_it_has_the_faults_of_the_document_and_each_has_its_tests() -> None:
     places = fault_table.places(named, ROOT / "tests")
     assert {place.partition("::")[2] for place in places} == named
     assert all(place.startswith("tests/") for place in places)  # whatever the checkout's folder is named
+
+
+def test_with_all_rounds_the_longest_begin_first_and_hold_back_only_short_ones() -> None:
+    places = fault_table.places(LONGEST, ROOT / "tests")
+    assert sorted(place.partition("::")[2] for place in places) == sorted(LONGEST)
+    tests: list[Any] = [SimpleNamespace(name=name) for name in ("a", "b", LONGEST[1], "c", LONGEST[0])]
+    assert [one.name for one in longest_first(tests)] == [LONGEST[0], "a", LONGEST[1], "b", "c"]
+    assert [one.name for one in longest_first(tests[2:3])] == [LONGEST[1]]
 
 
 def test_what_is_waited_for_and_compared_with_a_promise_is_measured(kept: Measured) -> None:

@@ -3,6 +3,7 @@
 import os
 import threading
 from collections.abc import Iterator
+from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 import pytest
@@ -20,6 +21,17 @@ FULL = os.environ.get("HEADWAY_FAULTS") == "full"  # `./run test --faults`
 ROUNDS = int(os.environ.get("HEADWAY_FAULT_ROUNDS", "30" if FULL else "1"))
 # The web servers that the live tests run on; without a word only ours does.
 SERVERS = os.environ.get("HEADWAY_TEST_SERVERS", "uvicorn daphne" if FULL else "").split()
+
+# With all rounds the longest begin first, so that none is left alone at the end. Longest first.
+LONGEST = (
+    "test_everything_breaks_again_and_again_and_nothing_is_lost",
+    "test_a_frozen_worker_changes_nothing_after_its_lease",
+    "test_a_killed_keeper_is_replaced_and_nothing_was_forgotten",
+    "test_a_killed_worker_takes_its_horse_along_and_the_job_goes_on",
+    "test_a_move_that_breaks_anywhere_is_told_once_or_did_not_happen",
+    "test_thousands_of_pages_end_with_exact_counts_however_often_their_worker_dies",
+    "test_a_backfill_whose_workers_are_killed_brings_each_day_once",
+)
 
 
 def within(seconds: float) -> float:
@@ -40,10 +52,23 @@ def pass_time(seconds: float) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark every test of this folder."""
+    """Mark every test of this folder, and begin with the longest where all rounds are run."""
     for item in items:
         if "tests/faults" in str(item.path):
             item.add_marker(pytest.mark.faults)
+    if FULL:
+        items[:] = longest_first(items)
+
+
+def longest_first(items: list[pytest.Item]) -> list[pytest.Item]:
+    """Return tests with the longest first, each followed by a short one.
+
+    A process of pytest-xdist always holds two tests: what it holds beside a long one waits for its end.
+    """
+    long = sorted((one for one in items if one.name in LONGEST), key=lambda one: LONGEST.index(one.name))
+    short = [one for one in items if one.name not in LONGEST]
+    first = [one for pair in zip_longest(long, short[: len(long)]) for one in pair if one is not None]
+    return first + short[len(long) :]
 
 
 @pytest.fixture

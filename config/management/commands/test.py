@@ -6,8 +6,10 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
 from pathlib import Path
+from threading import Lock
 
 from defusedxml import ElementTree
 from django.conf import settings
@@ -21,7 +23,11 @@ HISTORIES = ("tests/realtime/test_reducer.py", "tests/browser/test_reducer.py")
 FULL = {"HEADWAY_FAULTS": "full"}
 NGINX = ("nginx", "/usr/sbin/nginx")
 TOGETHER = ("-n", "2", "--dist", "worksteal")
+# Most rounds wait, for a lease or for who comes back: four at once leave two cores some rest.
+LANES = ("-n", "4", "--dist", "load", "--maxschedchunk", "1")
 BREAKS_SERVICES = "tests/faults/test_services.py"  # stops the PostgreSQL and Valkey of its own process
+# They compare what people wait for with the same in peace: with all rounds nothing runs beside them.
+WANT_PEACE = ("tests/faults/test_live_readers.py", "tests/faults/test_live_restarts.py")
 NO_TESTS = 5  # pytest's exit code when its arguments leave nothing to run
 APART = (
     "tests/browser",
@@ -68,6 +74,7 @@ class _Run:
         self.arguments = list(arguments)
         self.passed = self.failed = self.skipped = 0
         self.broken = False
+        self.counting = Lock()
 
     def all(self, *, faults: bool) -> int:
         """Run what was asked for. Return the exit code."""
@@ -87,7 +94,7 @@ class _Run:
                 self.failed += 1
             else:
                 _say("SKIPPED: no Chromium, so the browser tests did not run")
-            self._faults("faults, small rounds")
+            self._small_faults()
         if self.skipped:
             _say(f"{self.skipped} skipped; the reasons are above")
         if self.broken and not self.failed:
@@ -103,20 +110,37 @@ class _Run:
         with tempfile.TemporaryDirectory() as folder:
             record = Path(folder) / "record"
             env = FULL | {"HEADWAY_FAULT_RECORD": str(record)}
-            self._faults("faults", env)
-            self._pytest("faults that need no process", [*TOGETHER, *self.arguments, *elsewhere], env)
-            self._pytest("lives of jobs", [*self.arguments, *MACHINES], FULL)
-            self._pytest("histories of clients", [*self.arguments, *HISTORIES], FULL)
+            with ThreadPoolExecutor(1) as beside:
+                others = beside.submit(self._beside_the_matrix, elsewhere, env)
+                apart = [f"--ignore={path}" for path in (BREAKS_SERVICES, *WANT_PEACE)]
+                self._pytest("faults", [*LANES, *self.arguments, *apart, "tests/faults"], env)
+                others.result()
+            self._pytest("faults that want peace", [*self.arguments, *WANT_PEACE], env)
             for line in fault_table.lines(rows, fault_table.read(record)):
                 _say(line)
 
-    def _faults(self, title: str, env: dict[str, str] | None = None) -> None:
-        others = [f"--ignore={BREAKS_SERVICES}", "tests/faults"]
-        self._pytest(title, [*TOGETHER, *self.arguments, *others], env)
-        self._pytest(f"{title} of services", [*self.arguments, BREAKS_SERVICES], env)
+    def _beside_the_matrix(self, elsewhere: Sequence[str], env: dict[str, str]) -> None:
+        """Run what has services of its own and is told when it has ended, so that no two runs' lines mix."""
+        self._pytest("faults of services", [*self.arguments, BREAKS_SERVICES], env, aside=True)
+        self._pytest("faults that need no process", [*self.arguments, *elsewhere], env, aside=True)
+        self._pytest("lives of jobs", [*self.arguments, *MACHINES], FULL, aside=True)
+        self._pytest("histories of clients", [*self.arguments, *HISTORIES], FULL, aside=True)
 
-    def _pytest(self, title: str, arguments: Sequence[str], env: dict[str, str] | None = None) -> None:
-        _say(f"--- {title}")
+    def _small_faults(self) -> None:
+        others = [f"--ignore={BREAKS_SERVICES}", "tests/faults"]
+        self._pytest("faults, small rounds", [*TOGETHER, *self.arguments, *others])
+        self._pytest("faults of services, small rounds", [*self.arguments, BREAKS_SERVICES])
+
+    def _pytest(
+        self,
+        title: str,
+        arguments: Sequence[str],
+        env: dict[str, str] | None = None,
+        *,
+        aside: bool = False,
+    ) -> None:
+        if not aside:
+            _say(f"--- {title}")
         # Tests run on services of their own, never on the settings this command was started with.
         own = ("DJANGO_SETTINGS_MODULE", "HEADWAY_DATA", "HEADWAY_PROFILE", "HEADWAY_ROLE")
         inherited = {name: value for name, value in os.environ.items() if name not in own}
@@ -124,10 +148,19 @@ class _Run:
             report = Path(folder) / "report.xml"
             command = [sys.executable, "-m", "pytest", "-q", f"--junitxml={report}", *arguments]
             done = subprocess.run(
-                command, cwd=settings.BASE_DIR, env={**inherited, **(env or {})}, check=False
+                command,
+                cwd=settings.BASE_DIR,
+                env={**inherited, **(env or {})},
+                check=False,
+                stdout=subprocess.PIPE if aside else None,
+                stderr=subprocess.STDOUT if aside else None,
+                text=True,
             )
-            self._count(report)
-        self.broken = self.broken or done.returncode not in (0, 1, NO_TESTS)
+            if aside:
+                _say(f"--- {title}\n{done.stdout}")
+            with self.counting:
+                self._count(report)
+                self.broken = self.broken or done.returncode not in (0, 1, NO_TESTS)
 
     def _count(self, report: Path) -> None:
         if not report.exists():
