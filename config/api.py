@@ -19,7 +19,7 @@ from config.http import StrictParser
 from config.middleware import exception_response
 from config.problems import Problem, field_errors, from_errors, problem_response
 from ingestion import api as jobs_api
-from ingestion import lines_api, schedules_api, search_api, status_api, tokens, uploads_api
+from ingestion import lines_api, operate_api, schedules_api, search_api, status_api, tokens, uploads_api
 from ingestion.admission import Refused
 from ingestion.schemas import ProblemOut, start_adapter
 from ingestion.sources.articles import api as articles_api
@@ -168,6 +168,7 @@ api.add_router("", lines_api.router)
 api.add_router("", uploads_api.router)
 api.add_router("", status_api.router)
 api.add_router("", schedules_api.router)
+api.add_router("", operate_api.router)
 api.add_router("", search_api.router)
 api.add_router("", articles_api.router)
 api.add_router("", tasks_api.router)

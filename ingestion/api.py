@@ -16,6 +16,7 @@ from config.problems import Problem, field_errors, from_errors, invalid
 from ingestion import access, idempotency, lifecycle, serializers, streams, uploads, waiting, waits
 from ingestion.admission import Refused
 from ingestion.models import ACTIVE, FINAL, OPEN, Job, JobEvent, JobItem, State
+from ingestion.requested import acting_job, visible_job
 from ingestion.schemas import (
     AnswerIn,
     EventsOut,
@@ -85,7 +86,7 @@ def list_items(
     request: HttpRequest, job_id: RowId, filters: Annotated[ItemFilter, StrictQuery(...)]
 ) -> HttpResponse:
     """List a job's items in their order."""
-    job = _visible(request, job_id)
+    job = visible_job(request, job_id)
     scope = paging.Scope(f"items:{job.pk}", _user_id(request), {"state": filters.state})
     items: QuerySet[JobItem] = job.items.order_by("ordinal", "pk")
     if filters.state is not None:
@@ -103,7 +104,7 @@ def list_events(
     request: HttpRequest, job_id: RowId, filters: Annotated[PageFilter, StrictQuery(...)]
 ) -> HttpResponse:
     """List a job's history, oldest first."""
-    job = _visible(request, job_id)
+    job = visible_job(request, job_id)
     scope = paging.Scope(f"events:{job.pk}", _user_id(request), {})
     events: QuerySet[JobEvent] = job.events.order_by("version")
     after = paging.read_cursor(scope, filters.cursor)
@@ -126,7 +127,7 @@ def list_sources(request: HttpRequest) -> HttpResponse:
 @router.api_operation(READ, "/jobs/{job_id}", response={200: JobOut, 304: None}, operation_id="get_job")
 def get_job(request: HttpRequest, job_id: RowId, place: Annotated[SinceFilter, Query(...)]) -> HttpResponse:
     """Return a job. `ETag` is its place in its stream: 304 when it stands where you know it."""
-    job = _visible(request, job_id)
+    job = visible_job(request, job_id)
     if place.since is not None or place.epoch is not None:
         behind = streams.events_after(job, place.since, place.epoch)
         return answer(_job_json(request, job) | behind)
@@ -148,7 +149,7 @@ def why_job_waits(request: HttpRequest, job_id: RowId) -> HttpResponse:
 
     For any other job all is null.
     """
-    found = waits.why(_visible(request, job_id), request.user)
+    found = waits.why(visible_job(request, job_id), request.user)
     return answer({name: getattr(found, name, None) for name in ("reason", "text", "before")})
 
 
@@ -227,7 +228,7 @@ def _of_params(refused: Refused) -> Problem:
 @router.post("/jobs/{job_id}/cancel", response={202: JobOut}, operation_id="cancel_job")
 def cancel_job(request: HttpRequest, job_id: RowId) -> HttpResponse:
     """Ask for a job to be cancelled. Asking twice is fine."""
-    job = _acting(request, job_id)
+    job = acting_job(request, job_id)
     return _job_answer(request, lifecycle.cancel(job, request.user), 202)
 
 
@@ -236,7 +237,7 @@ def retry_job(
     request: HttpRequest, job_id: RowId, body: Annotated[RetryIn | None, JsonBody(...)] = None
 ) -> HttpResponse:
     """Start a job that does what an ended one left undone, or join its open retry (200)."""
-    job = _acting(request, job_id)
+    job = acting_job(request, job_id)
     wanted = body or RetryIn()
 
     def do() -> tuple[int, dict[str, Any]]:
@@ -249,14 +250,14 @@ def retry_job(
 @router.post("/jobs/{job_id}/answer", response=JobOut, operation_id="answer_job")
 def answer_job(request: HttpRequest, job_id: RowId, body: Annotated[AnswerIn, JsonBody(...)]) -> HttpResponse:
     """Answer a waiting job."""
-    job = _acting(request, job_id)
+    job = acting_job(request, job_id)
     return _job_answer(request, lifecycle.answer(job, body.answer, body.data, request.user))
 
 
 @router.delete("/jobs/{job_id}", response={204: None}, operation_id="delete_job")
 def delete_job(request: HttpRequest, job_id: RowId) -> HttpResponse:
     """Remove an ended job with its items and events."""
-    lifecycle.delete(_acting(request, job_id), request.user)
+    lifecycle.delete(acting_job(request, job_id), request.user)
     return HttpResponse(status=204)
 
 
@@ -275,7 +276,7 @@ async def wait_for_job(
         return state in FINAL or (filters.version is None and state == State.WAITING)
 
     with waiting.place(_user_id(request)):
-        job = await waiting.in_thread(lambda: _visible(request, job_id))
+        job = await waiting.in_thread(lambda: visible_job(request, job_id))
         if filters.timeout and not is_so(job.state, job.version):
             await waiting.until_job(
                 request,
@@ -283,7 +284,7 @@ async def wait_for_job(
                 lambda frame: is_so((frame.data or {})["state"], frame.version or 0),
                 filters.timeout,
             )
-        return await waiting.in_thread(lambda: _job_answer(request, _visible(request, job_id)))
+        return await waiting.in_thread(lambda: _job_answer(request, visible_job(request, job_id)))
 
 
 @router.api_operation(READ, "/ready", response=ReadyOut, operation_id="is_ready", tags=["ready"])
@@ -313,25 +314,6 @@ async def is_ready(request: HttpRequest, filters: Annotated[ReadyFilter, StrictQ
 
 def _user_id(request: HttpRequest) -> int:
     return int(request.user.pk or 0)
-
-
-def _visible(request: HttpRequest, job_id: UUID) -> Job:
-    job = serializers.for_json(access.visible_jobs(request.user)).filter(pk=job_id).first()
-    if job is None:
-        raise Problem("not_found")
-    return job
-
-
-def _acting(request: HttpRequest, job_id: UUID) -> Job:
-    """Return a job that this user, with this token, may act on. Raises Problem."""
-    job = _visible(request, job_id)
-    token = getattr(request, "token", None)
-    others = job.owner_id != request.user.pk
-    if not access.can_act(request.user, job) or (
-        others and token is not None and "operate" not in token.scopes
-    ):
-        raise Problem("permission_denied")
-    return job
 
 
 def _job_json(request: HttpRequest, job: Job, *, created: bool = False) -> dict[str, Any]:

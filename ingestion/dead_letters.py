@@ -7,6 +7,7 @@ of it has been made, and nobody has said that it needs no more.
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID
@@ -32,6 +33,7 @@ UNSHOWN = ("memo", "result", "steps", "params")  # large
 _SET_ASIDE = JobItem.objects.filter(job=OuterRef("pk"), state=ItemState.QUARANTINED)
 # A cancelled retry did nothing: the work is still undone.
 _RETRIED = Job.objects.filter(retry_of=OuterRef("pk")).exclude(state=State.CANCELLED)
+Place = tuple[datetime, UUID]
 UNDONE = Q(state__in=(State.FAILED, State.PARTIAL)) & (Q(state=State.FAILED) | Exists(_SET_ASIDE))
 
 
@@ -52,6 +54,15 @@ class Filters:
         said = texts_of(query, cls.__annotations__)
         return cls(**{**said, "show": said["show"] if said["show"] == "dismissed" else ""})
 
+    @property
+    def place(self) -> Place | None:
+        """Return the end of the page before: when its last job ended, and its id."""
+        ended, _, pk = self.before.partition("~")
+        try:
+            return datetime.fromisoformat(ended).astimezone(UTC), UUID(pk)
+        except (ValueError, OverflowError):
+            return None
+
     def query(self, **changes: str) -> str:
         """Return the query string of these filters, changed; a change starts at the first page."""
         values = {**vars(self), "before": "", **changes}
@@ -64,20 +75,28 @@ def undone(jobs: QuerySet[Job]) -> QuerySet[Job]:
     return jobs.filter(UNDONE, ~Exists(_RETRIED), ~Exists(dismissed))
 
 
-def context(user: Any, filters: Filters) -> dict[str, Any]:
-    """Return what the page shows: a fixed number of queries, whatever failed."""
+def find(user: Any, *, dismissed: bool, kind: str = "", before: Place | None = None) -> QuerySet[Job]:
+    """Return what failed and needs somebody, or what was dismissed, that ended last first, with what is told.
+
+    kind: of one source only. before: the job that the page before ended with, which may be gone by now.
+    """
     jobs = visible_jobs(user)
-    if filters.show == "dismissed":
+    if dismissed:
         jobs = jobs.filter(UNDONE, dismissal__isnull=False).select_related("dismissal__by")
     else:
         jobs = undone(jobs)
-    if filters.source:
-        jobs = jobs.filter(source=filters.source)
-    if (before := _uuid(filters.before)) is not None:
-        ended = Subquery(Job.objects.filter(pk=before).values("finished_at")[:1])
-        jobs = jobs.filter(Q(finished_at__lt=ended) | Q(finished_at=ended, pk__lt=before))
-    rows = _told(jobs).select_related("owner").defer(*UNSHOWN)
-    found: list[Any] = list(rows.order_by("-finished_at", "-pk")[: PAGE + 1])
+    if kind:
+        jobs = jobs.filter(source=kind)
+    if before is not None:
+        ended, pk = before
+        jobs = jobs.filter(Q(finished_at__lt=ended) | Q(finished_at=ended, pk__lt=pk))
+    return _told(jobs).order_by("-finished_at", "-pk")
+
+
+def context(user: Any, filters: Filters) -> dict[str, Any]:
+    """Return what the page shows: a fixed number of queries, whatever failed."""
+    jobs = find(user, dismissed=filters.show == "dismissed", kind=filters.source, before=filters.place)
+    found: list[Any] = list(jobs.select_related("owner").defer(*UNSHOWN)[: PAGE + 1])
     shown = found[:PAGE]
     return {
         "rows": [
@@ -94,7 +113,7 @@ def context(user: Any, filters: Filters) -> dict[str, Any]:
         "here": filters.query(before=filters.before),
         "sources": source.registry().values(),
         "everybodys": can_view_all(user),
-        "following": filters.query(before=str(shown[-1].pk)) if len(found) > PAGE else "",
+        "following": filters.query(before=_place(shown[-1])) if len(found) > PAGE else "",
         "first": not filters.before,
         "tag": f"{zlib.crc32(repr([(job.pk, job.version) for job in shown]).encode()):x}",
     }
@@ -135,8 +154,6 @@ def _label(kind: str) -> str:
     return known.label if known is not None else kind
 
 
-def _uuid(text: str) -> UUID | None:
-    try:
-        return UUID(text)
-    except ValueError:
-        return None
+def _place(job: Job) -> str:
+    assert job.finished_at is not None  # it has ended
+    return f"{job.finished_at.isoformat()}~{job.pk}"

@@ -155,6 +155,7 @@ def _causes(within: str) -> dict[str, Any]:
     found = execute(_CAUSES, [WITHIN[within][1], MOST_CAUSES + 1])
     rows = [
         {
+            "source": kind,
             "label": source.label if (source := find(kind)) is not None else kind,
             "code": code,
             "count": count,

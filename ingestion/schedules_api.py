@@ -15,6 +15,7 @@ from config.problems import Problem
 from ingestion import schedules, serializers
 from ingestion.clock import read_clock
 from ingestion.models import Schedule
+from ingestion.requested import for_others
 from ingestion.schedules_page import UNSHOWN
 from ingestion.schemas import PageFilter
 
@@ -123,8 +124,7 @@ def _found(request: HttpRequest, pk: int) -> Schedule:
 
 
 def _may(request: HttpRequest, schedule: Schedule) -> bool:
-    token = getattr(request, "token", None)
-    if schedule.owner_id != request.user.pk and token is not None and "operate" not in token.scopes:
+    if schedule.owner_id != request.user.pk and not for_others(request):
         return False
     return schedules.can_change(request.user, schedule)
 

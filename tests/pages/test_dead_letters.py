@@ -1,6 +1,7 @@
 """Dead letters: what is one, who sees which, and that they are retried or dismissed."""
 
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from django.contrib.auth.models import Permission, User
@@ -83,6 +84,20 @@ def test_pages_hold_every_one_once(alice: User, monkeypatch: pytest.MonkeyPatch)
         found += [row["job"].subject for row in context["rows"]]
         query = context["following"]
     assert (found, query) == (["n4", "n3", "n2", "n1", "n0"], "")
+
+
+def test_the_next_page_stands_also_when_the_last_row_of_this_one_is_gone(
+    alice: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dead_letters, "PAGE", 2)
+    jobs = [failed(alice, f"n{n}") for n in range(4)]
+    following = web(alice).get(URL).context["following"]
+    jobs[2].delete()
+    assert shown(alice, following) == ["n1", "n0"]
+    for wrong in ("x", "~", f"2026-01-01~{jobs[0].pk}x", f"~{jobs[0].pk}", f"9999-99-99~{jobs[0].pk}"):
+        assert shown(alice, urlencode({"before": wrong})) == ["n3", "n1"]
+    for odd in ("0001-01-01T00:00:00+14:00", "2026-01-01"):
+        assert shown(alice, urlencode({"before": f"{odd}~{jobs[0].pk}"})) in ([], ["n3", "n1"])
 
 
 def test_rows_cost_no_query_each(alice: User, staff: User) -> None:
