@@ -5,11 +5,12 @@ from typing import Any
 from django.contrib import admin
 from django.contrib.admin.options import IncorrectLookupParameters
 from django.core.paginator import Paginator
-from django.db.models import QuerySet
+from django.db.models import DateTimeField, QuerySet
 from django.http import HttpRequest
 from django.utils.functional import cached_property
 
 from config.admin_audit import AuditedAdmin
+from config.admin_forms import SpokenDateTime
 
 PAGE = 50
 MAX_COUNTED = 10_000  # rows that a list counts and pages through; filters find what lies behind
@@ -26,7 +27,9 @@ class BoundedPaginator(Paginator):  # type: ignore[type-arg]
 
 
 class WellAskedAdmin(AuditedAdmin):
-    """A list that is asked for what a column can hold."""
+    """A list that is asked for what a column can hold, and a form whose fields have names."""
+
+    formfield_overrides = {DateTimeField: {"widget": SpokenDateTime}}
 
     def get_changelist_instance(self, request: HttpRequest) -> Any:
         """Treat a filter by NUL, which PostgreSQL takes in no text, as Django does other nonsense."""

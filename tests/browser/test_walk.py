@@ -10,6 +10,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from ingestion.sources.companies.models import Company
+from ingestion.sources.imports.models import ImportDefinition
 from tests.crawling import Page, kind
 from tests.pages.things import make_one_of_each
 
@@ -61,6 +63,27 @@ def faults(page, path, violations, turn):
     wrong += [(path, one) for one in page.watched.wrong]
     page.watched.wrong.clear()
     return wrong
+
+
+@pytest.mark.usefixtures("things")
+def test_pages_of_the_admin_with_fields_of_their_own_are_in_order(
+    page, signed_in, site, admin_user, violations
+):
+    signed_in(admin_user, "/admin/")
+    definition = ImportDefinition.objects.first().pk
+    wrong = []
+    for turn, path in enumerate(
+        [
+            "imports/importdefinition/add/",  # rows to write in, wider than any screen
+            f"imports/importdefinition/{definition}/delete/",  # links among text
+            f"auth/user/{admin_user.pk}/change/",  # a date and a time
+            "ingestion/job/",  # a search that is explained
+            f"companies/company/{Company.objects.first().pk}/change/",  # rows to read
+        ]
+    ):
+        page.goto(f"{site}/admin/{path}", wait_until="load")
+        wrong += faults(page, path, violations, turn)
+    assert wrong == []
 
 
 @pytest.mark.usefixtures("things")

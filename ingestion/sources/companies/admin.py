@@ -6,6 +6,7 @@ from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
+from config.admin_forms import SpokenInline
 from ingestion import lifecycle
 from ingestion.admin.base import MAX_ACTED, OperatorAdmin
 from ingestion.admission import Refused
@@ -14,7 +15,7 @@ from ingestion.sources.companies.models import Company, Filing, FormerName, Tick
 from ingestion.sources.companies.source import Companies
 
 
-class FormerNameInline(admin.TabularInline):  # type: ignore[type-arg]
+class FormerNameInline(SpokenInline):
     """What a company was called before."""
 
     model = FormerName

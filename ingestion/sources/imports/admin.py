@@ -7,6 +7,7 @@ from django.contrib import admin
 from django.db import transaction
 from django.http import HttpRequest
 
+from config.admin_forms import SpokenInline, SpokenRows
 from config.admin_lists import BoundedAdmin
 from ingestion.access import can_operate, can_view_all
 from ingestion.sources.imports import targets
@@ -40,7 +41,7 @@ class _ByOperators:
         return can_operate(request.user)
 
 
-class TargetColumns(forms.BaseInlineFormSet):  # type: ignore[type-arg]
+class TargetColumns(SpokenRows):
     """The columns of one definition, which must fit together."""
 
     def clean(self) -> None:
@@ -75,7 +76,7 @@ class TargetColumnForm(forms.ModelForm):  # type: ignore[type-arg]
         return cleaned
 
 
-class TargetColumnInline(_ByOperators, admin.TabularInline):  # type: ignore[type-arg]
+class TargetColumnInline(_ByOperators, SpokenInline):
     """The columns of a definition, row by row."""
 
     model, form, formset = TargetColumn, TargetColumnForm, TargetColumns
@@ -83,7 +84,7 @@ class TargetColumnInline(_ByOperators, admin.TabularInline):  # type: ignore[typ
     max_num = len(targets.FIELDS)
 
 
-class HeaderMatchInline(_ByOperators, admin.TabularInline):  # type: ignore[type-arg]
+class HeaderMatchInline(_ByOperators, SpokenInline):
     """What people said headers mean: looked at and forgotten, not written, here."""
 
     model = HeaderMatch
