@@ -140,7 +140,8 @@ def holes(answer: Any) -> list[str]:
     """Return what is wrong with an answer, whoever asked for whatever."""
     wrong = []
     if answer.status_code >= 500:
-        wrong.append(f"status {answer.status_code}")
+        _, error, _ = getattr(answer, "exc_info", None) or (None, None, None)
+        wrong.append(f"status {answer.status_code}" + (f": {error!r}" if error else ""))
     target = urlsplit(urljoin(SITE, answer.get("Location", "/")))
     if target.netloc != "testserver" or answer.get("Location", "/").startswith(("//", "/\\")):
         wrong.append(f"leads to {answer['Location']}")

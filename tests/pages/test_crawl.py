@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
-from django.http import HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.test import Client
+from django.urls import include, path
 
 from tests.crawling import HEADERS, MARK, SITE, attack, holes, kind, walk
 from tests.pages.things import make_one_of_each
@@ -21,6 +22,7 @@ def things(alice: User, bob: User, settings: Any) -> None:
 
 def crawl(client: Client, start: str) -> tuple[list[str], list[Any]]:
     """Return a page of each kind that there is, and what is wrong with them."""
+    client.raise_request_exception = False  # a fault is a finding beside others, not the end
     urls: list[str] = []
     tried: set[str] = set()
     wrong: list[Any] = []
@@ -60,6 +62,21 @@ def test_a_crawl_as_a_stranger_finds_the_sign_in(things: None, client: Client) -
     urls, wrong = crawl(client, "/")
     assert wrong == []
     assert urls and all(url.startswith("/signin/") for url in urls), urls
+
+
+def fails(request: HttpRequest) -> HttpResponse:
+    raise RuntimeError("no such luck")
+
+
+urlpatterns = [path("", fails), path("", include("config.urls"))]
+
+
+@pytest.mark.urls(__name__)
+def test_a_crawl_names_a_fault_and_goes_on(client: Client, alice: User) -> None:
+    client.force_login(alice)
+    urls, wrong = crawl(client, "/")
+    assert urls == []
+    assert wrong == [(SITE + "/", "status 500: RuntimeError('no such luck')")]
 
 
 SAFE = {**HEADERS, "Content-Security-Policy": "script-src 'self'"}
