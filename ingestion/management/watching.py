@@ -23,6 +23,7 @@ INTERVAL = 0.3  # seconds between two looks
 PLAIN_SECONDS = 5.0  # between two lines of figures where no bar can be drawn
 EVENTS_AT_ONCE = 50
 DATABASE_PATIENCE = 60.0  # seconds for which a watcher waits for the database to come back
+_ANSWERS = {"match": "match COLUMN=TARGET", "upload": "upload file=PATH"}  # by what is asked; else yes or no
 _LEVEL_STYLE = {"success": "green", "warning": "yellow", "error": "red"}
 
 
@@ -45,8 +46,10 @@ class WatchingCommand(TerminalCommand):
 def outcome(job: Job) -> str:
     """Return what became of a job, in a sentence or two."""
     if job.state == State.WAITING:
-        asked = (job.waiting_for or {}).get("text", "")
-        return f"{words.word(serializers.display(job))}: {asked} Answer it with: job answer {job.pk} approve"
+        asked = job.waiting_for or {}
+        answer = _ANSWERS.get(asked.get("kind", ""), "approve (or: reject reason=TEXT)")
+        said = f"{words.word(serializers.display(job))}: {asked.get('text', '')}"
+        return f"{said} Answer it with: job answer {job.pk} {answer}"
     counts = (
         f" {job.items_done:,} done, {job.items_failed:,} failed, {job.items_skipped:,} skipped."
         if job.items_total

@@ -132,7 +132,18 @@ def test_watching_ends_when_a_person_is_needed(root: User, monkeypatch: pytest.M
     _run_at_once(monkeypatch)
     said = run("ingest", "door", "--watch")
     assert said.code == 3
-    assert "Open it? Answer it with: job answer" in said.err
+    job = Job.objects.get()
+    assert f"Open it? Answer it with: job answer {job.pk} approve (or: reject reason=TEXT)" in said.err
+
+
+@pytest.mark.parametrize(
+    ("kind", "answer"), [("match", "match COLUMN=TARGET"), ("upload", "upload file=PATH")]
+)
+def test_who_is_asked_is_told_the_answer_that_fits(kind: str, answer: str) -> None:
+    from ingestion.management import watching
+
+    job = Job(state="waiting", waiting_for={"kind": kind, "text": "Which one?"})
+    assert watching.outcome(job).endswith(f"Which one? Answer it with: job answer {job.pk} {answer}")
 
 
 def _run_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
