@@ -23,7 +23,7 @@ HISTORIES = ("tests/realtime/test_reducer.py", "tests/browser/test_reducer.py")
 FULL = {"HEADWAY_FAULTS": "full"}
 NGINX = ("nginx", "/usr/sbin/nginx")
 TOGETHER = ("-n", "2", "--dist", "worksteal")
-# Most rounds wait, for a lease or for who comes back. With four at once two cores are too busy for what is promised.
+# Most rounds wait, for a lease or for who comes back; with four at once two cores are too busy.
 LANES = ("-n", "3", "--dist", "load", "--maxschedchunk", "1")
 BREAKS_SERVICES = "tests/faults/test_services.py"  # stops the PostgreSQL and Valkey of its own process
 # They compare what people wait for with the same in peace: with all rounds nothing runs beside them.
