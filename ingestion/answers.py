@@ -12,6 +12,8 @@ from ingestion.models import Job, Upload
 from ingestion.source import SourceError, find
 
 MEMO_BYTES = 64 * 1024  # of what a job remembers: it is read with every attempt
+# In a history; else by its name.
+TOLD = {"approve": "Approved", "match": "Columns matched", "upload": "File sent"}
 _FILE = "file"  # the name in `data` under which an answer to `upload` gives its file
 
 

@@ -89,18 +89,12 @@ def review_url(job: Job) -> str:
 
 
 def steps(job: Job, now: datetime) -> list[StepRow]:
-    """Return the declared steps in order, then any others by their start."""
-    kind = source.find(job.source)
-    order = {step.name: n for n, step in enumerate(kind.steps)} if kind else {}
-    named = sorted(
-        (job.steps or {}).items(),
-        key=lambda pair: (order.get(pair[0], len(order)), pair[1].get("started_at") or "~", pair[0]),
-    )
+    """Return the rows of a job's steps, in their order."""
     begin = job.started_at or now
     end = job.finished_at or now
     ahead = figures.left(job, now) or 0.0
     axis = (end - begin).total_seconds() + ahead
-    return [_step(job, name, step, begin, end, axis) for name, step in named]
+    return [_step(job, name, step, begin, end, axis) for name, step in serializers.steps_of(job)]
 
 
 def _step(

@@ -422,7 +422,8 @@ def answer(job: Job, answer: str, data: Mapping[str, Any], by: Any) -> Job:
             _end(current, State.CANCELLED, Note("rejected", text, Level.WARNING), columns, None)
         else:
             columns["memo"] = memo
-            note = Note("answered", f"{answer.capitalize()} by {by.get_username()}", data={"answer": answer})
+            text = f"{answers.TOLD.get(answer, answer.capitalize())} by {by.get_username()}"
+            note = Note("answered", text, data={"answer": answer})
             _requeue(current, note, None, columns)
     return Job.objects.get(pk=job.pk)
 

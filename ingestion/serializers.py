@@ -51,6 +51,19 @@ def display(job: Job, now: datetime | None = None) -> str:
     return _STATE_DISPLAY.get(State(job.state), job.state)
 
 
+def steps_of(job: Job) -> list[tuple[str, dict[str, Any]]]:
+    """Return a job's steps by name: the declared ones in order, then any others by their start.
+
+    The column has an order of its own, which says nothing.
+    """
+    kind = find(job.source)
+    order = {step.name: n for n, step in enumerate(kind.steps)} if kind else {}
+    return sorted(
+        (job.steps or {}).items(),
+        key=lambda pair: (order.get(pair[0], len(order)), pair[1].get("started_at") or "~", pair[0]),
+    )
+
+
 def item_display(item: JobItem) -> str:
     """Return the word for an item's state that people read."""
     return "complete" if item.state == ItemState.DONE else item.state
@@ -103,7 +116,7 @@ def job_data(job: Job, items: Sequence[JobItem] | None = None) -> JsonObject:
         "items_failed": job.items_failed,
         "rate": None if job.rate is None else round(job.rate, 1),
         "eta_seconds": None if job.eta_seconds is None else round(job.eta_seconds, 1),
-        "steps": {name: _step(step) for name, step in (job.steps or {}).items()},
+        "steps": {name: _step(step) for name, step in steps_of(job)},
         "attempt": job.attempt,
         "cancel_requested_at": _time(job.cancel_requested_at),
         "created_at": _time(job.created_at),

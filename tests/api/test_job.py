@@ -11,6 +11,7 @@ from ingestion import lifecycle
 from ingestion.models import Job, JobEvent, JobItem
 from ingestion.testing import run_inline
 from tests.api.clients import ApiClient, assert_problem, without_id
+from tests.pages import rows
 
 pytestmark = pytest.mark.django_db
 
@@ -217,3 +218,9 @@ def test_a_deleted_job_answers_like_one_that_never_was(as_alice: ApiClient, ende
     as_alice.delete(f"/api/jobs/{ended.pk}")
     gone, never = as_alice.read(f"/jobs/{ended.pk}"), as_alice.read(f"/jobs/{uuid4()}")
     assert without_id(gone) == without_id(never)
+
+
+def test_its_steps_are_told_in_their_order(alice: Any, as_alice: ApiClient) -> None:
+    steps = {name: {"label": name, "state": "pending"} for name in ("tidy", "own", "look", "fill")}
+    job = rows.job(alice, "running", source="shelves", steps=steps)
+    assert list(as_alice.read(f"/jobs/{job.pk}").json()["steps"]) == ["look", "fill", "tidy", "own"]

@@ -69,6 +69,8 @@ def test_an_answers_file_is_the_jobs_from_then_on(alice: User, asked: Job) -> No
     lifecycle.answer(asked, "upload", {"file": str(upload.pk)}, alice)
     upload.refresh_from_db()
     assert (upload.job_id, upload.expires_at) == (asked.pk, None)
+    said = asked.events.filter(kind="answered").order_by("version").values_list("message", flat=True)
+    assert list(said) == ["Approved by alice", "Approved by alice", "File sent by alice"]
     with pytest.raises(Problem, match="not finished"):
         uploads.delete(upload)
 
