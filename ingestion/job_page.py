@@ -45,6 +45,7 @@ class StepRow:
     """A step with its stretch of time, in percent of the track."""
 
     name: str
+    current: bool
     label: str
     status: str
     spoken: str
@@ -110,6 +111,7 @@ def _step(
     running = status == "running"
     return StepRow(
         name=name,
+        current=state == "running" and job.state not in FINAL,
         label=step.get("label") or name,
         status=status,
         spoken=spoken,
@@ -133,6 +135,8 @@ def _step_status(job: Job, state: str) -> tuple[str, str]:
         if state == "running":
             return ("cancelled", "stopped") if job.state == State.CANCELLED else ("failed", "failed")
         return "skipped", "not reached"
+    if state == "running" and job.state == State.WAITING:
+        return serializers.display(job), "waits for a person"
     return ("running", "in progress") if state == "running" else ("pending", "waiting")
 
 

@@ -94,6 +94,15 @@ def test_a_running_step_without_an_end_draws_a_valid_track(html_of, alice):
     assert ", in progress" in html
 
 
+def test_a_step_that_waits_for_a_person_turns_no_wheel(html_of, alice):
+    asked = {"kind": "match", "text": "Which column is Name?"}
+    steps = rows.steps(look="completed", fill="running")
+    html = html_of(rows.job(alice, "waiting", steps=steps, waiting_for=asked))
+    [current] = re.findall(r'<li data-status="(\w+)" aria-current="step">', html)
+    assert current == "waiting_for_review"
+    assert ", waits for a person" in html and ", in progress" not in html
+
+
 @pytest.mark.parametrize("started", [timedelta(0), timedelta(seconds=-5), timedelta(days=400)])
 def test_a_track_is_valid_whatever_the_clocks_say(html_of, alice, started):
     now = timezone.now()
