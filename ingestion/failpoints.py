@@ -99,6 +99,8 @@ def hit(name: str) -> None:
     if mode == "sleep":
         time.sleep(SLEEP_SECONDS)
         return
+    if _raised is not FailpointHit:  # a process that is dead ends no item in any of its threads
+        _active.update({one: ("raise", 1_000_000, 1) for one in POINTS if one.startswith("item.")})
     raise _raised(name)
 
 

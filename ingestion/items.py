@@ -4,6 +4,7 @@ The effects of an item and its `done` row commit together, so they are applied e
 """
 
 import json
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
@@ -22,10 +23,12 @@ from ingestion.history import Note
 from ingestion.interrupts import Fenced
 from ingestion.models import ItemState, Job, JobItem, Level
 from ingestion.settings import LEASE_SECONDS, MAX_ITEMS
+from ingestion.side_by_side import side_by_side
 from ingestion.source import SourceError
 
 if TYPE_CHECKING:
     from ingestion.steps import StepHandle
+    from realtime.streams import Versioned
 
 POLL_SECONDS = 0.2  # how soon a waiting attempt hears that it should stop
 OPEN_ITEM = (ItemState.PENDING, ItemState.RUNNING)
@@ -67,9 +70,10 @@ class Worklist:
         label: Callable[[Any], str] | None,
         fetch: Callable[[Any], Any] | None,
         threads: int,
+        do: Callable[[Any], Any] | None = None,
     ) -> None:
         self.step, self.run = step, step.run
-        self.key, self.label, self.fetch, self.threads = key, label, fetch, threads
+        self.key, self.label, self.fetch, self.threads, self.do = key, label, fetch, threads, do
 
     def work(self, values: Iterable[Any]) -> "Iterator[Item]":
         """Yield what is left to do; retryable failures come again at the end of the pass."""
@@ -79,10 +83,10 @@ class Worklist:
         for number in range(len(waits) + 1):
             again: list[Item] = []
             last = number == len(waits)
-            for item in self._ahead(left):
+            for item in self._ahead(left) if self.do is None else self._done(self.do, left):
                 self.run.checkpoint()
                 self.run.message = item.label
-                if item.error is None:
+                if item.error is None and self.do is None:
                     yield item
                     if not item.entered:
                         raise RuntimeError("use the item: `with item:`")
@@ -159,6 +163,17 @@ class Worklist:
                 item.take(future.result)
                 yield item
 
+    def _done(self, do: Callable[[Any], Any], items: "list[Item]") -> "Iterator[Item]":
+        """Yield the items as they have ended, several at a time, each in its thread's own session."""
+        if not self.run.careful and min(self.threads, len(items)) > 1:
+            yield from side_by_side(partial(_do, do), items, self.threads, self.run.checkpoint)
+            return
+        for item in items:
+            self.run.checkpoint()
+            self._suspect(item)
+            _do(do, item)
+            yield item
+
     def _suspect(self, item: "Item") -> None:
         if self.run.careful:  # if this attempt dies too, the next reader knows at which item
             with transaction.atomic():
@@ -198,11 +213,19 @@ class Worklist:
             )
             if not written:  # somebody else settled it; our count must not stand beside theirs
                 raise Fenced
-        self.step.finished += 1
+        self.step.count_one()
         self.run.notes.append(
             Note("item_failed", f"{item.label}: {text}", Level.ERROR, {"key": item.key, "code": code})
         )
         return True
+
+
+class Own(threading.local):
+    """What a run holds for each thread: the item it is in, and the rows that this one has changed."""
+
+    def __init__(self) -> None:
+        self.item: Item | None = None
+        self.changed: dict[tuple[str, Any], Versioned] = {}
 
 
 class Item:
@@ -256,7 +279,7 @@ class Item:
         hit("item.before_body")
         self._atomic = transaction.atomic(durable=True)
         self._atomic.__enter__()
-        self.step.run.item = self
+        self.step.run.own.item = self
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: Any) -> bool:
@@ -267,7 +290,7 @@ class Item:
                 hit("item.before_commit")
         except BaseException as failed:
             error = failed
-        run.item = None
+        run.own.item = None
         if error is not None:
             run.forget_changes()
         try:
@@ -289,7 +312,7 @@ class Item:
             self.error = error
             self.tries += 1
             return True
-        self.step.finished += 1
+        self.step.count_one()
         return True
 
     def _finish(self) -> None:
@@ -320,6 +343,12 @@ class Item:
         # The COMMIT may have happened although its answer was lost: the row knows.
         states = (ItemState.DONE, ItemState.SKIPPED)
         return JobItem.objects.filter(pk=self.row, state__in=states).exists()
+
+
+def _do(do: Callable[[Any], Any], item: Item) -> None:
+    item.begin()
+    with item:
+        item.result = do(item.value)
 
 
 def described(error: BaseException) -> tuple[str, str]:

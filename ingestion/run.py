@@ -18,13 +18,12 @@ from ingestion.answers import fits, name_of
 from ingestion.failpoints import hit
 from ingestion.history import Note
 from ingestion.interrupts import Cancelled, Fenced, Interrupt, Waiting
-from ingestion.items import POLL_SECONDS, Item
+from ingestion.items import POLL_SECONDS, Own
 from ingestion.models import Job, Level
 from ingestion.settings import LEASE_SECONDS
 from ingestion.source import Source
 from ingestion.steps import StepHandle
 from realtime.publish import publish
-from realtime.streams import Versioned
 
 T = TypeVar("T")
 
@@ -48,8 +47,7 @@ class Run:
         }
         self.notes: deque[Note] = deque()
         self.interrupt: type[Interrupt] | None = None  # set by the reporter, a signal or a fence
-        self.item: Item | None = None
-        self._changed: dict[tuple[str, Any], Versioned] = {}
+        self.own = Own()
         self._asked: Counter[str] = Counter()  # questions of each kind so far
 
     @property
@@ -103,8 +101,8 @@ class Run:
 
     def changed(self, obj: Any) -> None:
         """Raise the version of a row that open pages watch; inside an item it commits with the item."""
-        self._changed[(obj.stream, obj.pk)] = obj
-        if self.item is None:
+        self.own.changed[(obj.stream, obj.pk)] = obj
+        if self.own.item is None:
             with transaction.atomic():
                 self.raise_versions()
 
@@ -210,14 +208,14 @@ class Run:
 
     def forget_changes(self) -> None:
         """Drop what an item that was rolled back said it had changed."""
-        self._changed.clear()
+        self.own.changed.clear()
 
     def raise_versions(self) -> None:
         """Add one to the version of every row that was said to have changed, in lock order."""
-        changed, self._changed = sorted(self._changed.items(), key=lambda pair: pair[0]), {}
+        changed, self.own.changed = sorted(self.own.changed.items(), key=lambda pair: pair[0]), {}
         for (stream, pk), obj in changed:
             publish(stream, type(obj).moved(pk))
 
     def _outside_item(self, what: str) -> None:
-        if self.item is not None:
+        if self.own.item is not None:
             raise RuntimeError(f"{what} inside an item would lock the job's row early; do it before or after")

@@ -1,5 +1,6 @@
 """Steps: the phases of a run, and two ways to go through many things in one: counted, or item by item."""
 
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
 from operator import itemgetter
@@ -29,6 +30,7 @@ class StepHandle:
         self.finished_at: str | None = values.get("finished_at")
         self.total: int | None = values.get("total")
         self.finished: int = values.get("done", 0)
+        self._counting = threading.Lock()  # items may end in several threads
         self._counter: Callable[[], int] | None = None
         self._counts_itself = False
 
@@ -52,6 +54,11 @@ class StepHandle:
     def count(self) -> int:
         """Return how many units are done; read by the reporter's thread."""
         return self.finished if self._counter is None else self._counter()
+
+    def count_one(self) -> None:
+        """Count a unit that has ended, in whatever thread."""
+        with self._counting:
+            self.finished += 1
 
     def share(self) -> float:
         """Return the done share of this step, 0 to 1."""
@@ -115,3 +122,21 @@ class StepHandle:
         """
         self._counts_itself = True
         return Worklist(self, key, label, fetch, threads).work(islice(values, MAX_ITEMS + 1))
+
+    def each(
+        self,
+        values: Iterable[T],
+        do: Callable[[T], Any],
+        *,
+        key: Callable[[T], Any],
+        label: Callable[[T], str] | None = None,
+        threads: int = 1,
+    ) -> None:
+        """Do what is left to do, each value as an item whose result is what `do` returns.
+
+        threads: how many are done at once, each in a session of its own and one short transaction, as with
+        `items`. They may come in any order, so no two may wait for each other. After a crash it is one.
+        """
+        self._counts_itself = True
+        for _ in Worklist(self, key, label, None, threads, do).work(islice(values, MAX_ITEMS + 1)):
+            pass

@@ -34,10 +34,7 @@ def load(imported: Import, span: Span) -> Loaded:
     where the definition's mode is to replace.
     """
     columns = Columns.of(imported)
-    # Of two imports that make periods of one unit at once, neither would see what the other has to end.
-    # So of unique values: neither would see the other's.
-    alone = any(map(columns.has, PERIOD)) or bool(columns.unique())
-    execute(_ALONE if alone else _TOGETHER, [LOCK])
+    execute(_ALONE if is_alone(columns) else _TOGETHER, [LOCK])
     copied = passing.copy(columns, imported.pk, span)
     if copied is not None and not copied.rest:
         return Loaded(copied.rows, 0)
@@ -49,6 +46,15 @@ def load(imported: Import, span: Span) -> Loaded:
         writer = sql.Literal(imported.pk)
         _run(_END_EARLIER.format(tax_ident=columns.value("tax_ident"), rows=rows, writer=writer))
     return Loaded(created + (copied.rows if copied else 0), updated, total - created - updated)
+
+
+def is_alone(columns: Columns) -> bool:
+    """Say whether nothing else may be loaded at the same time.
+
+    Of two spans that make periods of one unit at once, neither would see what the other has to end. So of
+    unique values: neither would see the other's.
+    """
+    return any(map(columns.has, PERIOD)) or bool(columns.unique())
 
 
 _NOTED = "import_id = {pk} AND span IS NULL AND number BETWEEN {first} AND {last} AND errors IS NULL"

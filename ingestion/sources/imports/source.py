@@ -39,6 +39,7 @@ from ingestion.sources.imports.records import Layout, Span
 from ingestion.steps import StepHandle
 from ingestion.uploads import CSV, GZIP, TEXT, XLSX, open_upload
 
+LOADERS = 2  # sessions that write spans at once: the register's indexes keep a core of the database busy
 MAX_OFFERED = 200  # definitions in the start form
 
 
@@ -149,9 +150,14 @@ class Imports(Source):
         """Write the good rows, batch by batch."""
         if not imported.rows_good:
             raise SourceError("no_good_rows", "No row can be loaded: each has an error. Correct the file.")
-        for item in step.items(recognition.spans(imported), key=_range, label=_rows):
-            with item:
-                item.result = asdict(loading.load(imported, item.value))
+        threads = 1 if loading.is_alone(Columns.of(imported)) else LOADERS
+        step.each(
+            recognition.spans(imported),
+            lambda span: asdict(loading.load(imported, span)),
+            key=_range,
+            label=_rows,
+            threads=threads,
+        )
 
     def ended(self, job: Job) -> None:
         """Keep how it ended; have the statistics follow what was written, also by one that failed midway."""
