@@ -34,10 +34,13 @@ def load(imported: Import, span: Span) -> Loaded:
     where the definition's mode is to replace.
     """
     columns = Columns.of(imported)
-    execute(_ALONE if is_alone(columns) else _TOGETHER, [LOCK])
-    copied = passing.copy(columns, imported.pk, span)
-    if copied is not None and not copied.rest:
-        return Loaded(copied.rows, 0)
+    lines = passing.lines_of(columns, imported.pk, span)
+    # Good rows that are no lines are written after those: out of the order in which others meet the units.
+    mixed = lines is not None and bool(lines.rest)
+    execute(_ALONE if mixed or is_alone(columns) else _TOGETHER, [LOCK])
+    copied = passing.copy(columns, imported.pk, span, lines) if lines is not None else None
+    if copied is not None and not mixed:
+        return Loaded(copied, 0)
     rows = sql.SQL(_NOTED if copied is not None else _ALL_ROWS).format(
         pk=sql.Literal(imported.pk), first=sql.Literal(span.row), last=sql.Literal(span.last)
     )
@@ -45,7 +48,7 @@ def load(imported: Import, span: Span) -> Loaded:
     if columns.has("valid_from"):
         writer = sql.Literal(imported.pk)
         _run(_END_EARLIER.format(tax_ident=columns.value("tax_ident"), rows=rows, writer=writer))
-    return Loaded(created + (copied.rows if copied else 0), updated, total - created - updated)
+    return Loaded(created + (copied or 0), updated, total - created - updated)
 
 
 def is_alone(columns: Columns) -> bool:

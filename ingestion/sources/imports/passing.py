@@ -21,25 +21,36 @@ NOT_TEXTS = ("date", "end_date", "integer", "decimal")
 
 
 @dataclass(frozen=True)
-class Passed:
-    """How many rows were written. rest: whether good rows with a note are left, which are no lines."""
+class Lines:
+    """The plain lines of a span, first and last identifier of its rows, and which of them are noted.
 
-    rows: int
-    rest: bool
+    rest: whether good rows are among those, which are no lines.
+    """
+
+    text: str
+    low: str
+    high: str
+    noted: Sequence[int] | None
+    rest: bool | None
 
 
-def copy(columns: Columns, import_id: int, span: Span) -> Passed | None:
-    """Write the lines of a span, in the current transaction; return None where it cannot be done so."""
+def lines_of(columns: Columns, import_id: int, span: Span) -> Lines | None:
+    """Return what of a span may be passed on; None where it cannot be done so."""
     if not _is_plain(columns):
         return None
     found = execute(_LINES, [import_id, span.row, span.last, import_id, span.row])
-    if not found:
+    return Lines(*found[0]) if found and QUOTE not in found[0][0] else None
+
+
+def copy(columns: Columns, import_id: int, span: Span, given: Lines) -> int | None:
+    """Write the lines of a span, in the current transaction, and return how many there were.
+
+    None: nothing was written, as units of them are known.
+    """
+    if _some_known(columns, import_id, span, given.low, given.high):
         return None
-    ((text, low, high, bad, rest),) = found
-    if QUOTE in text or _some_known(columns, import_id, span, low, high):
-        return None
-    lines = text.split("\n")
-    for number in bad or ():
+    lines = given.text.split("\n")
+    for number in given.noted or ():
         lines[number - span.row] = ""
     lines = list(filter(None, lines))
     ended = f"{SEPARATOR}{import_id}\n"
@@ -51,7 +62,7 @@ def copy(columns: Columns, import_id: int, span: Span) -> Passed | None:
                 rows.write((ended.join(lines) + ended if lines else "").encode())
     except IntegrityError:  # another import has just made one of them
         return None
-    return Passed(len(lines), bool(rest))
+    return len(lines)
 
 
 def _some_known(columns: Columns, import_id: int, span: Span, low: str, high: str) -> bool:
