@@ -26,6 +26,8 @@ SWITCH_SECONDS = 0.001  # for which a thread may compute while others wait
 class Server(uvicorn.Server):
     """A server that lets the hub send `drain` and end its long answers, then stops."""
 
+    lookout: Any = None  # of a process that serves Headway
+
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start to accept, once everything is loaded."""
         # A port that listens is asked by the proxy already: what is loaded later, its requests wait for.
@@ -34,6 +36,12 @@ class Server(uvicorn.Server):
         for server in self.servers:
             for listening in server.sockets:
                 _drop_the_stuck(listening.fileno())
+
+    async def on_tick(self, counter: int) -> bool:
+        """Look every 15 s at who answers: this turns as the loop does."""
+        if self.lookout is not None:
+            self.lookout.look_aside()
+        return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop accepting, say goodbye, then end as uvicorn does."""
@@ -105,4 +113,8 @@ def configuration(app: Any, host: str, port: int, *, max_bytes: int) -> uvicorn.
 def serve(host: str, port: int) -> None:
     """Serve until SIGTERM or SIGINT."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
-    Server(configuration("config.asgi:application", host, port, max_bytes=settings.WS_MAX_BYTES)).run()
+    from ingestion.sightings import Lookout  # once Django is set up
+
+    server = Server(configuration("config.asgi:application", host, port, max_bytes=settings.WS_MAX_BYTES))
+    server.lookout = Lookout("web")
+    server.run()

@@ -7,11 +7,12 @@ import threading
 from uuid import UUID
 
 import structlog
-from django.db import DatabaseError, InterfaceError, connection
+from django.db import DatabaseError, InterfaceError, OperationalError, connection
 from django.db.models.functions import Now
 
 from ingestion import lifecycle, schema
 from ingestion.models import Process
+from ingestion.sightings import Lookout
 from ingestion.source import Outcome
 
 log = structlog.get_logger(__name__)
@@ -20,16 +21,29 @@ BEAT_SECONDS = 5.0
 
 
 class Beat(threading.Thread):
-    """Writes this process's `Process` row every 5 s."""
+    """Writes this process's `Process` row every 5 s. A keeper's also tells who answers."""
 
     def __init__(self, name: str, role: str, queue: str = "") -> None:
         super().__init__(name="beat", daemon=True)
         self.row = {"role": role, "queue": queue, "host": socket.gethostname()[:100], "pid": os.getpid()}
         self.process = name
         self._halt = threading.Event()
+        self._lookout = Lookout(role) if role == "keeper" else None
 
     def once(self) -> None:
-        """Write the row now; a worker whose database is newer than its code counts no longer."""
+        """Write the row now, and look at who answers when that is due."""
+        lookout = self._lookout if self._lookout is not None and self._lookout.is_due() else None
+        try:
+            self._write()
+        except (OperationalError, InterfaceError):
+            if lookout is not None:
+                lookout.miss()
+            raise
+        if lookout is not None:
+            lookout.look()
+
+    def _write(self) -> None:
+        """Write the row; a worker whose database is newer than its code counts no longer."""
         if self.row["role"] == "worker":
             schema.look()
             if schema.outgrown():

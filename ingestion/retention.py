@@ -12,12 +12,13 @@ from django.db.models.functions import Now
 
 from config import audit
 from config.models import AuditLog
-from ingestion.models import FINAL, IdempotencyKey, Job, JobAttempt, JobEvent, Process, Upload
+from ingestion.models import FINAL, IdempotencyKey, Job, JobAttempt, JobEvent, Process, Sighting, Upload
 from notifications import inbox, keeping
 from realtime.models import Session
 
 BATCH = 1000
 FORGET_PROCESS_AFTER = timedelta(minutes=10)
+FORGET_SIGHTING_AFTER = timedelta(days=2)  # the status page shows the last one
 STATE_EVENTS = (
     "created",
     "started",
@@ -68,9 +69,11 @@ def prune(jobs_older_than: timedelta | None = None, batches: int = 1000) -> dict
     traces = JobAttempt.objects.filter(ended_at__lt=Now() - kept("EVENTS", 30)).exclude(traceback="")
     keys = IdempotencyKey.objects.filter(created_at__lt=Now() - timedelta(hours=24))
     silent = Process.objects.filter(beat_at__lt=Now() - FORGET_PROCESS_AFTER)
+    seen = Sighting.objects.filter(at__lt=Now() - FORGET_SIGHTING_AFTER)
     acts = AuditLog.objects.filter(at__lt=Now() - kept("AUDIT", 730))
     return {
         "processes": _in_batches(silent, batches),
+        "sightings": _in_batches(seen, batches),
         "uploads": _in_batches(uploads, batches, _drop_files),
         "jobs": _in_batches(old_jobs, batches, after=_forget_jobs),
         "events": _in_batches(chatter, batches),

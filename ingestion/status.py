@@ -1,8 +1,9 @@
 """What the status page says: is the data stable, what works on it, and who does the work.
 
-Everything is read from rows that are there anyway; nothing is written to be shown here.
+What is read here is there anyway, but for the few rows of `sightings`.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -23,19 +24,20 @@ GONE = 60.0  # ... and from which on it is lost
 SHOWN = timedelta(days=1)  # a lost process is shown this long
 CACHED_SECONDS = 30  # what is counted over a day
 EVENTS = 8
+ENDED_WELL = "ended well"
 MOST_WORKERS = 50
 
 
 @dataclass(frozen=True)
 class Component:
-    """A part of the system. `status` is of the CSS vocabulary; `blocks` are oldest first, None: not kept."""
+    """A part of the system. `status` is of the CSS vocabulary."""
 
     name: str
     said: str
     status: str
     word: str
-    blocks: list[str] | None = None
-    share: int | None = None  # percent that ended well; None: nothing ended
+    day: last_day.Tally
+    counted: str = "answered"  # what the day counts as good
 
     @property
     def bars(self) -> list[dict[str, Any]]:
@@ -43,7 +45,7 @@ class Component:
         heights = {"down": 22, "degraded": 18, "complete": 14, "unknown": 6}
         return [
             {"status": block, "x": 10 * n, "y": 22 - heights[block], "height": heights[block]}
-            for n, block in enumerate(self.blocks or [])
+            for n, block in enumerate(self.day.blocks())
         ]
 
 
@@ -53,7 +55,7 @@ def context(user: Any) -> dict[str, Any]:
     processes = seen(now)
     answering = [one for one in processes if age_of(one, now) < ALIVE]
     held = list(pauses.current().select_related("by"))
-    day: Any = cache.get_or_set("last-day", last_day.count, CACHED_SECONDS)
+    day: Any = cache.get_or_set("day-by-half-hour", last_day.count, CACHED_SECONDS)
     row = System.objects.first()
     found = details.read(user)
     return {
@@ -129,29 +131,32 @@ def _components(
     known = [one for one in processes if one.role == "worker"]
     redis = queues.trouble()
     missing = sorted(set(QUEUES) - {one.queue for one in workers})
+    seen = defaultdict(last_day.Tally, day.seen)
     parts = [
-        Component("Web and API", "answered this page", *_good(True)),
-        Component("Keeper", _beats(keepers, now), *_good(bool(keepers))),
+        Component("Web and API", "answered this page", *_good(True), seen["web"]),
+        Component("Keeper", _beats(keepers, now), *_good(bool(keepers)), seen["keeper"]),
         Component(
             "Workers",
             f"{len(workers)} of {len(known)} answering"
             + (f", none for {', '.join(missing)}" if missing else ""),
             *(_good(bool(workers)) if not (workers and missing) else ("degraded", "Degraded")),
-            blocks=day.workers.blocks(),
-            share=day.workers.share(),
+            day.workers,
+            counted=ENDED_WELL,
         ),
-        Component("Database", "answered this page", *_good(True)),
+        Component("Database", "answered this page", *_good(True), seen["database"]),
         Component(
-            "Redis", "wakes and hints" if not redis else "does not answer; work goes on", *_good(not redis)
+            "Redis",
+            "wakes and hints" if not redis else "does not answer; work goes on",
+            *_good(not redis),
+            seen["redis"],
         ),
     ]
     for kind, source in registry().items():
         tally = day.sources.get(kind)
         if tally is not None:
-            share = tally.share()
             status = ("degraded", "Degraded") if tally.blocks()[-1] in ("down", "degraded") else _good(True)
             said = f"{sum(tally.good.values()):,} ended well, {sum(tally.bad.values()):,} failed"
-            parts.append(Component(source.label, said, *status, blocks=tally.blocks(), share=share))
+            parts.append(Component(source.label, said, *status, tally, counted=ENDED_WELL))
     return parts
 
 

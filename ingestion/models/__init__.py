@@ -19,7 +19,7 @@ from ingestion.models.jobs import (
     Priority,
     State,
 )
-from ingestion.models.operations import Pause, Process, System
+from ingestion.models.operations import Pause, Process, Sighting, System
 from ingestion.models.schedules import Schedule
 from ingestion.models.uploads import Upload
 
@@ -44,6 +44,7 @@ __all__ = [
     "Priority",
     "Process",
     "Schedule",
+    "Sighting",
     "State",
     "System",
     "Upload",

@@ -62,6 +62,19 @@ class Pause(models.Model):
         return self.scope
 
 
+class Sighting(models.Model):
+    """That a part of the system was seen within a minute to answer, or not to. Only ever added."""
+
+    # In this order it also serves who reads the last day, and who deletes what is older.
+    pk = models.CompositePrimaryKey("at", "component", "answered")
+    at = models.DateTimeField()  # when the minute began
+    component = models.CharField(max_length=10)  # web, keeper, database, redis
+    answered = models.BooleanField()
+
+    def __str__(self) -> str:
+        return f"{self.component} {self.at:%H:%M}"
+
+
 class System(Versioned):
     """One row: whether all data is stable and somebody works, as last found. Written when that changes."""
 

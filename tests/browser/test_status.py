@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 from django.core.cache import cache
 from django.db.models.functions import Now
+from django.utils import timezone
 from playwright.sync_api import expect
 
 from ingestion import stability
-from ingestion.models import Job, JobAttempt, Pause, Process
+from ingestion.models import Job, JobAttempt, Pause, Process, Sighting
 from tests.pages import rows
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -60,6 +61,12 @@ def full(alice: Any, bob: Any) -> None:
         scope="host:sec.gov", reason="It asked us to stop.", until=Now() + timedelta(hours=1)
     )
     Pause.objects.create(scope="queue:light", reason="We look at something.")
+    now = timezone.now().replace(second=0, microsecond=0)
+    answered = {"keeper": (90, 1300), "web": (150, 1300), "database": (2, 1300), "redis": (2, 400)}
+    for part, minutes in answered.items():
+        begun = [now - timedelta(minutes=n) for n in range(*minutes)]
+        Sighting.objects.bulk_create(Sighting(at=at, component=part, answered=True) for at in begun)
+    Sighting.objects.create(at=now - timedelta(minutes=200), component="redis", answered=False)
     stability.look()
 
 

@@ -9,7 +9,7 @@ from django.contrib.auth.models import User
 from django.db import connection, transaction
 
 from ingestion import lifecycle
-from ingestion.models import Job, State
+from ingestion.models import Job, Sighting, State
 from tests.demo.models import Effect
 from tests.engine import (
     Engine,
@@ -341,3 +341,14 @@ def test_light_sources_run_without_a_fork_and_are_released(engine: Engine, owner
         assert ended(job, 40).message == "flash"
     assert alive(worker.pid)
     assert not horses(worker.pid)
+
+
+def test_keepers_and_web_processes_tell_who_answers(engine: Engine) -> None:
+    def told() -> set[tuple[str, bool]]:
+        return set(Sighting.objects.values_list("component", "answered"))
+
+    services = {("database", True), ("redis", True)}
+    engine.keeper()
+    until(lambda: told() >= {("keeper", True), *services}, 60, "the keeper's first look")
+    engine.web()
+    until(lambda: told() >= {("keeper", True), ("web", True), *services}, 60, "the web process's first look")

@@ -9,10 +9,11 @@ from django.core.cache import cache
 from django.core.management import call_command
 from django.db.models.functions import Now
 from django.test import Client
+from django.utils import timezone
 
 from ingestion import maintenance, stability
 from ingestion.last_day import Tally
-from ingestion.models import Job, JobAttempt, Pause, Process, System
+from ingestion.models import Job, JobAttempt, Pause, Process, Sighting, System
 from notifications.models import Broadcast, Inbox
 from tests.pages import rows
 
@@ -123,6 +124,15 @@ def test_what_nothing_is_known_of_is_drawn_as_unknown() -> None:
     mixed = Tally(good={0: 1, 2: 999}, bad={0: 1, 1: 1})
     assert mixed.blocks()[-3:] == ["complete", "down", "degraded"]
     assert mixed.share() == 99
+
+
+def test_the_strips_of_parts_say_how_often_they_answered(alice: Any) -> None:
+    at = timezone.now() - timedelta(minutes=100)
+    for minute in range(3):
+        Sighting.objects.create(at=at + timedelta(minutes=minute), component="redis", answered=minute != 1)
+    text = read(alice)
+    assert 'aria-label="Redis: 66% answered in the last 24 hours"' in text
+    assert 'aria-label="Database: nothing known of the last 24 hours"' in text
 
 
 def test_the_page_costs_as_many_queries_with_many_jobs(
