@@ -57,6 +57,10 @@ def stopped(job: Job, point: str, n: int) -> Job:
     return job
 
 
+def spans() -> set[tuple[int, ...]]:
+    return set(StagedSpan.objects.values_list("parent_id", "first", "rows", "total"))
+
+
 def loaded() -> list[Any]:
     found = ("tax_ident", "name", "employees", "loaded_by__file_name")
     return list(Unit.objects.order_by("tax_ident").values_list(*found))
@@ -77,14 +81,14 @@ def test_imports_under_way_and_under_review_go_on_after_it(
     loading = stopped(start("loading", 3000), "item.after_commit", SPANS + 2)
     done = {job.pk: job.items.filter(state="done").count() for job in (reading, loading)}
     assert [done[reading.pk] < SPANS, SPANS < done[loading.pk] < 2 * SPANS] == [True, True]
-    rows, units = execute(ROWS), loaded()
+    rows, units, staged = execute(ROWS), loaded(), spans()
     assert StagedSpan.objects.exclude(lines="").count() > SPANS
 
     migrate(BEFORE)
     assert execute(ROWS) == rows
     assert execute("SELECT relkind FROM pg_class WHERE relname = 'imports_importrow'") == [("r",)]
     migrate(None)
-    assert (execute(ROWS), loaded()) == (rows, units)
+    assert (execute(ROWS), loaded(), spans()) == (rows, units, staged)
     assert not StagedSpan.objects.exclude(lines="").exists()  # what was staged row by row stays so
 
     assert review.job is not None and errors_of(review).keys() == {5, 312}
