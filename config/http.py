@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Annotated, Any, NoReturn, cast
+from typing import Annotated, Any, ClassVar, NoReturn, cast
 from uuid import UUID
 
 from django.core.exceptions import RequestDataTooBig, TooManyFieldsSent, TooManyFilesSent
@@ -15,10 +15,10 @@ from django.http.request import UnreadablePostError
 from django.utils.datastructures import MultiValueDict
 from ninja.params.models import Body, BodyModel, Query, QueryModel
 from ninja.parser import Parser
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
-from config import strictjson
+from config import strictjson, texts
 from config.paging import DEFAULT_LIMIT, MAX_LIMIT
 from config.problems import Problem
 
@@ -128,7 +128,7 @@ class StrictQuery(Query):  # type: ignore[misc]
 
 
 class StrictParser(Parser):
-    """Refuse query parameters that are given twice or hold what the database cannot store."""
+    """Refuse query parameters that are given twice or hold what no text may hold."""
 
     def parse_querydict(
         self, data: MultiValueDict[str, Any], list_fields: list[str], request: HttpRequest
@@ -142,6 +142,11 @@ class StrictParser(Parser):
                     strictjson.check_characters(value, name[:100])
                 except strictjson.Refusal as refusal:
                     raise Problem(refusal.code, **refusal.values) from refusal
+                position = texts.odd_at(value)
+                if (
+                    position is not None and request.method != "POST"
+                ):  # there a file is named, as it is called
+                    raise Problem("bad_character", field=texts.marked(name[:100]), n=position)
         return super().parse_querydict(data, list_fields, request)
 
 
@@ -186,10 +191,27 @@ def _read_id(value: Any) -> UUID:
     return found
 
 
-class StrictModel(BaseModel):
-    """A body whose unknown fields are refused."""
+class ClosedModel(BaseModel):
+    """A body whose unknown fields are refused. For one that is told from others by a field of its own."""
 
     model_config = ConfigDict(extra="forbid")
+
+
+class StrictModel(ClosedModel):
+    """A body whose unknown fields are refused, and texts that steer what shows them.
+
+    LINES: texts of several lines. AS_IS: names of what is there already, whatever it is called.
+    """
+
+    LINES: ClassVar[frozenset[str]] = frozenset()
+    AS_IS: ClassVar[frozenset[str]] = frozenset()
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _is_plain(cls, value: Any, info: ValidationInfo) -> Any:
+        return (
+            value if info.field_name in cls.AS_IS else texts.judged(value, lines=info.field_name in cls.LINES)
+        )
 
 
 Limit = Annotated[int, BeforeValidator(_read_limit), Field(ge=1, le=MAX_LIMIT)]

@@ -118,7 +118,7 @@ class Problem(Exception):
 
 def invalid(field: str, message: str, code: str = "invalid") -> Problem:
     """Return the problem of one field that is not right."""
-    return Problem("validation_failed", errors=[{"field": field, "code": code, "message": message}])
+    return from_errors([{"field": field, "code": code, "message": message}])
 
 
 def problem_response(request: HttpRequest, problem: Problem) -> HttpResponse:
@@ -205,8 +205,6 @@ _MESSAGES = {
     "timezone_aware": "Add a time zone.",
     "none_required": "Must be empty.",
     "string_pattern_mismatch": "Not in the expected form.",
-    "url_parsing": "Not an address.",
-    "url_scheme": "Must start with http:// or https://.",
 }
 _LIMITS = {
     "string_too_long": "At most {max_length:,} characters.",

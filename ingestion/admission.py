@@ -8,6 +8,7 @@ from django.db import IntegrityError
 from django.db.models import Q, QuerySet
 from pydantic import ValidationError
 
+from config.problems import field_errors, from_errors
 from config.statements import execute
 from ingestion.clock import ClockTimestamp, read_clock
 from ingestion.models import FINAL, ItemState, Job, JobItem, State, Upload
@@ -42,7 +43,7 @@ class Refused(Exception):
 
 
 def validated(kind: str, params: Mapping[str, Any] | SourceParams) -> tuple[Source, Any]:
-    """Return a source and its params, checked. Raises Refused: validation_failed, unknown_field."""
+    """Return a source and its params, checked. Raises Refused, also with unknown_field, bad_character."""
     source = find(kind)
     if source is None:
         raise invalid("source", f"There is no source called {kind!r}.")
@@ -52,26 +53,18 @@ def validated(kind: str, params: Mapping[str, Any] | SourceParams) -> tuple[Sour
         return source, source.params.model_validate(dict(params))
     except ValidationError as error:
         problems = [
-            {
-                "field": ".".join(str(part) for part in one["loc"]) or "params",
-                "code": one["type"],
-                "message": one["msg"].removeprefix("Value error, "),
-            }
-            for one in error.errors(include_url=False, include_context=False)
+            {**one, "field": one["field"] or "params"}
+            for one in field_errors(error.errors(include_url=False))
         ]
-        extra = next((one["field"] for one in problems if one["code"] == "extra_forbidden"), None)
-        if extra is not None:
-            raise Refused("unknown_field", f"Unknown field: {extra}.", errors=problems) from error
-        raise Refused("validation_failed", "Please correct the marked fields.", errors=problems) from error
+        found = from_errors(problems)
+        raise Refused(found.code, found.detail, errors=problems) from error
 
 
-def invalid(name: str, message: str) -> Refused:
+def invalid(name: str, message: str, code: str = "invalid") -> Refused:
     """Return the refusal of one field."""
-    return Refused(
-        "validation_failed",
-        "Please correct the marked fields.",
-        errors=[{"field": name, "code": "invalid", "message": message}],
-    )
+    errors = [{"field": name, "code": code, "message": message}]
+    found = from_errors(errors)
+    return Refused(found.code, found.detail, errors=errors)
 
 
 def take_uploads(job: Job, p: SourceParams) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
+from config import texts
 from ingestion import uploads
 from ingestion.admission import Refused, invalid
 from ingestion.clock import ClockTimestamp, read_clock
@@ -46,6 +47,9 @@ def accept(job: Job, answer: str, data: Mapping[str, Any], by: Any) -> tuple[dic
     """
     assert job.waiting_for is not None
     kind, source = job.waiting_for["kind"], find(job.source)
+    position = texts.odd_at(str(data.get("reason") or ""), lines=True)
+    if position is not None:
+        raise invalid("data.reason", texts.ODD.format(n=position), "bad_character")
     if source is not None:
         if not source.may_answer(job, kind, by):
             raise Refused("permission_denied", "Somebody else has to answer this.")

@@ -28,8 +28,9 @@ def once(request: HttpRequest, do: Callable[[], tuple[int, dict[str, Any]]]) -> 
     if key is None:
         status, data = do()
         return answer(data, status)
-    if not 1 <= len(key) <= MAX_KEY or not key.isascii() or not key.isprintable():
-        raise Problem("bad_idempotency_key", name=HEADER, reason=f"1 to {MAX_KEY} printable ASCII characters")
+    if not 1 <= len(key) <= MAX_KEY or not all("!" <= one <= "~" for one in key):
+        reason = f"1 to {MAX_KEY} printable ASCII characters without spaces"
+        raise Problem("bad_idempotency_key", name=HEADER, reason=reason)
     # One transaction holds the work and its answer: a crash leaves neither, so no key stays in progress.
     with transaction.atomic():
         if not _lock(request.user.pk or 0, key):

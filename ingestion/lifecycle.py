@@ -415,7 +415,7 @@ def answer(job: Job, answer: str, data: Mapping[str, Any], by: Any) -> Job:
         audit.write("job.answer", current.stream, by, answer=answer)
         columns: dict[str, Any] = {"answer": given, "waiting_for": None}
         if answer == "reject":
-            reason = str(data.get("reason") or "").strip()[:300]
+            reason = " ".join(str(data.get("reason") or "").split())[:300]
             text = f"Rejected by {by.get_username()}{': ' + reason if reason else ''}"
             columns |= {"error": {"code": "rejected", "text": text}, "message": text[:300]}
             columns["cancel_requested_by_id"] = by.pk

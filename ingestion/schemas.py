@@ -2,14 +2,14 @@
 
 from datetime import datetime
 from functools import lru_cache
-from typing import Annotated, Any, Literal, Union, cast
+from typing import Annotated, Any, ClassVar, Literal, Union, cast
 from uuid import UUID
 
 from ninja import Schema
 from pydantic import AfterValidator, Field, TypeAdapter, create_model
 from pydantic_core import PydanticCustomError
 
-from config.http import Limit, Moment, RowId, StrictModel
+from config.http import ClosedModel, Limit, Moment, RowId, StrictModel
 from config.paging import DEFAULT_LIMIT
 from ingestion.models import ItemState, Priority, State
 from ingestion.source import registry
@@ -104,6 +104,7 @@ class ReadyFilter(Schema):
 class RetryIn(StrictModel):
     """Which failed items to try again; without a word, everything not done."""
 
+    AS_IS: ClassVar = frozenset({"keys"})
     keys: Annotated[
         list[Annotated[str, Field(max_length=300)]] | None, Field(min_length=1, max_length=MAX_KEYS)
     ] = None
@@ -117,7 +118,7 @@ class AnswerIn(StrictModel):
     data: dict[str, Any] = {}
 
 
-class StartIn(StrictModel):
+class StartIn(ClosedModel):
     """What every source's request has in common."""
 
     priority: Literal["high", "normal", "low"] = "normal"

@@ -2,15 +2,14 @@
 
 import re
 import string
-import unicodedata
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeVar
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model, field_validator
-from pydantic_core import PydanticCustomError
 
+from config import texts
 from ingestion.errors import SourceError as SourceError  # a part of the contract
 
 if TYPE_CHECKING:
@@ -21,8 +20,6 @@ if TYPE_CHECKING:
 
 KIND = re.compile(r"[a-z][a-z0-9_]{1,49}")
 QUEUES = ("default", "analytics", "light")
-# Params become titles, messages and lines of logs: what breaks a line or turns its direction is refused.
-_STEERING = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 
 
 class SourceParams(BaseModel):
@@ -34,18 +31,7 @@ class SourceParams(BaseModel):
     @classmethod
     def _is_plain(cls, value: Any) -> Any:
         """Refuse control characters in texts and lists of text; a text of which nothing shows is empty."""
-        for text in value if isinstance(value, list) else [value]:
-            odd = _STEERING.search(text.strip()) if isinstance(text, str) else None
-            if odd is not None:
-                # Where it stands is told from the text as given: strip takes from the left too.
-                position = text.index(odd[0], len(text) - len(text.lstrip())) + 1
-                message = "Contains a character that is not allowed (position {n})."
-                raise PydanticCustomError("bad_character", message, {"n": position})
-        return "" if isinstance(value, str) and not any(map(_shows, value)) else value
-
-
-def _shows(character: str) -> bool:
-    return not character.isspace() and unicodedata.category(character) != "Cf"
+        return texts.judged(value)
 
 
 class NoParams(SourceParams):

@@ -2,7 +2,7 @@
 
 import re
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from ninja import Schema
 from pydantic import BeforeValidator, Field
@@ -62,6 +62,7 @@ class SnoozeIn(StrictModel):
 class CreateIn(StrictModel):
     """What somebody is told. Without `username`: yourself; null: everybody."""
 
+    LINES: ClassVar = frozenset({"message"})
     username: Annotated[str | None, Field(min_length=1, max_length=150)] = None
     type: Annotated[str, Field(min_length=1, max_length=60)] = "system"
     title: Annotated[str, Field(min_length=1, max_length=MAX_TITLE)]

@@ -2,17 +2,14 @@
 
 import io
 import json
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import pytest
-from django.apps import apps
 from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
-from django.db import connection
 from django.test import Client
 from django.urls import reverse
 
@@ -22,15 +19,12 @@ from ingestion.testing import resume_inline
 from tests.api.clients import ApiClient, client_of
 from tests.articles.test_addresses import BAD
 from tests.pages.things import make_one_of_each
+from tests.surfaces.standing import STEP, counts
 
 pytestmark = pytest.mark.django_db
 
-# Each place gets each fourth of them, and all with `./run test --faults`. Without the space around them some
-# are other addresses, or none, which many places allow.
+# Without the space around them some are other addresses, or none, which many places allow.
 ROWS = [row for row in BAD if row[1] and row[1] == row[1].strip()]
-STEP = 1 if os.environ.get("HEADWAY_FAULTS") == "full" else 4
-# Rows that every request may write: who was here when.
-NOT_COUNTED = {"django_session", "headway_lastseen"}
 
 
 @dataclass(frozen=True)
@@ -123,15 +117,6 @@ def visitor(alice: User) -> tuple[ApiClient, Client]:
     web = Client(raise_request_exception=False)
     web.force_login(alice)
     return client_of(alice, raise_request_exception=False), web
-
-
-def counts() -> dict[str, int]:
-    """Return the number of rows of each table of ours, in one statement."""
-    tables = {model._meta.db_table for model in apps.get_models() if model._meta.managed} - NOT_COUNTED
-    each = " UNION ALL ".join(f"SELECT '{table}', count(*) FROM \"{table}\"" for table in sorted(tables))
-    with connection.cursor() as cursor:
-        cursor.execute(each)
-        return dict(cursor.fetchall())
 
 
 def named(text: str) -> io.BytesIO:

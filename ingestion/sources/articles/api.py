@@ -48,7 +48,7 @@ def create_topic(request: HttpRequest, body: Annotated[TopicIn, JsonBody(...)]) 
         try:
             return 201, as_json(request.user, topics.make(request.user, body.model_dump()))
         except topics.NotPossible as error:
-            raise invalid(error.field or "name", error.message) from error
+            raise invalid(error.field or "name", error.message, error.code) from error
 
     return idempotency.once(request, do)
 
@@ -68,7 +68,7 @@ def change_topic(
     try:
         topics.change(found, body.model_dump(exclude_none=True))
     except topics.NotPossible as error:
-        raise invalid(error.field or "name", error.message) from error
+        raise invalid(error.field or "name", error.message, error.code) from error
     return answer(as_json(request.user, topic_of(request, topic_id)))
 
 

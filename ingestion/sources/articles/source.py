@@ -70,7 +70,7 @@ class Params(SourceParams):
         try:
             return addresses.canonical(given) if given else ""
         except SourceError as error:
-            raise PydanticCustomError("address", "{text}", {"text": error.message}) from error
+            raise PydanticCustomError(error.code, "{text}", {"text": error.message}) from error
 
     @model_validator(mode="after")
     def _says_what(self) -> "Params":

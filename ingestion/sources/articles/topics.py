@@ -30,11 +30,11 @@ MOST_TOPICS = 200  # that one user makes
 
 
 class NotPossible(Exception):
-    """What a member asked for cannot be done. field: which of the values is wrong."""
+    """What a member asked for cannot be done. field: which of the values is wrong, code: how."""
 
-    def __init__(self, message: str, field: str = "") -> None:
+    def __init__(self, message: str, field: str = "", code: str = "invalid") -> None:
         super().__init__(message)
-        self.message, self.field = message, field
+        self.message, self.field, self.code = message, field, code
 
 
 class TopicValues(SourceParams):
@@ -71,7 +71,7 @@ class TopicValues(SourceParams):
             try:
                 kept[addresses.canonical(text)] = None
             except SourceError as error:
-                raise PydanticCustomError("address", "{text}", {"text": error.message}) from error
+                raise PydanticCustomError(error.code, "{text}", {"text": error.message}) from error
         return list(kept)
 
 
@@ -81,7 +81,7 @@ def checked(values: Mapping[str, Any]) -> TopicValues:
         return TopicValues.model_validate(dict(values))
     except ValidationError as error:
         first = field_errors(error.errors())[0]
-        raise NotPossible(first["message"], first["field"].split(".")[0]) from error
+        raise NotPossible(first["message"], first["field"].split(".")[0], first["code"]) from error
 
 
 def make(user: Any, values: Mapping[str, Any]) -> Topic:

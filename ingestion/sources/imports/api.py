@@ -106,7 +106,9 @@ class DecisionIn(StrictModel):
     value: Annotated[str, Field(max_length=MAX_VALUE)] | dict[str, str] | None = Field(
         None, description="The text of `value`, {cell: code} of `map`"
     )
-    revision: int | None = Field(None, ge=0, description="What you saw; refused when it has changed since")
+    revision: int | None = Field(
+        None, ge=0, le=2**31 - 1, description="What you saw; refused when it has changed since"
+    )
 
 
 class RowOut(Schema):

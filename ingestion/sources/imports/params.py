@@ -1,7 +1,7 @@
 """What an import is started with, and the definition that it names."""
 
 from datetime import date
-from typing import Literal
+from typing import Annotated, Literal
 from uuid import UUID
 
 from pydantic import Field, ValidationInfo, field_validator
@@ -13,6 +13,8 @@ from ingestion.sources.imports import sheets, targets
 from ingestion.sources.imports.default import DEFAULT
 from ingestion.sources.imports.definition import Definition, Validity
 from ingestion.sources.imports.models import ImportDefinition
+
+MAX_MATCH = 1_100  # characters of a header and the column that it is
 
 
 class Params(SourceParams):
@@ -44,7 +46,7 @@ class Params(SourceParams):
     valid_to: date | None = Field(
         default=None, description="Last day of every row; none: until further notice"
     )
-    columns: list[str] = Field(
+    columns: list[Annotated[str, Field(max_length=MAX_MATCH)]] = Field(
         default=[],
         max_length=sheets.MAX_COLUMNS,
         description="Only where a header is not recognised: file column = target column, one a line",

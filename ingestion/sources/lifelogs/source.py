@@ -12,6 +12,7 @@ from django.db import transaction
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
+from ingestion.admission import invalid
 from ingestion.models import ItemState, Job
 from ingestion.run import Run
 from ingestion.source import Outcome, Source, SourceError, SourceParams, Step, register
@@ -38,7 +39,10 @@ class Params(SourceParams):
     """Whose days, and which."""
 
     account: int | None = Field(
-        default=None, ge=1, description="Number of an account of yours; without it the first one"
+        default=None,
+        ge=1,
+        le=2**63 - 1,
+        description="Number of an account of yours; without it the first one",
     )
     mode: Literal["sync", "day", "range", "month", "incomplete", "watch"] = Field(
         default="day", description="day, range, month, incomplete; sync is what the schedule does"
@@ -176,7 +180,7 @@ class Lifelogs(Source):
             raise SourceError("permission_denied", "Days belong to somebody: say who.")
         account = accounts.find(user, p.account)
         if p.account is not None and account is None:
-            raise SourceError("not_found", "There is no such account.")
+            raise invalid("account", "There is no such account.")
         if account is not None:
             accounts.check_active(account)
         elif settings.PRODUCTION:  # elsewhere the sample answers
