@@ -8,13 +8,14 @@ from django.contrib.auth.models import User
 from django.contrib.auth.password_validation import validate_password
 
 from account.models import Appearance
+from config.fields import Line, Plain
 from ingestion import tokens
 
 WRONG_PASSWORD = "That is not your password."
 EXPIRES = {"30": "30 days", "90": "90 days", "365": "A year", "": "Never"}
 
 
-class ProfileForm(forms.ModelForm):  # type: ignore[type-arg]
+class ProfileForm(Plain, forms.ModelForm):  # type: ignore[type-arg]
     """Name and e-mail. Another e-mail needs the password: mail about what one follows goes there."""
 
     current = forms.CharField(required=False, strip=False, max_length=1_000)
@@ -22,6 +23,7 @@ class ProfileForm(forms.ModelForm):  # type: ignore[type-arg]
     class Meta:
         model = User
         fields: ClassVar = ["first_name", "email"]
+        field_classes: ClassVar = {"first_name": Line}
 
     def clean_first_name(self) -> str:
         """Return the name with single spaces."""
@@ -45,7 +47,7 @@ class ProfileForm(forms.ModelForm):  # type: ignore[type-arg]
         return self.instance
 
 
-class AppearanceForm(forms.ModelForm):  # type: ignore[type-arg]
+class AppearanceForm(Plain, forms.ModelForm):  # type: ignore[type-arg]
     """Zone, theme and shortcuts, for every device."""
 
     class Meta:
@@ -66,7 +68,7 @@ def zones() -> list[str]:
     return [*sorted(places), "UTC"]
 
 
-class PasswordForm(forms.Form):
+class PasswordForm(Plain, forms.Form):
     """A new password; the one of today is asked for, where there is one."""
 
     old = forms.CharField(required=False, strip=False, max_length=1_000)
@@ -90,10 +92,10 @@ class PasswordForm(forms.Form):
         return new
 
 
-class TokenForm(forms.Form):
+class TokenForm(Plain, forms.Form):
     """What a token is for, what it may do and how long. One without an end needs the password."""
 
-    name = forms.CharField(max_length=100)
+    name = Line(max_length=100)
     scopes = forms.MultipleChoiceField(choices=[(scope, scope) for scope in tokens.SCOPES])
     days = forms.ChoiceField(choices=list(EXPIRES.items()), required=False)
     current = forms.CharField(required=False, strip=False, max_length=1_000)
@@ -111,10 +113,10 @@ class TokenForm(forms.Form):
         return found
 
 
-class LeavingForm(forms.Form):
+class LeavingForm(Plain, forms.Form):
     """The name typed again, and the password where there is one: nobody deletes an account by a slip."""
 
-    username = forms.CharField(max_length=150)
+    username = Line(max_length=150)
     current = forms.CharField(required=False, strip=False, max_length=1_000)
 
     def __init__(self, user: User, *args: Any, **kwargs: Any) -> None:

@@ -2,9 +2,11 @@
 
 from collections.abc import Iterable, Mapping
 
+from config.texts import plain
+
 MAX_TEXT = 200  # characters
 
 
 def texts_of(query: Mapping[str, str], names: Iterable[str]) -> dict[str, str]:
-    """Return the text of each of these filters, trimmed and cut to MAX_TEXT; "" where nothing is said."""
-    return {name: (query.get(name) or "").replace("\0", "").strip()[:MAX_TEXT] for name in names}
+    """Return the text of each of these filters, in one line of at most MAX_TEXT; "" where nothing is said."""
+    return {name: plain(query.get(name) or "", MAX_TEXT) for name in names}

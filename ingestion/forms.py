@@ -13,6 +13,8 @@ from django.core.files.uploadedfile import UploadedFile
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+from config import texts
+from config.fields import Line, Plain, Text
 from ingestion.models import Upload
 from ingestion.source import Source, upload_fields
 from ingestion.uploads import max_bytes
@@ -37,10 +39,10 @@ class Lines(forms.CharField):
 
     def prepare_value(self, value: Any) -> Any:
         """Show a list as lines."""
-        return "\n".join(value) if isinstance(value, list) else value
+        return texts.marked("\n".join(value) if isinstance(value, list) else value or "")
 
 
-class StartForm(forms.Form):
+class StartForm(Plain, forms.Form):
     """The fields of one source. `source_form` makes the subclass."""
 
     source: Source
@@ -130,11 +132,11 @@ def source_form(
     return form
 
 
-class AnswerForm(forms.Form):
+class AnswerForm(Plain, forms.Form):
     """What a person says to a job that waits: yes, no with a reason, or a file."""
 
     answer = forms.ChoiceField(choices=[("approve", "Approve"), ("reject", "Reject"), ("upload", "Upload")])
-    reason = forms.CharField(required=False, max_length=MAX_REASON, strip=True)
+    reason = Text(required=False, max_length=MAX_REASON)
     file = forms.FileField(required=False)
 
     def clean(self) -> dict[str, Any]:
@@ -170,7 +172,7 @@ def _field(info: FieldInfo) -> forms.Field:
     if kind is list:
         return Lines(max_length=MAX_LIST)
     longest = _limit(info, "max_length")
-    return forms.CharField(max_length=min(longest or MAX_TEXT, MAX_TEXT))
+    return Line(max_length=min(longest or MAX_TEXT, MAX_TEXT))
 
 
 def _upload(info: FieldInfo) -> forms.Field:

@@ -5,11 +5,12 @@ from typing import Any, ClassVar
 
 from django import forms
 
+from config.fields import Line, Plain
 from ingestion import pauses
 from ingestion.source import QUEUES, registry
 
 
-class PauseForm(forms.Form):
+class PauseForm(Plain, forms.Form):
     """What to pause, for how long, and what everybody is told of it."""
 
     LENGTHS: ClassVar = {
@@ -21,7 +22,7 @@ class PauseForm(forms.Form):
     }
     scope = forms.ChoiceField(label="What")
     until = forms.ChoiceField(label="For how long", choices=list(LENGTHS.items()), required=False)
-    reason = forms.CharField(label="Why", max_length=300, help_text="Everybody reads it")
+    reason = Line(label="Why", max_length=300, help_text="Everybody reads it")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **{"auto_id": "pause-%s", **kwargs})

@@ -5,6 +5,7 @@ from typing import Any
 
 from django.db.models import Q, QuerySet
 
+from config import texts
 from ingestion import claims, queues
 from ingestion.clock import ClockTimestamp, read_clock
 from ingestion.models import Pause
@@ -38,7 +39,7 @@ def begin(scope: str, by: Any, *, length: timedelta | None = None, reason: str =
     """Let nothing in a scope start, for a time or until it is ended; what runs goes on. Raises ValueError."""
     check(scope)
     until = None if length is None else read_clock() + length
-    values = {"until": until, "reason": (reason or "Paused")[:300], "by": by}
+    values = {"until": until, "reason": texts.refuse(reason or "Paused")[:300], "by": by}
     return Pause.objects.update_or_create(scope=scope, defaults=values)[0]
 
 

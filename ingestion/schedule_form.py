@@ -1,22 +1,24 @@
 """The forms of schedules, in the admin and on their pages: checked as the command checks them."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django import forms
 
+from config.fields import Line, Plain
 from ingestion import schedules
 from ingestion.models import Schedule
 from ingestion.source import registry
 
-CHECKED = ("source", "params", "cron", "zone")
+CHECKED = ("name", "source", "params", "cron", "zone")
 
 
-class ScheduleForm(forms.ModelForm):  # type: ignore[type-arg]
+class ScheduleForm(Plain, forms.ModelForm):  # type: ignore[type-arg]
     """A whole schedule."""
 
     class Meta:
         model = Schedule
         fields: tuple[str, ...] = ("name", "source", "params", "cron", "zone", "owner", "paused")
+        field_classes: ClassVar = {"name": Line, "cron": Line, "zone": Line}
         help_texts = {
             "cron": "minute hour day month weekday, for example 0 6 * * *",
             "zone": "for example Europe/Oslo",

@@ -9,7 +9,7 @@ from croniter import CroniterBadDateError, croniter
 from django.db import InterfaceError, OperationalError, transaction
 from django.db.models import QuerySet
 
-from config import audit
+from config import audit, texts
 from ingestion import lifecycle
 from ingestion.access import can_operate, can_view_all
 from ingestion.admission import Refused, validated
@@ -137,6 +137,11 @@ def can_change(user: Any, schedule: Schedule) -> bool:
 def check(schedule: Schedule) -> dict[str, str]:
     """Return what is wrong with a schedule, by field."""
     problems = {}
+    for name in ("name", "cron", "zone"):
+        if position := texts.odd_at(getattr(schedule, name)):
+            problems[name] = texts.ODD.format(n=position)
+    if problems:
+        return problems
     try:
         next_time(schedule.cron, schedule.zone, read_clock())
     except ValueError as error:

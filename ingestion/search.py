@@ -11,6 +11,7 @@ from urllib.parse import urlencode
 from django.db.models import Q
 from django.urls import reverse
 
+from config import texts
 from ingestion.access import visible_jobs
 from ingestion.models import Job
 from ingestion.serializers import display
@@ -65,7 +66,7 @@ def register(name: str, kind: Kind) -> None:
 
 def plain(query: str) -> str:
     """Return a query with one space between its words, cut to MAX_QUERY."""
-    return " ".join(query.replace("\0", " ").split())[:MAX_QUERY]
+    return texts.plain(query, MAX_QUERY)
 
 
 def search(user: Any, query: str) -> list[Group]:

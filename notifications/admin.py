@@ -14,6 +14,7 @@ from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 
 from config.admin_lists import BoundedAdmin
+from config.fields import Line, Plain, Text
 from notifications import acting, broadcasts, links, outbox
 from notifications.models import Broadcast, Delivery, Level, Notification
 from notifications.telling import MAX_TEXT, MAX_TITLE
@@ -60,12 +61,12 @@ class NotificationAdmin(LookedAtAdmin):
             acting.delete(user, ids)
 
 
-class BroadcastForm(forms.Form):
+class BroadcastForm(Plain, forms.Form):
     """What everybody is told."""
 
-    title = forms.CharField(max_length=MAX_TITLE, widget=AdminTextInputWidget)
-    text = forms.CharField(max_length=MAX_TEXT, required=False, widget=AdminTextareaWidget)
-    url = forms.CharField(
+    title = Line(max_length=MAX_TITLE, widget=AdminTextInputWidget)
+    text = Text(max_length=MAX_TEXT, required=False, widget=AdminTextareaWidget)
+    url = Line(
         max_length=links.MAX_LINK,
         required=False,
         label="Link",

@@ -12,6 +12,7 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.debug import sensitive_variables
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
+from config import texts
 from notifications import abouts, inbox, outbox, preferences, types, webhooks
 from notifications.models import Channel, Follow, Mute, Webhook
 
@@ -74,7 +75,7 @@ def set_webhook(request: HttpRequest) -> HttpResponse:
     try:
         secret = webhooks.put(cast(int, request.user.pk), url)
     except ValueError as error:
-        return _page(request, status=422, webhook_error=str(error), webhook_url=url[:1000])
+        return _page(request, status=422, webhook_error=str(error), webhook_url=texts.marked(url[:1000]))
     return _page(request, secret=secret)
 
 

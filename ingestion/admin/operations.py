@@ -1,6 +1,6 @@
 """Schedules and pauses, which operators change, and what they only look at."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django import forms
 from django.contrib import admin, messages
@@ -8,6 +8,7 @@ from django.db.models import Case, QuerySet, Value, When
 from django.http import HttpRequest
 
 from config.admin_lists import PAGE, BoundedAdmin
+from config.fields import Line, Plain
 from ingestion import maintenance, pauses, schedules, tokens
 from ingestion.access import can_operate
 from ingestion.admin.base import MAX_ACTED, OperatorAdmin
@@ -88,12 +89,13 @@ class ScheduleAdmin(ManagedAdmin):
         self.message_user(request, f"{done:,} {'paused' if paused else 'resumed'}.", messages.SUCCESS)
 
 
-class PauseForm(forms.ModelForm):  # type: ignore[type-arg]
+class PauseForm(Plain, forms.ModelForm):  # type: ignore[type-arg]
     """A pause of a scope that exists."""
 
     class Meta:
         model = Pause
         fields = ("scope", "until", "reason")
+        field_classes: ClassVar = {"scope": Line, "reason": Line}
         help_texts = {"scope": pauses.FORMS, "until": "empty: until it is deleted here"}
 
     def clean_scope(self) -> str:

@@ -197,7 +197,7 @@ def test_editing_moves_the_next_run_and_leaves_what_the_keeper_wrote(alice: User
         ({"cron": "0 0 30 2 *"}, "never comes."),
         ({"zone": "Mars/Base"}, "There is no time zone called"),
         ({"name": " "}, "This field is required"),
-        ({"cron": "0 6 * * *\0"}, "Null characters are not allowed"),
+        ({"cron": "0 6 * * *\0"}, "Contains a character that is not allowed"),
     ],
 )
 def test_what_would_never_run_is_refused_with_the_reason(

@@ -4,6 +4,8 @@ from typing import Any
 
 from django import forms
 
+from config import texts
+from config.fields import Line, Plain
 from ingestion.sources.articles import lists
 from ingestion.sources.articles.models import LONGEST_URL, Topic
 from ingestion.sources.articles.topics import NotPossible, change, make, told
@@ -24,13 +26,13 @@ class LinesField(forms.CharField):
 
     def prepare_value(self, value: Any) -> Any:
         """Return the values as they are typed."""
-        return "\n".join(value) if isinstance(value, list) else value
+        return texts.marked("\n".join(value) if isinstance(value, list) else value or "")
 
     def run_validators(self, value: Any) -> None:
         """Leave it to who takes the values: limits count them, not characters."""
 
 
-class UrlsForm(forms.Form):
+class UrlsForm(Plain, forms.Form):
     """Pages to read and judge: typed or pasted, from a file, from a feed, or from all of them."""
 
     KINDS = (("bulk_analysis", "Keep what is relevant"), ("bulk_save", "Keep all of them"))
@@ -42,7 +44,7 @@ class UrlsForm(forms.Form):
         help_text="Text with one address a line, or a table (.csv) with one in each row; 1 MB at most",
         widget=forms.FileInput(attrs={"accept": ".txt,.csv,text/plain,text/csv"}),
     )
-    feed = forms.CharField(
+    feed = Line(
         required=False, max_length=LONGEST_URL, label="From a feed", help_text="Its address: RSS or Atom"
     )
     kind = forms.ChoiceField(choices=KINDS, required=False, label="What to keep")
@@ -77,13 +79,12 @@ class UrlsForm(forms.Form):
         return {"topic": topic.pk, "urls": [*given["urls"], *given["file"]], "feed": given["feed"]}
 
 
-class TopicForm(forms.Form):
+class TopicForm(Plain, forms.Form):
     """What a topic is."""
 
-    name = forms.CharField(max_length=100, strip=True)
-    description = forms.CharField(
+    name = Line(max_length=100)
+    description = Line(
         max_length=1000,
-        strip=True,
         required=False,
         help_text="A sentence or two: articles are compared with it",
     )

@@ -14,6 +14,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from config.problems import Problem
 from config.spreadsheets import listed
+from config.texts import plain
 from ingestion import lifecycle, schedules
 from ingestion.access import can_act, visible_jobs
 from ingestion.admission import Refused
@@ -184,7 +185,7 @@ def filing(request: HttpRequest, accession: str) -> HttpResponse:
 
 
 def _query(request: HttpRequest) -> str:
-    return " ".join(request.GET.get("q", "").replace("\0", "").split())[: search.MAX_QUERY]
+    return plain(request.GET.get("q", ""), search.MAX_QUERY)
 
 
 def _is_search(request: HttpRequest) -> bool:

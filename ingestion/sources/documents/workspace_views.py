@@ -11,6 +11,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
+from config.fields import Line, Plain
 from config.spreadsheets import listed
 from ingestion import embedders, lifecycle
 from ingestion.admission import Refused
@@ -51,11 +52,11 @@ COLUMNS = {
 MOST = 200  # workspaces of one page
 
 
-class SettingsForm(forms.Form):
+class SettingsForm(Plain, forms.Form):
     """What a workspace is called, and how its documents are cut and compared."""
 
-    name = forms.CharField(max_length=100, strip=True)
-    description = forms.CharField(max_length=500, strip=True, required=False)
+    name = Line(max_length=100)
+    description = Line(max_length=500, required=False)
     chunk_size = forms.IntegerField(
         min_value=CHUNK_SIZES[0], max_value=CHUNK_SIZES[1], label="Characters of a passage"
     )

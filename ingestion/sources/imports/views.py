@@ -11,6 +11,7 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_GET, require_POST
 
+from config import texts
 from config.problems import PROBLEMS, Problem
 from config.spreadsheets import listed
 from ingestion import lifecycle, source, uploads
@@ -234,7 +235,7 @@ def errors(request: HttpRequest, pk: int) -> HttpResponseBase:
 @require_GET
 def units(request: HttpRequest) -> HttpResponse:
     """Show the register, the newest units first, or those that match a search."""
-    query = request.GET.get("q", "").replace("\0", "").strip()[:MAX_QUERY]
+    query = texts.plain(request.GET.get("q", ""), MAX_QUERY)
     before = _number(request, "before")
     found = search(query).order_by("-pk")
     if before:
@@ -261,7 +262,7 @@ def imports_csv(request: HttpRequest) -> HttpResponseBase:
 @require_GET
 def units_csv(request: HttpRequest) -> HttpResponseBase:
     """Give the units of the register that match the search as a file for a spreadsheet."""
-    query = request.GET.get("q", "").replace("\0", "").strip()[:MAX_QUERY]
+    query = texts.plain(request.GET.get("q", ""), MAX_QUERY)
     return listed(search(query), UNIT_COLUMNS, "register")
 
 

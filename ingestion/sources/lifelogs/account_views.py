@@ -12,6 +12,7 @@ from django.utils import timezone
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_POST, require_safe
 
+from config import texts
 from ingestion import lifecycle
 from ingestion.admission import Refused
 from ingestion.sources.lifelogs import accounts, services
@@ -128,7 +129,7 @@ def _page(
         "services": services.known(),
         "zones": sorted(available_timezones()),
         "zone": request.POST.get("zone") or timezone.get_current_timezone_name(),
-        "label": request.POST.get("label", ""),
+        "label": texts.plain(request.POST.get("label", ""), 100),
         "error": error,
         "error_of": of,
         "sample_offered": not settings.PRODUCTION,

@@ -11,7 +11,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import F, Q
 from django.urls import reverse
 
-from config import sealing
+from config import sealing, texts
 from ingestion import lifecycle, schedules
 from ingestion.admission import Refused
 from ingestion.models import Schedule
@@ -72,7 +72,7 @@ def add(user: Any, service: str, key: str, zone: str, label: str = "") -> Accoun
     check_zone(zone)
     if Account.objects.filter(owner=user).count() >= MOST_ACCOUNTS:
         raise NotPossible(f"You have {MOST_ACCOUNTS} accounts, which is the limit.")
-    account = Account(owner=user, service=service, zone=zone, label=(label.strip() or known.label)[:100])
+    account = Account(owner=user, service=service, zone=zone, label=_label(label) or known.label)
     _give_key(account, key)
     try:
         with transaction.atomic():
@@ -164,11 +164,18 @@ def delete(account: Account) -> None:
         inbox.forget([account.stream])
 
 
+def _label(given: str) -> str:
+    try:
+        return texts.refuse(given.strip())[:100]
+    except ValueError as error:
+        raise NotPossible(str(error), "label") from error
+
+
 def rename(account: Account, label: str) -> None:
     """Give an account another name. Raises NotPossible."""
-    if not label.strip() or len(label) > 100:
+    if not texts.shows(label) or len(label) > 100:
         raise NotPossible("A name has 1-100 characters.", "label")
-    _move(account, label=label.strip())
+    _move(account, label=_label(label))
 
 
 def key_of(account: Account) -> str:

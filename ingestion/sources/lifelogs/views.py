@@ -10,6 +10,7 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
+from config import texts
 from config.spreadsheets import listed
 from ingestion import lifecycle
 from ingestion.admission import Refused
@@ -130,7 +131,7 @@ def days_csv(request: HttpRequest, pk: int) -> HttpResponseBase:
 @require_safe
 def search(request: HttpRequest) -> HttpResponseBase:
     """Find items by words."""
-    query = " ".join(request.GET.get("q", "").replace("\0", "").split())[: finding.MAX_QUERY]
+    query = texts.plain(request.GET.get("q", ""), finding.MAX_QUERY)
     found = finding.search(request.user, query) if query else []
     return render(request, "lifelogs/search.html", {"query": query, "found": found, "most": finding.MOST})
 

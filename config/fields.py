@@ -1,0 +1,58 @@
+"""Fields of forms for texts from strangers: what such a text may hold is said in texts.py."""
+
+from collections.abc import Callable
+from typing import Any
+
+from django import forms
+
+from config import texts
+
+
+class Plain:
+    """A form that sends nothing back that steers: what was typed shows with a mark, no error repeats it."""
+
+    fields: dict[str, forms.Field]
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for field in self.fields.values():
+            if "invalid_choice" in field.error_messages:
+                field.error_messages["invalid_choice"] = "Choose one of these."
+            if not isinstance(field, Line):
+                field.prepare_value = _marking(field.prepare_value)  # type: ignore[method-assign, assignment]
+
+
+def _marking(prepare: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    def marked(value: Any) -> Any:
+        return prepare(texts.marked(value) if isinstance(value, str) else value)
+
+    return marked
+
+
+class Line(forms.CharField):
+    """A text of one line. One of which nothing shows is empty."""
+
+    lines = False
+
+    def to_python(self, value: Any) -> Any:
+        """Return the text without the space around it."""
+        text = super().to_python(value)
+        return text if texts.shows(text or "") else self.empty_value
+
+    def validate(self, value: Any) -> None:
+        """Refuse what steers what shows it."""
+        super().validate(value)
+        position = texts.odd_at(value or "", lines=self.lines)
+        if position is not None:
+            raise forms.ValidationError(texts.ODD.format(n=position), code="bad_character")
+
+    def prepare_value(self, value: Any) -> Any:
+        """Show what was typed, with a mark for what steers."""
+        return texts.marked(value) if isinstance(value, str) else value
+
+
+class Text(Line):
+    """A text of several lines."""
+
+    lines = True
+    widget = forms.Textarea
