@@ -9,6 +9,7 @@ from django.db import connection
 
 from ingestion import lifecycle
 from ingestion.models import Job
+from notifications import inbox
 from realtime import epoch
 from tests.commands.conftest import process
 from tests.crowd import Crowd, all_right, everywhere
@@ -33,13 +34,17 @@ def test_after_a_restore_nobody_keeps_what_the_database_does_not_have(
     jobs = [make_job(owner) for _ in range(3)]
     for job in jobs:
         move(job, event="log")
-    viewers = everywhere(crowd, owner, *[job.stream for job in jobs])
+    inbox.notify([owner], "system", "Kept")
+    theirs = f"user:{owner.pk}"
+    viewers = everywhere(crowd, owner, theirs, *[job.stream for job in jobs])
     saved = process("backup", tmp_path / "saved.tar", **files)
     assert saved.code == 0, saved.err
     for _ in range(10):
         for job in jobs:
             move(job, event="log", message="Lost with the restore")
+    inbox.notify([owner], "system", "Lost with the restore")
     all_right(viewers, 10)
+    assert {viewer.held(theirs).data["inbox"]["unread"] for viewer in viewers} == {2}
     old = epoch.current()
 
     connection.close()
@@ -51,9 +56,11 @@ def test_after_a_restore_nobody_keeps_what_the_database_does_not_have(
     for viewer in viewers:
         for job in jobs:
             assert viewer.held(job.stream).version == Job.objects.get(pk=job.pk).version == 2
-            assert viewer.held(job.stream).epoch == epoch.current()
+        assert [one["title"] for one in viewer.held(theirs).data["inbox"]["newest"]] == ["Kept"]
+        assert {viewer.held(name).epoch for name in viewer.streams} == {epoch.current()}
     for job in jobs:  # and on it goes
         move(job, event="log")
+    inbox.notify([owner], "system", "Of now")
     all_right(viewers, within(2))
 
 
