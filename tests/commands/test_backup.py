@@ -1,5 +1,6 @@
 """`backup` and `restore`: all of it comes back, or nothing."""
 
+import fcntl
 import io
 import json
 import shutil
@@ -379,3 +380,17 @@ def test_a_password_is_no_argument(monkeypatch: pytest.MonkeyPatch) -> None:
     found = dumps._address()
     assert (found["PGPASSWORD"], found["PGHOST"], found["PGUSER"]) == ("hidden", "db.example", "joe")
     assert (found["PGPORT"], found["PGDATABASE"]) == ("1", "x")
+
+
+def test_what_killed_backups_left_is_swept_and_nothing_else(ann: User, tmp_path: Path) -> None:
+    folder = tmp_path / "place"
+    folder.mkdir()
+    old, running = ".headway-20260101T000000Z.tar.7", ".headway-20260101T000000Z.tar.8"
+    left = [old, f"{old}.dump", ".mine.tar.9", ".mine.tar.9.dump"]
+    kept = [running, f"{running}.dump", ".yours.tar.9", ".mine.tar.bz2", "headway-20260101T000000Z.tar"]
+    for name in left + kept:
+        (folder / name).write_bytes(b"part")
+    with (folder / running).open("rb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        assert run("backup", folder / "mine.tar").code == 0
+    assert sorted(one.name for one in folder.iterdir()) == sorted([*kept, "mine.tar"])

@@ -103,6 +103,25 @@ def test_a_restore_that_is_killed_anywhere_was_whole_or_was_not(
         assert User.objects.filter(pk=owner.pk).exists()
 
 
+def test_a_backup_that_is_killed_leaves_nothing_for_long(engine: Engine, owner: User, tmp_path: Path) -> None:
+    folder = tmp_path / "place"
+    folder.mkdir()
+    with connection.cursor() as cursor:
+        cursor.execute("BEGIN; LOCK TABLE ingestion_job")  # its dump waits for this
+        child = engine.start("backup", str(folder))
+        until(lambda: len(list(folder.glob(".headway-*"))) == 2, 60, "the backup to be at work")
+        other = engine.start("backup", str(folder))
+        until(lambda: len(list(folder.glob(".headway-*"))) == 4, 60, "another one, which leaves it alone")
+        engine.kill(child)
+        cursor.execute("ROLLBACK")
+    assert other.wait(60) == 0
+    assert len(list(folder.glob(".*"))) == 2
+    saved = process("backup", folder / "next.tar")
+    assert saved.code == 0, saved.err
+    assert not list(folder.glob(".*"))
+    assert len(list(folder.iterdir())) == 2
+
+
 def loading() -> Any:
     """Say whether a psql is connected to our database. Its transaction holds every table."""
     with connection._nodb_cursor() as cursor:  # in another database: a restore ends who is in its own

@@ -1,7 +1,10 @@
 """Save the database and all files into one archive."""
 
+import fcntl
 import os
+import re
 from argparse import ArgumentParser
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -32,6 +35,7 @@ class Command(PlainCommand):
         if target.exists():
             raise CommandError(f"{target} is there already.")
         part, dump = (target.with_name(f".{target.name}.{os.getpid()}{end}") for end in ("", ".dump"))
+        _sweep(target)
         try:
             count = _save(part, dump)
             _name(part, target)
@@ -42,11 +46,25 @@ class Command(PlainCommand):
         except (dumps.DumpError, embedded.ServiceError) as error:
             raise CommandError(str(error)) from error
         finally:
+            dump.unlink(missing_ok=True)  # first: a sweep finds it by the other
             part.unlink(missing_ok=True)
-            dump.unlink(missing_ok=True)
         size = target.stat().st_size / 1e6
         files = "1 file" if count == 1 else f"{count:,} files"
         self.stdout.write(f"Saved the database and {files} in {target} ({size:,.1f} MB).")
+
+
+def _sweep(target: Path) -> None:
+    """Delete what killed backups left here under this name or names of our own: nobody locks it."""
+    names = re.compile(rf"\.(headway-\d{{8}}T\d{{6}}Z\.tar|{re.escape(target.name)})\.\d+")
+    try:
+        found = [one for one in target.parent.iterdir() if names.fullmatch(one.name)]
+    except OSError:  # writing there will say it
+        return
+    for part in found:
+        with suppress(OSError), part.open("rb+") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            part.with_name(f"{part.name}.dump").unlink(missing_ok=True)
+            part.unlink()
 
 
 def _name(part: Path, target: Path) -> None:
@@ -64,6 +82,8 @@ def _name(part: Path, target: Path) -> None:
 def _save(part: Path, dump: Path) -> int:
     """Write an archive. Return how many files are in it."""
     with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as target:
+        with suppress(OSError):  # a share may know no locks; what is left there stays
+            fcntl.flock(target, fcntl.LOCK_EX)
         archive = archives.Writer(target)
         archive.add_files()
         with transaction.atomic(), connection.cursor() as cursor:
