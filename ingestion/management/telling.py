@@ -7,7 +7,7 @@ from typing import Any
 from django.contrib.auth.models import User
 from django.core.management.base import CommandError, CommandParser
 
-from config import strictjson
+from config import texts
 from config.problems import Problem
 from ingestion.management.terminal import TerminalCommand
 from notifications import broadcasts, links, types
@@ -34,11 +34,7 @@ def add_told(parser: CommandParser) -> None:
 def check(text: str, options: Mapping[str, Any]) -> ToTell:
     """Return what is told. Raises CommandError, Problem bad_character."""
     for name, value in (("text", text), ("title", options["title"] or "")):
-        try:
-            strictjson.check_characters(value, name)
-        except strictjson.Refusal as refusal:
-            raise Problem(refusal.code, **refusal.values) from refusal
-        odd = next((n for n, character in enumerate(value, 1) if _steers(character)), None)
+        odd = texts.odd_at(value, lines=name == "text")
         if odd is not None:
             raise Problem("bad_character", field=name, n=odd)
     if len(text) > MAX_TEXT:
@@ -66,10 +62,6 @@ def tell_all(command: TerminalCommand, told: ToTell, options: Mapping[str, Any])
         command.say_json({"created": 1, "broadcast": True, "id": -made.pk})
     else:
         command.say(f"Told everybody. `broadcast --withdraw {made.pk}` takes it back.")
-
-
-def _steers(character: str) -> bool:
-    return not character.isprintable() and character not in "\n\t"
 
 
 def _first_line(text: str) -> str:
