@@ -166,7 +166,11 @@ class Worklist:
     def _done(self, do: Callable[[Any], Any], items: "list[Item]") -> "Iterator[Item]":
         """Yield the items as they have ended, several at a time, each in its thread's own session."""
         if not self.run.careful and min(self.threads, len(items)) > 1:
-            yield from side_by_side(partial(_do, do), items, self.threads, self.run.checkpoint)
+            for item in side_by_side(partial(_do_aside, do), items, self.threads, self.run.checkpoint):
+                if item.error is not None:  # which may have to be written
+                    self.run.await_database()
+                yield item
+            self.run.await_database()  # our own session was idle meanwhile: it may have been ended
             return
         for item in items:
             self.run.checkpoint()
@@ -349,6 +353,11 @@ def _do(do: Callable[[Any], Any], item: Item) -> None:
     item.begin()
     with item:
         item.result = do(item.value)
+
+
+def _do_aside(do: Callable[[Any], Any], item: Item) -> None:
+    item.step.run.await_database()  # this thread's session is not begun yet, or was ended since
+    _do(do, item)
 
 
 def described(error: BaseException) -> tuple[str, str]:

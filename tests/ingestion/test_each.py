@@ -153,6 +153,22 @@ def test_cancel_begins_no_more(run: Run, alice: User) -> None:
     assert len(effects(job)) == counts(job)["done"] == 2
 
 
+def test_sessions_that_are_ended_meanwhile_cost_nothing(run: Run) -> None:
+    """Also that of the step itself, which is idle while the others work."""
+
+    def do(key: str) -> None:
+        if key == KEYS[3]:
+            with connection.cursor() as cursor:
+                cursor.execute(
+                    "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+                    " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+                    " AND backend_type = 'client backend'"
+                )
+
+    job = fill(run, do)
+    assert (counts(job), effects(job)) == ({"done": len(KEYS)}, dict.fromkeys(KEYS, 1))
+
+
 def test_a_session_looks_itself_before_it_begins_another() -> None:
     done: list[str] = []
 
