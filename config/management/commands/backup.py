@@ -7,7 +7,7 @@ from argparse import ArgumentParser
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from django.conf import settings
 from django.core.management.base import CommandError
@@ -37,8 +37,9 @@ class Command(PlainCommand):
         part, dump = (target.with_name(f".{target.name}.{os.getpid()}{end}") for end in ("", ".dump"))
         _sweep(target)
         try:
-            count = _save(part, dump)
-            _name(part, target)
+            with _locked(part) as archive:  # until it has its name
+                count = _save(archive, dump)
+                _name(part, target)
         except FileExistsError as error:
             raise CommandError(f"{target} is there already.") from error
         except OSError as error:
@@ -79,35 +80,43 @@ def _name(part: Path, target: Path) -> None:
         part.rename(target)
 
 
-def _save(part: Path, dump: Path) -> int:
-    """Write an archive. Return how many files are in it."""
-    with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as target:
+def _locked(part: Path) -> BinaryIO:
+    """Make a file that no other backup sweeps away while it is open."""
+    while True:
+        target = os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb")
         with suppress(OSError):  # a share may know no locks; what is left there stays
             fcntl.flock(target, fcntl.LOCK_EX)
-        archive = archives.Writer(target)
-        archive.add_files()
-        with transaction.atomic(), connection.cursor() as cursor:
-            cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
-            cursor.execute("SELECT pg_export_snapshot()")  # all that follows sees one moment
-            snapshot = cursor.fetchone()[0]
-            server = dumps.server_major()
-            tools = dumps.tools(server)
-            migrations = MigrationRecorder(connection).applied_migrations()
-            dumps.dump(tools, dump, snapshot)
-        dumped = archive.add_dump(dump)
-        archive.add_files()
-        archive.close(
-            archives.Manifest(
-                format=archives.FORMAT,
-                made_at=datetime.now(UTC).isoformat(timespec="seconds"),
-                server=server,
-                tools=tools.major,
-                migrations=sorted([app, name] for app, name in migrations),
-                key=archives.fingerprint(settings.SECRET_KEY),
-                dump=dumped,
-                files=archive.files,
-            )
+        if part.exists():
+            return target
+        target.close()  # a sweep came between the two
+
+
+def _save(target: BinaryIO, dump: Path) -> int:
+    """Write an archive. Return how many files are in it."""
+    archive = archives.Writer(target)
+    archive.add_files()
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        cursor.execute("SELECT pg_export_snapshot()")  # all that follows sees one moment
+        snapshot = cursor.fetchone()[0]
+        server = dumps.server_major()
+        tools = dumps.tools(server)
+        migrations = MigrationRecorder(connection).applied_migrations()
+        dumps.dump(tools, dump, snapshot)
+    dumped = archive.add_dump(dump)
+    archive.add_files()
+    archive.close(
+        archives.Manifest(
+            format=archives.FORMAT,
+            made_at=datetime.now(UTC).isoformat(timespec="seconds"),
+            server=server,
+            tools=tools.major,
+            migrations=sorted([app, name] for app, name in migrations),
+            key=archives.fingerprint(settings.SECRET_KEY),
+            dump=dumped,
+            files=archive.files,
         )
-        target.flush()
-        os.fsync(target.fileno())
-        return sum(1 for member in archive.files if member.path)
+    )
+    target.flush()
+    os.fsync(target.fileno())
+    return sum(1 for member in archive.files if member.path)
