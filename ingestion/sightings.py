@@ -8,6 +8,7 @@ looked there is no row, and nothing is known.
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from threading import Thread
 from typing import NamedTuple
 
@@ -74,7 +75,8 @@ class Lookout:
         """Look if it is time to, in a thread, for an event loop: one that hangs does not ask for it."""
         if (self._thread is None or not self._thread.is_alive()) and self.is_due():
             self._thread = Thread(target=self._look_and_leave, name="lookout", daemon=True)
-            self._thread.start()
+            with suppress(RuntimeError):  # no thread is to be had: that must not end the server
+                self._thread.start()
 
     def _look_and_leave(self) -> None:
         try:
