@@ -42,13 +42,15 @@ def side_by_side(
             told.put((None, failed))
 
     team = [threading.Thread(target=work, name=f"side-{n}", daemon=True) for n in range(threads)]
-    for one in team:
-        one.start()
+    begun: list[threading.Thread] = []
     try:
+        for one in team:
+            one.start()
+            begun.append(one)
         yield from _told(told, len(team), check)
     finally:
         stop.set()
-        for one in team:
+        for one in begun:
             one.join()
 
 
