@@ -155,6 +155,7 @@ class _Run:
                 stdout=subprocess.PIPE if aside else None,
                 stderr=subprocess.STDOUT if aside else None,
                 text=True,
+                errors="replace",  # what a failed test shows may hold any bytes
             )
             if aside:
                 _say(f"--- {title}\n{done.stdout}")
