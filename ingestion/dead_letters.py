@@ -114,7 +114,7 @@ def context(user: Any, filters: Filters) -> dict[str, Any]:
         "sources": source.registry().values(),
         "everybodys": can_view_all(user),
         "following": filters.query(before=_place(shown[-1])) if len(found) > PAGE else "",
-        "first": not filters.before,
+        "first": filters.place is None,
         "tag": f"{zlib.crc32(repr([(job.pk, job.version) for job in shown]).encode()):x}",
     }
 

@@ -356,7 +356,8 @@ def _do(do: Callable[[Any], Any], item: Item) -> None:
 
 
 def _do_aside(do: Callable[[Any], Any], item: Item) -> None:
-    item.step.run.await_database()  # this thread's session is not begun yet, or was ended since
+    if not connection.is_usable():  # this thread's session is not begun yet, or was ended since
+        item.step.run.await_database()
     _do(do, item)
 
 

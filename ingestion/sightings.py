@@ -33,7 +33,7 @@ _TELL = """
 
 class _Look(NamedTuple):
     at: float
-    database: bool
+    database: bool | None  # None: not known
     redis: bool
 
 
@@ -62,7 +62,8 @@ class Lookout:
             self._tell([*self._untold, look], look.at)
             self._untold.clear()
         except (OperationalError, InterfaceError):
-            self._untold.append(look._replace(database=False))
+            # A web process asks through the pool of its requests, which may be full: that says nothing.
+            self._untold.append(look._replace(database=None if self._role == "web" else False))
             connection.close()
         except DatabaseError:  # it answered; it was not migrated yet, or lets nobody write
             pass
@@ -96,5 +97,6 @@ class Lookout:
                 ("database", look.database),
                 ("redis", look.redis),
             )
+            if answered is not None
         ]
         execute(_TELL, [list(column) for column in zip(*rows, strict=True)])
