@@ -124,7 +124,7 @@ class Bars:
         if self.whole is None:
             self.whole = self.progress.add_task(name, total=1.0, figures="")
         self.progress.update(self.whole, completed=job.progress, figures=figures(job))
-        for step_name, step in job.steps.items():
+        for step_name, step in serializers.steps_of(job):
             if step.get("started_at") is None:
                 continue
             if step_name not in self.steps:

@@ -88,7 +88,7 @@ class Command(WatchingCommand):
             self.say_job(job, None)
             return
         self.say("\n".join(f"{name:<9} {value}" for name, value in _facts(job) if value))
-        for step in job.steps.values():
+        for _, step in serializers.steps_of(job):
             self.say(f"  {words.word(step.get('state', '')):<10} {step.get('label', '')}")
         bad = job.items.filter(state__in=(ItemState.FAILED, ItemState.QUARANTINED)).order_by("ordinal", "pk")
         for item in bad[:SHOWN_ITEMS]:
