@@ -24,7 +24,9 @@ class Plain:
 
 def _marking(prepare: Callable[[Any], Any]) -> Callable[[Any], Any]:
     def marked(value: Any) -> Any:
-        return prepare(texts.marked(value) if isinstance(value, str) else value)
+        # What is shown, not what that is made of: JSON writes escapes out, and tells by a type what is none.
+        shown = prepare(value)
+        return texts.marked(shown) if isinstance(shown, str) else shown
 
     return marked
 

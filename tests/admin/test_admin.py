@@ -296,6 +296,17 @@ def test_a_schedule_that_could_not_start_is_refused(
     assert not Schedule.objects.exists()
 
 
+@pytest.mark.parametrize(
+    ("typed", "shown"), [('{"n": ', '{"n": '), ('{"n": "\\u202e"}', '{"n": "\ufffd"}')]
+)
+def test_params_that_are_refused_show_as_they_were_typed(
+    desk: Client, alice: User, typed: str, shown: str
+) -> None:
+    form = {"name": "Daily", "source": "shelves", "params": typed, "cron": "0 6 * * *", "zone": "UTC"}
+    answer = desk.post(f"{SCHEDULES}add/", {**form, "owner": alice.pk})
+    assert answer.context["adminform"].form["params"].value() == shown
+
+
 def test_a_schedule_is_edited_paused_resumed_and_run(desk: Client, alice: User) -> None:
     schedule = _schedule(alice)
     form = {"name": "Hourly", "source": "ping", "params": "{}", "cron": "0 * * * *", "zone": "UTC"}
