@@ -30,16 +30,18 @@ def shows(text: str) -> bool:
 
 
 def judged(value: Any, *, lines: bool = False) -> Any:
-    """Return a text without the space around it, "" where nothing shows, any other value as it is.
+    """Return a text, or those of a list, without the space around; "" for a text of which nothing shows.
 
-    For pydantic, before its own checks. Raises PydanticCustomError bad_character for a text, or a list with
-    one, that holds what it may not.
+    Any other value comes back as it is. For pydantic, before its own checks. Raises PydanticCustomError
+    bad_character for a text, or a list with one, that holds what it may not.
     """
     for text in value if isinstance(value, list) else [value]:
         position = odd_at(text.strip(), lines=lines) if isinstance(text, str) else None
         if position is not None:
             before = len(text) - len(text.lstrip())  # told is where it stands in the text as given
             raise PydanticCustomError("bad_character", ODD, {"n": before + position})
+    if isinstance(value, list):  # what is not looked at must not stay
+        return [one.strip() if isinstance(one, str) else one for one in value]
     if not isinstance(value, str):
         return value
     return value.strip() if shows(value) else ""
