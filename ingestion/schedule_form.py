@@ -29,7 +29,8 @@ class ScheduleForm(Plain, forms.ModelForm):  # type: ignore[type-arg]
         super().__init__(*args, **kwargs)
         if "source" in self.fields:
             choices = [(kind, source.label) for kind, source in registry().items()]
-            self.fields["source"] = forms.ChoiceField(choices=choices)
+            told = {"invalid_choice": "Choose one of these."}  # the field is made too late for Plain
+            self.fields["source"] = forms.ChoiceField(choices=choices, error_messages=told)
 
     def clean(self) -> dict[str, Any]:
         """Refuse what would never start."""

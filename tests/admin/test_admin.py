@@ -285,6 +285,7 @@ def test_a_schedule_is_added_with_its_next_time(desk: Client, alice: User) -> No
         ("zone", "Mars/Olympus", "There is no time zone called"),
         ("params", '{"n": "many"}', "n: "),
         ("source", "imports", "This source takes a file"),
+        ("source", "pi\u202eng", "Choose one of these."),
     ],
 )
 def test_a_schedule_that_could_not_start_is_refused(
