@@ -53,11 +53,12 @@ OPEN = {("shell", "True"), ("verify", "False"), ("autoescape", "False")}
 def guards_left_out(tree: ast.AST) -> Iterator[str]:
     """Yield the calls, decorators and arguments by which a guard is left out."""
     for node in ast.walk(tree):
-        name = ast.unparse(node.func) if isinstance(node, ast.Call) else getattr(node, "id", "")
+        name = ast.unparse(node.func) if isinstance(node, ast.Call) else ""
         last = name.rpartition(".")[2]
-        kinds = ast.Name if last == "csrf_exempt" else ast.Call
-        if last in GUARDS_LEFT_OUT and isinstance(node, kinds | ast.Call):
+        if last in GUARDS_LEFT_OUT:
             yield last
+        elif "csrf_exempt" in (getattr(node, "id", ""), getattr(node, "attr", "")):
+            yield "csrf_exempt"  # a decorator is not called
         if isinstance(node, ast.keyword) and (node.arg, ast.unparse(node.value)) in OPEN:
             yield f"{node.arg}={ast.unparse(node.value)}"
         if last == "format_html" and isinstance(node, ast.Call) and not literal(node.args[0]):
@@ -152,6 +153,7 @@ BAD = {
         "httpx.Client(verify=False)",
         "Environment(autoescape=False)",
         "@csrf_exempt\ndef view(request): ...",
+        "@csrf.csrf_exempt\ndef view(request): ...",
     ],
     shells: [
         "subprocess.run(text, shell=True)",
