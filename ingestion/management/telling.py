@@ -40,7 +40,7 @@ def check(text: str, options: Mapping[str, Any]) -> ToTell:
     if len(text) > MAX_TEXT:
         raise CommandError(f"At most {MAX_TEXT:,} characters.")
     title = options["title"] or _first_line(text)
-    if not title or len(title) > MAX_TITLE:
+    if not texts.shows(title) or len(title) > MAX_TITLE:
         raise CommandError(f"The title: 1 to {MAX_TITLE} characters.")
     if types.find(options["type"]) is None:
         raise CommandError(f"No type {options['type']}. Types: {', '.join(sorted(types.declared()))}.")
@@ -65,5 +65,5 @@ def tell_all(command: TerminalCommand, told: ToTell, options: Mapping[str, Any])
 
 
 def _first_line(text: str) -> str:
-    line = text.strip().partition("\n")[0]
+    line = next(iter(text.strip().splitlines()), "").replace("\t", " ")
     return line if len(line) <= MAX_TITLE else f"{line[: MAX_TITLE - 1]}…"

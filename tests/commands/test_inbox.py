@@ -19,6 +19,8 @@ def test_notify_tells_one_user(alice, bob):
     said = run("notify", "alice", "Two\nlines", "--json")
     assert json.loads(said.out)["created"] == 1
     assert Notification.objects.get(title="Two").text == "Two\nlines"
+    assert run("notify", "alice", "Three\tor\r\nfour").code == 0
+    assert Notification.objects.get(title="Three or").text == "Three\tor\r\nfour"
 
 
 @pytest.mark.parametrize(
@@ -33,6 +35,8 @@ def test_notify_tells_one_user(alice, bob):
         (["alice", "x", "--type", "nope"], 1, "No type nope."),
         (["alice", "x", "--link", "javascript:x"], 1, "The link must be a path"),
         (["alice", "  "], 1, "The title"),
+        (["alice", "\u200b"], 1, "The title"),
+        (["alice", "x", "--title", " \u200b"], 1, "The title"),
     ],
 )
 def test_what_notify_refuses(alice, argv, code, words):
