@@ -166,7 +166,7 @@ def delete(account: Account) -> None:
 
 def _label(given: str) -> str:
     try:
-        return texts.refuse(given.strip())[:100]
+        return texts.refuse(given.strip())[:100] if texts.shows(given) else ""
     except ValueError as error:
         raise NotPossible(str(error), "label") from error
 
