@@ -9,6 +9,8 @@ from uuid import uuid4
 import structlog
 from django.http import HttpRequest, HttpResponse
 
+from config.texts import marked
+
 JsonObject = dict[str, Any]
 
 MAX_ERRORS = 20  # of one answer
@@ -143,11 +145,14 @@ def problem_body(problem: Problem, reference: str) -> JsonObject:
         "title": _TITLES.get(problem.status, "Error"),
         "status": problem.status,
         "code": problem.code,
-        "detail": problem.detail,
+        "detail": marked(problem.detail),  # it may name what was sent
         "request_id": reference,
     }
     if problem.errors:
-        body["errors"] = problem.errors
+        body["errors"] = [
+            {name: marked(said) if isinstance(said, str) else said for name, said in one.items()}
+            for one in problem.errors
+        ]
     return body
 
 

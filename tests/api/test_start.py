@@ -195,6 +195,15 @@ def test_an_unknown_field_is_refused(as_alice: ApiClient, name: str) -> None:
     assert not Job.objects.exists()
 
 
+def test_the_name_of_an_unknown_field_comes_back_without_what_steers(as_alice: ApiClient) -> None:
+    sent = {"source": "ping", "no\u202esuch": 1}
+    problem = assert_problem(as_alice.send("/jobs", sent), 400, "unknown_field")
+    assert problem["detail"] == "Unknown field: no\ufffdsuch."
+    assert [error["field"] for error in problem["errors"]] == ["no\ufffdsuch"]
+    problem = assert_problem(as_alice.read("/jobs?no%E2%80%AEsuch=1"), 400, "unknown_filter")
+    assert problem["detail"] == "Unknown field: no\ufffdsuch."
+
+
 def test_an_unknown_param_is_refused(as_alice: ApiClient) -> None:
     problem = assert_problem(
         as_alice.send("/jobs", {"source": "shelves", "params": {"foo": 1}}), 400, "unknown_field"
