@@ -31,7 +31,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 from limits import RateLimitItemPerHour, RateLimitItemPerSecond
 
-from config import audit, links, rates
+from config import audit, links, rates, texts
 
 log = structlog.get_logger(__name__)
 
@@ -60,7 +60,8 @@ def ask(request: HttpRequest) -> HttpResponse:
             raise ValidationError("too long")
         validate_email(address)
     except ValidationError:
-        said = {"ready": True, "address": address[:LONGEST], "error": "That is not an e-mail address."}
+        shown = texts.marked(address[:LONGEST])
+        said = {"ready": True, "address": shown, "error": "That is not an e-mail address."}
         return render(request, template, said, status=422)
     here = request.META.get("REMOTE_ADDR") or "unknown"
     if wait := rates.wait(FROM_ADDRESS, here):

@@ -20,6 +20,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 from limits import RateLimitItemPerSecond
 
 from config import links, rates
+from config.fields import Plain
 
 log = structlog.get_logger(__name__)
 
@@ -33,6 +34,10 @@ WRONG = "That username and password do not match. Check both and try again."
 USED = "This link was used already, or is over. Ask for a new one by mail, or with ./run user link NAME."
 
 
+class SignInForm(Plain, AuthenticationForm):
+    """Name and password."""
+
+
 @never_cache
 @sensitive_post_parameters("password")
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -42,8 +47,8 @@ def signin(request: HttpRequest) -> HttpResponse:
     if request.user.is_authenticated:
         return HttpResponseRedirect(target)
     if request.method != "POST":
-        return render(request, "registration/signin.html", {"form": AuthenticationForm(), "next": target})
-    form = AuthenticationForm(request, request.POST)
+        return render(request, "registration/signin.html", {"form": SignInForm(), "next": target})
+    form = SignInForm(request, request.POST)
     form.error_messages = form.error_messages | {"invalid_login": WRONG, "inactive": WRONG}
     limits = _limits(request)
     wait = max(rates.wait(limit, who) for limit, who in limits)

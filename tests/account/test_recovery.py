@@ -117,10 +117,13 @@ def test_nobodys_mailbox_is_filled_and_no_address_asks_for_ever(asked: Any, ann:
     assert refused.status_code == 429 and int(refused["Retry-After"]) > 0
 
 
-@pytest.mark.parametrize("address", ["", "ann", "a@b\nBcc: x@y.org", "<script>@x", "x" * 300 + "@a.org"])
+@pytest.mark.parametrize(
+    "address", ["", "ann", "a@b\nBcc: x@y.org", "<script>@x", "x" * 300 + "@a.org", "\u202eann"]
+)
 def test_what_is_no_address_is_refused(asked: Any, address: str) -> None:
     answer = asked(address)
     assert answer.status_code == 422 and "That is not an e-mail address." in answer.text
+    assert "\u202e" not in answer.text
     assert not mail.outbox
 
 

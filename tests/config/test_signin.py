@@ -32,6 +32,12 @@ def test_the_right_password_leads_where_the_person_wanted(client, alice):
     assert (answer.status_code, answer["Location"]) == (302, "/jobs/?state=failed")
 
 
+def test_a_wrong_name_comes_back_without_what_steers(client, alice):
+    answer = wrong_password(client, "\u202ealice")
+    assert 'value="\ufffdalice"' in answer.text
+    assert "\u202e" not in answer.text
+
+
 @pytest.mark.seed("SEC39")
 def test_sign_in_gives_a_new_session(client, alice):
     client.get("/signin/")
