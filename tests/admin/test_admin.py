@@ -297,9 +297,7 @@ def test_a_schedule_that_could_not_start_is_refused(
     assert not Schedule.objects.exists()
 
 
-@pytest.mark.parametrize(
-    ("typed", "shown"), [('{"n": ', '{"n": '), ('{"n": "\\u202e"}', '{"n": "\ufffd"}')]
-)
+@pytest.mark.parametrize(("typed", "shown"), [('{"n": ', '{"n": '), ('{"n": "\\u202e"}', '{"n": "\ufffd"}')])
 def test_params_that_are_refused_show_as_they_were_typed(
     desk: Client, alice: User, typed: str, shown: str
 ) -> None:
