@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Annotated, Any, ClassVar, NoReturn, cast
 from uuid import UUID
 
@@ -173,6 +173,15 @@ def _read_moment(value: Any) -> datetime:
         raise PydanticCustomError("datetime_parsing", "Not a date and time.") from None
 
 
+def _read_day(value: Any) -> Any:
+    # pydantic also reads seconds since 1970, and times of midnight.
+    if isinstance(value, str) and not re.fullmatch(r"\d{4}-\d\d-\d\d", value, re.ASCII):
+        raise PydanticCustomError("date_parsing", "Not a date.")
+    if isinstance(value, int | float):
+        raise PydanticCustomError("date_type", "Not a date.")
+    return value
+
+
 def _read_limit(value: Any) -> int:
     text = str(value)
     if not (text.isascii() and text.isdigit() and len(text) <= 4 and 1 <= int(text) <= MAX_LIMIT):
@@ -215,6 +224,7 @@ class StrictModel(ClosedModel):
 
 
 Limit = Annotated[int, BeforeValidator(_read_limit), Field(ge=1, le=MAX_LIMIT)]
+IsoDate = Annotated[date, BeforeValidator(_read_day)]
 Moment = Annotated[datetime, BeforeValidator(_read_moment)]
 RowId = Annotated[UUID, BeforeValidator(_read_id)]
 DEFAULT_PAGE = DEFAULT_LIMIT

@@ -7,7 +7,7 @@ from uuid import UUID
 from django.db.models import Count, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
-from ninja import Query, Router
+from ninja import Router
 from pydantic import ValidationError
 
 from config import paging
@@ -125,7 +125,9 @@ def list_sources(request: HttpRequest) -> HttpResponse:
 
 
 @router.api_operation(READ, "/jobs/{job_id}", response={200: JobOut, 304: None}, operation_id="get_job")
-def get_job(request: HttpRequest, job_id: RowId, place: Annotated[SinceFilter, Query(...)]) -> HttpResponse:
+def get_job(
+    request: HttpRequest, job_id: RowId, place: Annotated[SinceFilter, StrictQuery(...)]
+) -> HttpResponse:
     """Return a job. `ETag` is its place in its stream: 304 when it stands where you know it."""
     job = visible_job(request, job_id)
     if place.since is not None or place.epoch is not None:

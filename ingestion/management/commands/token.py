@@ -7,6 +7,7 @@ from django.contrib.auth import get_user_model
 from django.core.management.base import CommandError, CommandParser
 from django.utils import timezone
 
+from config import texts
 from ingestion import tokens
 from ingestion.management.terminal import TerminalCommand, add_json, period, usage
 from ingestion.models import ApiToken
@@ -43,9 +44,13 @@ class Command(TerminalCommand):
                 expires_at = timezone.now() + period(options["expires"])
             except ArgumentTypeError as error:
                 usage(f"--expires: {error}")
+        try:
+            label = texts.refuse(options["label"])[:100]
+        except ValueError as error:
+            usage(f"--label: {error}")
         scopes = [scope.strip() for scope in options["scopes"].split(",") if scope.strip()]
         try:
-            _, token = tokens.create(user, options["label"][:100], scopes=scopes, expires_at=expires_at)
+            _, token = tokens.create(user, label, scopes=scopes, expires_at=expires_at)
         except ValueError as error:
             usage(f"--scopes: {error}")
         self.say(token)

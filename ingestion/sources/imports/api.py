@@ -11,7 +11,7 @@ from ninja import Router, Schema
 from pydantic import Field
 
 from config import paging
-from config.http import JsonBody, StrictModel, StrictQuery, answer
+from config.http import IsoDate, JsonBody, StrictModel, StrictQuery, answer
 from config.problems import Problem
 from ingestion import access, idempotency, lifecycle, source, uploads, uploads_api
 from ingestion.admission import Refused
@@ -44,8 +44,8 @@ class ImportIn(StrictModel):
     """An import whose file comes later: what it will be read as."""
 
     definition: str = DEFAULT.slug
-    valid_from: date | None = None
-    valid_to: date | None = None
+    valid_from: IsoDate | None = None
+    valid_to: IsoDate | None = None
     review: Literal["auto", "always", "never"] = "auto"
     match: Literal["auto", "always", "never"] = "auto"
     columns: list[str] = []

@@ -165,8 +165,10 @@ def delete(account: Account) -> None:
 
 
 def _label(given: str) -> str:
+    if len(given.strip()) > 100:
+        raise NotPossible("A name has 1-100 characters.", "label")
     try:
-        return texts.refuse(given.strip())[:100] if texts.shows(given) else ""
+        return texts.refuse(given.strip()) if texts.shows(given) else ""
     except ValueError as error:
         raise NotPossible(str(error), "label") from error
 

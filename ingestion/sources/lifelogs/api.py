@@ -10,7 +10,7 @@ from ninja import Router, Schema
 from pydantic import Field
 
 from config import paging
-from config.http import DEFAULT_PAGE, JsonBody, Limit, StrictModel, StrictQuery, answer
+from config.http import DEFAULT_PAGE, IsoDate, JsonBody, Limit, StrictModel, StrictQuery, answer
 from config.problems import Problem, invalid
 from ingestion import idempotency, lifecycle
 from ingestion.models import Job
@@ -33,8 +33,8 @@ class AccountFilter(Schema):
 class DaysFilter(AccountFilter):
     """Which days: from and to, both included; without them the last 8 weeks."""
 
-    since: date | None = Field(None, alias="from")
-    until: date | None = Field(None, alias="to")
+    since: IsoDate | None = Field(None, alias="from")
+    until: IsoDate | None = Field(None, alias="to")
 
 
 class DayItemsFilter(Schema):
@@ -50,8 +50,8 @@ class SyncIn(StrictModel):
 
     account: int | None = Field(None, ge=1, le=LARGEST_ID)
     mode: Literal["sync", "range", "month", "incomplete"] = "incomplete"
-    start: date | None = None
-    end: date | None = None
+    start: IsoDate | None = None
+    end: IsoDate | None = None
     month: str = Field("", max_length=7)
 
 
