@@ -7,6 +7,8 @@ from django import forms
 
 from config import texts
 
+CHOOSE = "Choose one of these."  # Django's own sentence repeats what was sent
+
 
 class Plain:
     """A form that sends nothing back that steers: what was typed shows with a mark, no error repeats it."""
@@ -17,7 +19,7 @@ class Plain:
         super().__init__(*args, **kwargs)
         for field in self.fields.values():
             if "invalid_choice" in field.error_messages:
-                field.error_messages["invalid_choice"] = "Choose one of these."
+                field.error_messages["invalid_choice"] = CHOOSE
             if not isinstance(field, Line):
                 field.prepare_value = _marking(field.prepare_value)  # type: ignore[method-assign, assignment]
 

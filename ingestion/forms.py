@@ -13,7 +13,6 @@ from django.core.files.uploadedfile import UploadedFile
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from config import texts
 from config.fields import Line, Plain, Text
 from ingestion.models import Upload
 from ingestion.source import Source, upload_fields
@@ -39,7 +38,7 @@ class Lines(forms.CharField):
 
     def prepare_value(self, value: Any) -> Any:
         """Show a list as lines."""
-        return texts.marked("\n".join(value) if isinstance(value, list) else value or "")
+        return "\n".join(value) if isinstance(value, list) else value
 
 
 class StartForm(Plain, forms.Form):

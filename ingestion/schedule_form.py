@@ -4,7 +4,7 @@ from typing import Any, ClassVar
 
 from django import forms
 
-from config.fields import Line, Plain
+from config.fields import CHOOSE, Line, Plain
 from ingestion import schedules
 from ingestion.models import Schedule
 from ingestion.source import registry
@@ -29,7 +29,7 @@ class ScheduleForm(Plain, forms.ModelForm):  # type: ignore[type-arg]
         super().__init__(*args, **kwargs)
         if "source" in self.fields:
             choices = [(kind, source.label) for kind, source in registry().items()]
-            told = {"invalid_choice": "Choose one of these."}  # the field is made too late for Plain
+            told = {"invalid_choice": CHOOSE}  # the field is made too late for Plain
             self.fields["source"] = forms.ChoiceField(choices=choices, error_messages=told)
 
     def clean(self) -> dict[str, Any]:

@@ -4,7 +4,6 @@ from typing import Any
 
 from django import forms
 
-from config import texts
 from config.fields import Line, Plain
 from ingestion.sources.articles import lists
 from ingestion.sources.articles.models import LONGEST_URL, Topic
@@ -26,7 +25,7 @@ class LinesField(forms.CharField):
 
     def prepare_value(self, value: Any) -> Any:
         """Return the values as they are typed."""
-        return texts.marked("\n".join(value) if isinstance(value, list) else value or "")
+        return "\n".join(value) if isinstance(value, list) else value
 
     def run_validators(self, value: Any) -> None:
         """Leave it to who takes the values: limits count them, not characters."""

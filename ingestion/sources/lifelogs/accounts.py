@@ -29,6 +29,8 @@ MOST_KEY = 500  # characters
 MOST_ACCOUNTS = 20  # of a user
 EVERY_HOURS = 6
 SAMPLE = "Sample"
+MOST_LABEL = 100  # characters
+BAD_LENGTH = f"A name has 1-{MOST_LABEL} characters."
 
 
 class NotPossible(ValueError):
@@ -165,8 +167,9 @@ def delete(account: Account) -> None:
 
 
 def _label(given: str) -> str:
-    if len(given.strip()) > 100:
-        raise NotPossible("A name has 1-100 characters.", "label")
+    """Return a name that may be kept, "" for one of which nothing shows. Raises NotPossible."""
+    if len(given.strip()) > MOST_LABEL:
+        raise NotPossible(BAD_LENGTH, "label")
     try:
         return texts.refuse(given.strip()) if texts.shows(given) else ""
     except ValueError as error:
@@ -175,9 +178,10 @@ def _label(given: str) -> str:
 
 def rename(account: Account, label: str) -> None:
     """Give an account another name. Raises NotPossible."""
-    if not texts.shows(label) or len(label) > 100:
-        raise NotPossible("A name has 1-100 characters.", "label")
-    _move(account, label=_label(label))
+    wanted = _label(label)
+    if not wanted:
+        raise NotPossible(BAD_LENGTH, "label")
+    _move(account, label=wanted)
 
 
 def key_of(account: Account) -> str:
