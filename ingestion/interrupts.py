@@ -1,5 +1,7 @@
 """Why an attempt ends before its code does."""
 
+POLL_SECONDS = 0.2  # how soon a waiting attempt hears that it should stop
+
 
 class Interrupt(BaseException):
     """Why an attempt must end now. No Exception: an author's `except Exception` must not swallow it."""

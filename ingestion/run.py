@@ -17,8 +17,8 @@ from django.db import InterfaceError, OperationalError, connection, transaction
 from ingestion.answers import fits, name_of
 from ingestion.failpoints import hit
 from ingestion.history import Note
-from ingestion.interrupts import Cancelled, Fenced, Interrupt, Waiting
-from ingestion.items import POLL_SECONDS, Own
+from ingestion.interrupts import POLL_SECONDS, Cancelled, Fenced, Interrupt, Waiting
+from ingestion.items import Own
 from ingestion.models import Job, Level
 from ingestion.settings import LEASE_SECONDS
 from ingestion.source import Source

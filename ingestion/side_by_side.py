@@ -7,9 +7,9 @@ from typing import TypeVar
 
 from django.db import connections
 
-T = TypeVar("T")
+from ingestion.interrupts import POLL_SECONDS
 
-POLL_SECONDS = 0.2  # how soon who waits for a thread hears that it should stop
+T = TypeVar("T")
 
 
 def side_by_side(

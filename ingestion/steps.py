@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from django.utils import timezone
 
-from ingestion.items import Item, Worklist
+from ingestion.items import Item
 from ingestion.settings import MAX_ITEMS
+from ingestion.worklist import Worklist
 
 if TYPE_CHECKING:
     from ingestion.run import Run

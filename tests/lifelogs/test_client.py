@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from django.contrib.auth.models import User
 
-from ingestion import items
+from ingestion import worklist
 from ingestion.models import Pause, Schedule
 from ingestion.outside import OutsideHost
 from ingestion.source import SourceError
@@ -157,7 +157,7 @@ def test_a_refusal_of_the_old_key_does_not_pause_who_gave_a_new_one(
         if name == "item.before_failure":  # refused, and nothing was done about it yet
             accounts.give_key(Account.objects.get(pk=account.pk), "another-key")
 
-    monkeypatch.setattr(items, "hit", passed)
+    monkeypatch.setattr(worklist, "hit", passed)
     job = run_inline("lifelogs", alice, account=account.pk, mode="day", date="2026-11-18")
     assert job.error is not None and job.error["code"] == "key_refused"
     account.refresh_from_db()

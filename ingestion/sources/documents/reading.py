@@ -18,12 +18,12 @@ from django.conf import settings
 from django.core.files.storage import default_storage
 
 from config import children
+from ingestion.interrupts import POLL_SECONDS
 from ingestion.source import SourceError
 from ingestion.sources.documents.parsing.blocks import Block
 from ingestion.uploads import CSV, DOCX, HTML, PDF, TEXT
 
 MODULE = "ingestion.sources.documents.parsing.child"
-POLL_SECONDS = 0.2  # how soon a cancelled job hears of it
 SILENT_SECONDS = 300  # without a word from the child: the machine is stuck, or the child sleeps
 LEAVING_SECONDS = 10  # from a child's last word to its end
 PIECE_SECONDS = 30  # of CPU for a page, or for all of what has no pages

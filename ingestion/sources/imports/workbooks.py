@@ -12,11 +12,11 @@ from typing import IO
 from django.conf import settings
 
 from config import children
+from ingestion.interrupts import POLL_SECONDS
 from ingestion.source import SourceError
 from ingestion.sources.imports import sheets
 
 MEMORY_BYTES = 1 << 30  # of address space of the process that reads
-POLL_SECONDS = 0.2  # how soon a cancelled job hears of it
 
 
 def write_csv(stored: IO[bytes], target: IO[bytes], most: int, check: Callable[[], None]) -> None:
