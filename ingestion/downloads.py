@@ -6,7 +6,7 @@ import io
 from django.http import HttpResponse
 
 from config.spreadsheets import safe_cell
-from ingestion.job_page import FAILED
+from ingestion.job_items import FAILED
 from ingestion.models import Job
 
 MAX_ROWS = 100_000  # of a download; a job has no more items than that

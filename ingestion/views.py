@@ -17,7 +17,18 @@ from django.views.decorators.http import require_GET, require_POST, require_safe
 
 from config.problems import PROBLEMS, Problem
 from config.spreadsheets import listed
-from ingestion import downloads, home_page, job_page, lifecycle, lists, serializers, source, uploads, waits
+from ingestion import (
+    downloads,
+    home_page,
+    job_items,
+    job_page,
+    lifecycle,
+    lists,
+    serializers,
+    source,
+    uploads,
+    waits,
+)
 from ingestion.access import can_act, visible_jobs
 from ingestion.admission import Refused
 from ingestion.forms import AnswerForm, StartForm, source_form
@@ -146,7 +157,7 @@ def cancel(request: HttpRequest, found: Any) -> HttpResponseBase:
 @acting()
 def retry(request: HttpRequest, found: Any) -> HttpResponseBase:
     """Make a job that does what this one left undone: all of it, some items, or those with one error."""
-    keys = request.POST.getlist("key")[: job_page.MAX_CHIPS] or None
+    keys = request.POST.getlist("key")[: job_items.MAX_CHIPS] or None
     created = lifecycle.retry(found, request.user, keys=keys, error_code=request.POST.get("error_code"))
     return redirect(created.job)
 

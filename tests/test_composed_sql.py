@@ -15,7 +15,7 @@ from tests.test_guards import called, code, literal
 PUT_IN = {
     "config.management.commands.restore": {"remember", "value"},  # one of two constants; an epoch of ours
     "ingestion.items": {"count"},  # one of the two names that its loop lists
-    "ingestion.job_page": {"table"},  # of a model
+    "ingestion.job_items": {"table"},  # of a model
     "ingestion.moves": {"_FIELDS[name].column", "field.column", "texts"},  # columns of the model
     "ingestion.reporter": {"sets"},  # columns that it names itself
     "ingestion.run": {"columns", "progress"},  # of the item's fence; repeats a constant, or not

@@ -10,7 +10,7 @@ from django.shortcuts import redirect
 from django.views.decorators.http import require_POST
 
 from config.problems import Problem
-from ingestion import job_page, lifecycle
+from ingestion import job_items, lifecycle
 from ingestion.admission import Refused
 from ingestion.models import Job
 from ingestion.sources.articles import plans, topic_page
@@ -56,7 +56,7 @@ def retry(request: HttpRequest, pk: int) -> HttpResponse:
     """Try again what failed by one cause, in all jobs of the topic that its page tells of."""
     found, user = topic_of(request, pk, edits=True), request.user
     code = request.POST.get("error_code", "")[:50].replace("\0", "")
-    failed = Q(items__error_code=code, items__state__in=job_page.FAILED)
+    failed = Q(items__error_code=code, items__state__in=job_items.FAILED)
     jobs = Job.objects.filter(failed, pk__in=[job.pk for job in topic_page.failed_jobs(found)]).distinct()
     refused: dict[str, None] = {}
     for job in jobs.order_by("pk"):

@@ -6,7 +6,7 @@ from urllib.parse import urlencode
 
 from django.db.models import Count, Exists, OuterRef, Q
 
-from ingestion import job_page
+from ingestion import job_items
 from ingestion.models import FINAL, Job
 from ingestion.sources.articles import members, plans
 from ingestion.sources.articles.models import Analysis, Role, Topic
@@ -53,7 +53,7 @@ def context(topic: Topic, user: Any, given: Mapping[str, str]) -> dict[str, Any]
         "choices": [(name, label) for name, (label, _) in plans.EVERY.items()],
         "follows": Follow.objects.filter(user=user, about=topic.stream).exists(),
         "feeds": topic.feeds.order_by("pk"),
-        "causes": job_page.causes(failed, but=_ASKED_AGAIN) if (failed := failed_jobs(topic)) else [],
+        "causes": job_items.causes(failed, but=_ASKED_AGAIN) if (failed := failed_jobs(topic)) else [],
         "open_jobs": list(jobs.exclude(state__in=FINAL)[:JOBS]),
         "ended_jobs": list(jobs.filter(state__in=FINAL)[:JOBS]),
     }
