@@ -7,7 +7,7 @@ from django.db import transaction
 from django.db.models import Exists, OuterRef, Q
 
 from ingestion.models import ItemState, Job, JobItem
-from ingestion.sources.imports import decisions, preview
+from ingestion.sources.imports import decisions, preview, staged_decisions
 from ingestion.sources.imports.models import Import
 
 
@@ -50,7 +50,7 @@ def look_again(imported: Import, approved_at: str) -> int:
                 current.save(update_fields=["revision"])
         elif _others_have_loaded(current, _compared_at(current)):
             before = _preview(current)
-            decisions.compare_again(current)
+            staged_decisions.compare_again(current)
             preview.count(current)
             current.refresh_from_db()
             if _preview(current) != before:

@@ -182,7 +182,7 @@ class _Row(models.Model):
 
     number: as a spreadsheet shows it, the header counted. cells: the texts, in the file's order. fixed: cells
     that mean another text than they show, {place: text or null}. errors, warnings: {source column: {code,
-    text}}; the column "" is the whole row. settled: what decisions took away, see `decisions`.
+    text}}; the column "" is the whole row. settled: what decisions took away, see `staged_decisions`.
     """
 
     number = models.PositiveIntegerField()
