@@ -36,6 +36,7 @@ WORDS = re.compile(
     r"|(?i:\b(select\s.+\sfrom|insert\s+into|update\s+\S+\s+set|delete\s+from)\s)"
 )
 TEXTS = (ast.Constant, ast.JoinedStr, ast.BinOp, ast.Call)  # what a text may be written as
+FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 TAKES_SQL = {"execute", "executemany", "raw", "RawSQL", "SQL", "RunSQL", "copy", "mogrify"}
 
 
@@ -48,9 +49,16 @@ def put_in(tree: ast.Module) -> Iterator[str]:
         for target in node.targets
         if isinstance(target, ast.Name)
     }
-    taken = {
-        id(call.args[0]) for name, call in called(tree) if call.args and name.rpartition(".")[2] in TAKES_SQL
-    }
+    calls = [call for name, call in called(tree) if name.rpartition(".")[2] in TAKES_SQL]
+    taken = {id(given) for call in calls for given in (*call.args[:1], *named(call))}
+    grown: dict[tuple[ast.AST, str], list[ast.expr]] = {}
+    for place in (tree, *(one for one in ast.walk(tree) if isinstance(one, FUNCTIONS))):
+        for name, values in grows(place).items():
+            grown[place, name] = values
+    for values in grown.values():
+        parts = [part for value in values for part in pieces(value, texts)]
+        if WORDS.search(" ".join(str(part.value) for part in parts if isinstance(part, ast.Constant))):
+            yield from (ast.unparse(part) for part in parts if not fixed(part))
     for node in ast.walk(tree):
         if not isinstance(node, TEXTS[1:]):
             continue
@@ -58,6 +66,35 @@ def put_in(tree: ast.Module) -> Iterator[str]:
         text = " ".join(str(part.value) for part in parts if isinstance(part, ast.Constant))
         if text and (id(node) in taken or WORDS.search(text)):
             yield from (ast.unparse(part) for part in parts if not fixed(part))
+
+
+def named(call: ast.Call) -> list[ast.expr]:
+    """Return what a call is given as SQL by name."""
+    return [one.value for one in call.keywords if one.arg in ("sql", "query", "statement", "raw_query")]
+
+
+def grows(place: ast.AST) -> dict[str, list[ast.expr]]:
+    """Return all that names are given, where `+=` adds to them."""
+    given: dict[str, list[ast.expr]] = {}
+    adds = set()
+    for node in within(place):
+        match node:
+            case ast.Assign(targets=[ast.Name(id=name)], value=value):
+                given.setdefault(name, []).append(value)
+            case ast.AnnAssign(target=ast.Name(id=name), value=ast.expr() as value):
+                given.setdefault(name, []).append(value)
+            case ast.AugAssign(target=ast.Name(id=name), op=ast.Add(), value=value):
+                given.setdefault(name, []).append(value)
+                adds.add(name)
+    return {name: given[name] for name in adds}
+
+
+def within(place: ast.AST) -> Iterator[ast.AST]:
+    """Yield what is in a function or module, but for the functions in it."""
+    for node in ast.iter_child_nodes(place):
+        yield node
+        if not isinstance(node, FUNCTIONS):
+            yield from within(node)
 
 
 def pieces(node: ast.AST, texts: dict[str, ast.expr]) -> Iterator[ast.AST]:
@@ -72,12 +109,14 @@ def pieces(node: ast.AST, texts: dict[str, ast.expr]) -> Iterator[ast.AST]:
             inside = [left, right]
         case ast.Call(func=ast.Attribute(attr="format" | "format_map", value=text)):
             inside = [text, *node.args, *(one.value for one in node.keywords)]
-        case ast.Call(
-            func=ast.Attribute(attr="join", value=ast.Constant()), args=[ast.GeneratorExp(elt=each)]
-        ):
+        case ast.Call(func=ast.Attribute(attr="join", value=between), args=[each]):
+            inside = [between, each] if isinstance(between, TEXTS) else [each]
+        case ast.GeneratorExp(elt=each, generators=loops) | ast.ListComp(elt=each, generators=loops):
+            inside = [each, *(one.iter for one in loops if isinstance(one.iter, ast.List | ast.Tuple))]
+        case ast.Starred(value=each):
             inside = [each]
-        case ast.Call(func=ast.Attribute(attr="join", value=ast.Constant()), args=[each]):
-            inside = [each]
+        case ast.List(elts=several) | ast.Tuple(elts=several):
+            inside = list(several)
         case ast.Name(id=name) if name in texts:
             inside, texts = [texts[name]], {other: texts[other] for other in texts if other != name}
         case _:
@@ -121,6 +160,14 @@ def test_sql_is_put_together_of_constants_or_what_somebody_looked_at() -> None:
         "Job.objects.raw(f'{name};')",
         "migrations.RunSQL('vacuum ' + name)",
         "sql.SQL(f'LOCK {name}')",
+        "cursor.execute(sql=f'LOCK {name}')",
+        "Job.objects.raw(raw_query='LOCK ' + name)",
+        "sql = 'SELECT 1'\nsql += name",
+        "def f():\n sql: str = 'SELECT 1'\n if x:\n  sql += f' AND {name}'",
+        "sql = ' '.join(['SELECT', name])",
+        "sql = ' '.join(('DELETE FROM', *[name]))",
+        "sql = AND.join(['SELECT 1 WHERE x', name])",
+        "sql = ' '.join([one for one in ('SELECT', name)])",
     ],
 )
 def test_the_search_for_sql_that_is_put_together_finds_it(bad: str) -> None:
