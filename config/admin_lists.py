@@ -10,7 +10,7 @@ from django.http import HttpRequest
 from django.utils.functional import cached_property
 
 from config.admin_audit import AuditedAdmin
-from config.admin_forms import SpokenDateTime
+from config.admin_forms import SpokenDateTime, plain_form
 
 PAGE = 50
 MAX_COUNTED = 10_000  # rows that a list counts and pages through; filters find what lies behind
@@ -30,6 +30,10 @@ class WellAskedAdmin(AuditedAdmin):
     """A list that is asked for what a column can hold, and a form whose fields have names."""
 
     formfield_overrides = {DateTimeField: {"widget": SpokenDateTime}}
+
+    def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
+        """Return the form, its texts under the rule for texts."""
+        return plain_form(super().get_form(request, obj, change=change, **kwargs))
 
     def get_changelist_instance(self, request: HttpRequest) -> Any:
         """Treat a filter by NUL, which PostgreSQL takes in no text, as Django does other nonsense."""

@@ -218,9 +218,11 @@ class StrictModel(ClosedModel):
     @field_validator("*", mode="before")
     @classmethod
     def _is_plain(cls, value: Any, info: ValidationInfo) -> Any:
-        return (
-            value if info.field_name in cls.AS_IS else texts.judged(value, lines=info.field_name in cls.LINES)
-        )
+        name = info.field_name or ""
+        # A word of a list is that word, without space around it.
+        if name in cls.AS_IS or texts.is_word(cls.model_fields[name].annotation):
+            return value
+        return texts.judged(value, lines=name in cls.LINES)
 
 
 Limit = Annotated[int, BeforeValidator(_read_limit), Field(ge=1, le=MAX_LIMIT)]

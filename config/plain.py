@@ -1,7 +1,8 @@
 """The ground of our commands: what a person can repair is one plain line, never the name of an exception."""
 
 import sys
-from argparse import Namespace
+from argparse import ArgumentTypeError, Namespace
+from collections.abc import Callable
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, handle_default_options
@@ -37,6 +38,20 @@ class PlainCommand(BaseCommand):
             sys.exit(error.returncode)
         finally:
             connections.close_all()
+
+
+def whole_number(least: int, most: int) -> Callable[[str], int]:
+    """Return a type of arguments: digits, from `least` to `most`. int() alone takes ten scripts and "1_0"."""
+
+    def number(text: str) -> int:
+        if not (text.isascii() and text.isdigit() and len(text) <= 9 and least <= int(text) <= most):
+            raise ArgumentTypeError(f"must be a whole number, {least}-{most}.")
+        return int(text)
+
+    return number
+
+
+PORT = whole_number(0, 65_535)
 
 
 def printable(text: str) -> str:

@@ -1,18 +1,23 @@
 """What a text from a stranger may hold: one rule for the API, pages, commands and sources."""
 
 import re
+import types
 import unicodedata
-from typing import Any
+from typing import Any, Literal, Union, get_args, get_origin
 
 from pydantic_core import PydanticCustomError
 
 ODD = "Contains a character that is not allowed (position {n})."
+ODD_ENTRY = "Entry {entry} contains a character that is not allowed (position {n})."
 
 # What breaks a line, steers a terminal or turns the direction of what follows: texts become titles,
 # messages and lines of logs.
-_STEERING = "\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff"
+_STEERING = "\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff"
+# They say of their own place alone which direction it has: real Arabic and Hebrew hold them. A line is what
+# something is known by, and two that look the same must be the same.
+_MARKS = "\u061c\u200e\u200f"
 _ODD_IN_LINES = re.compile(f"[{_STEERING}]")
-_ODD_IN_LINE = re.compile(f"[\t\n\r{_STEERING}]")
+_ODD_IN_LINE = re.compile(f"[\t\n\r{_MARKS}{_STEERING}]")
 
 
 def odd_at(text: str, *, lines: bool = False) -> int | None:
@@ -35,16 +40,24 @@ def judged(value: Any, *, lines: bool = False) -> Any:
     Any other value comes back as it is. For pydantic, before its own checks. Raises PydanticCustomError
     bad_character for a text, or a list with one, that holds what it may not.
     """
-    for text in value if isinstance(value, list) else [value]:
+    for entry, text in enumerate(value if isinstance(value, list) else [value], 1):
         position = odd_at(text.strip(), lines=lines) if isinstance(text, str) else None
         if position is not None:
             before = len(text) - len(text.lstrip())  # told is where it stands in the text as given
-            raise PydanticCustomError("bad_character", ODD, {"n": before + position})
+            place = {"n": before + position} | ({"entry": entry} if isinstance(value, list) else {})
+            raise PydanticCustomError("bad_character", ODD_ENTRY if isinstance(value, list) else ODD, place)
     if isinstance(value, list):  # what is not looked at must not stay
         return [one.strip() if isinstance(one, str) else one for one in value]
     if not isinstance(value, str):
         return value
     return value.strip() if shows(value) else ""
+
+
+def is_word(annotation: Any) -> bool:
+    """Say whether a field takes the words of a list alone."""
+    if get_origin(annotation) in (Union, types.UnionType):
+        return all(one is types.NoneType or is_word(one) for one in get_args(annotation))
+    return get_origin(annotation) is Literal
 
 
 def refuse(text: str, *, lines: bool = False) -> str:
@@ -61,5 +74,8 @@ def marked(text: str) -> str:
 
 
 def plain(text: str, most: int) -> str:
-    """Return what was typed into a search or a filter, at most `most` characters, without what steers."""
-    return " ".join(_ODD_IN_LINE.sub(" ", text).split())[:most].rstrip()
+    """Return what was typed into a search or a filter, at most `most` characters, without what steers.
+
+    The spaces within stay: names may have two of them.
+    """
+    return _ODD_IN_LINE.sub(" ", text).strip()[:most].rstrip()

@@ -7,9 +7,10 @@ from uuid import UUID
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from ninja import Router, Schema
-from pydantic import Field
+from pydantic import Field, field_validator
+from pydantic_core import PydanticCustomError
 
-from config import paging
+from config import paging, texts
 from config.http import JsonBody, RowId, StrictModel, StrictQuery, answer
 from config.problems import Problem
 from ingestion import access, bulk, dead_letters, lists, overview, serializers
@@ -235,6 +236,14 @@ class ManyFilter(StrictModel):
     q: Annotated[str, Field(max_length=MAX_QUERY, description="In title or subject, or an id")] = ""
     error: Annotated[str, Field(max_length=100, description="The code of their error")] = ""
     within: Within | Literal[""] = ""
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _says_something(cls, value: Any) -> Any:
+        """Refuse a filter of which nothing shows: it would be none, and all jobs would match."""
+        if isinstance(value, str) and value and not texts.shows(value):
+            raise PydanticCustomError("invisible", "Nothing of this filter can be seen.")
+        return value
 
 
 class ManyIn(StrictModel):

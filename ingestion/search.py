@@ -66,7 +66,7 @@ def register(name: str, kind: Kind) -> None:
 
 def plain(query: str) -> str:
     """Return a query with one space between its words, cut to MAX_QUERY."""
-    return texts.plain(query, MAX_QUERY)
+    return " ".join(texts.plain(query, len(query)).split())[:MAX_QUERY].rstrip()
 
 
 def search(user: Any, query: str) -> list[Group]:

@@ -7,7 +7,15 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeVar
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    create_model,
+    field_validator,
+)
 
 from config import texts
 from ingestion.errors import SourceError as SourceError  # a part of the contract
@@ -29,9 +37,10 @@ class SourceParams(BaseModel):
 
     @field_validator("*", mode="before")
     @classmethod
-    def _is_plain(cls, value: Any) -> Any:
+    def _is_plain(cls, value: Any, info: ValidationInfo) -> Any:
         """Refuse control characters in texts and lists of text; a text of which nothing shows is empty."""
-        return texts.judged(value)
+        chosen = texts.is_word(cls.model_fields[info.field_name or ""].annotation)
+        return value if chosen else texts.judged(value)
 
 
 class NoParams(SourceParams):

@@ -138,6 +138,11 @@ def test_many_jobs_are_counted_and_then_changed_by_that_count(
     wrong_filter = {**body, "filter": {"state": "failed", "colour": "red"}}
     assert_problem(as_alice.send("/many-jobs", wrong_filter), 400, "unknown_field")
     assert_problem(as_alice.read("/many-jobs?state=odd"), 400, "bad_parameter")
+    # A filter of which nothing shows would be none: all jobs would be meant.
+    for unseen in ("\u200b", " ", "\u2060\ufeff"):
+        hidden = body | {"filter": {"q": unseen}}
+        assert_problem(as_alice.send("/many-jobs", hidden), 400, "validation_failed", field="filter.q")
+        assert_problem(as_alice.read(f"/many-jobs?q={unseen}"), 400, "bad_parameter")
 
 
 @pytest.mark.seed("SEC67")

@@ -77,11 +77,11 @@ def test_a_malformed_body_is_refused(as_alice: ApiClient, row: str, body: bytes,
 @pytest.mark.parametrize(
     ("params", "field", "position"),
     [
-        ({"name": "a\nb"}, "name", 2),
-        ({"name": " a\tb"}, "name", 3),
-        ({"name": "ab\u202ec"}, "name", 3),
-        ({"name": "a\x1b[31m"}, "name", 2),
-        ({"fail": ["a", "b\u2066"]}, "fail", 2),
+        ({"name": "a\nb"}, '"params.name"', 2),
+        ({"name": " a\tb"}, '"params.name"', 3),
+        ({"name": "ab\u202ec"}, '"params.name"', 3),
+        ({"name": "a\x1b[31m"}, '"params.name"', 2),
+        ({"fail": ["a", "b\u2066"]}, '"params.fail" entry 2', 2),
     ],
     ids=ascii,
 )
@@ -92,7 +92,7 @@ def test_what_would_steer_a_line_is_no_text(
     problem = assert_problem(
         as_alice.send("/jobs", {"source": "shelves", "params": params}), 400, "bad_character"
     )
-    said = f'"params.{field}" contains a character that is not allowed (position {position}).'
+    said = f"{field} contains a character that is not allowed (position {position})."
     assert problem["detail"] == said
     assert not Job.objects.exists()
 

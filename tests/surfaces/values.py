@@ -18,8 +18,8 @@ STEERING = [
     ("isolate", "a\u2066b"),
     ("line separator", "a\u2028b"),
 ]
-# Of these a text of several lines may have the first three.
-STEERING_LINES = STEERING[3:8]
+# Of these a text of several lines may have the first three, and the mark.
+STEERING_LINES = [*STEERING[3:6], *STEERING[7:]]
 UNSTORABLE = [("zero byte", "a\0b"), ("half a surrogate pair", "a\ud800b")]
 BLANK = [("spaces", "   "), ("zero width", f" {ZWSP}\u2060\ufeff "), ("no-break spaces", "\u00a0\u3000")]
 ENDLESS = ("too long", "x" * 100_001)

@@ -30,9 +30,13 @@ class Command(PlainCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Write beside the name first: what has the name is whole."""
         target = Path(options["file"]).absolute()
-        if target.is_dir():
-            target /= f"headway-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.tar"
-        if target.exists():
+        try:
+            if target.is_dir():
+                target /= f"headway-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.tar"
+            there = target.exists()
+        except OSError as error:  # a name that is too long
+            raise CommandError(f"{str(target)[:200]} cannot be written: {error.strerror}.") from error
+        if there:
             raise CommandError(f"{target} is there already.")
         part, dump = (target.with_name(f".{target.name}.{os.getpid()}{end}") for end in ("", ".dump"))
         _sweep(target)

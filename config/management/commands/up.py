@@ -18,13 +18,14 @@ from django.core.management.base import CommandError
 from django.db import connection
 
 from config import children, embedded, links
-from config.plain import PlainCommand
+from config.plain import PORT, PlainCommand, whole_number
 from config.supervisor import AlreadyRunning, Output, Program, Supervisor
 from ingestion import schema
 
 FIRST_USER = "admin"
 # Commands that bring something to look at.
 SAMPLES = (("sample",), ("companies", "sample"), ("lifelogs", "sample"))
+MAX_WORKERS = 64
 READY_TIMEOUT = 1.0  # seconds for one look at /readyz
 
 
@@ -35,15 +36,18 @@ class Command(PlainCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Take what scripts rely on. --data is taken by manage.py, for every command."""
-        parser.add_argument("--port", type=int, default=8000, help="default 8000; 0 chooses a free one")
+        parser.add_argument("--port", type=PORT, default=8000, help="default 8000; 0 chooses a free one")
         parser.add_argument("--data", help="folder of the instance; default .headway or HEADWAY_DATA")
-        parser.add_argument("--workers", type=int, default=2, help="workers of the default queue; default 2")
+        workers = whole_number(0, 10_000)
+        parser.add_argument(
+            "--workers", type=workers, default=2, help="workers of the default queue; default 2"
+        )
         parser.add_argument("--no-sample", action="store_true", help="do not load the sample on a first run")
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Run until SIGINT or SIGTERM."""
-        if not 1 <= options["workers"] <= 64:
-            raise CommandError("--workers must be 1-64.")
+        if not 1 <= options["workers"] <= MAX_WORKERS:
+            raise CommandError(f"--workers must be 1-{MAX_WORKERS}.")
         port = _free_port(options["port"])
         output = Output()
         try:

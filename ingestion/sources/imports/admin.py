@@ -7,7 +7,8 @@ from django.contrib import admin
 from django.db import transaction
 from django.http import HttpRequest
 
-from config.admin_forms import SpokenInline, SpokenRows
+from config import texts
+from config.admin_forms import ODD_LINE, SpokenInline, SpokenRows
 from config.admin_lists import BoundedAdmin
 from ingestion.access import can_operate, can_view_all
 from ingestion.sources.imports import targets
@@ -136,6 +137,8 @@ class CodeListForm(forms.ModelForm):  # type: ignore[type-arg]
                 continue
             if not code or len(code) > 200 or len(label) > 500:
                 raise forms.ValidationError(f"Line {number} must look like: code = label.")
+            if (position := texts.odd_at(line.strip())) is not None:
+                raise forms.ValidationError(ODD_LINE.format(line=number, n=position))
             if code in found:
                 raise forms.ValidationError(f"Line {number}: {code} is there twice.")
             found[code] = label

@@ -12,7 +12,7 @@ from django.conf import settings
 from django.contrib.auth.models import User
 from django.core.management.base import CommandError
 
-from config.plain import PlainCommand, printable
+from config.plain import PlainCommand, printable, whole_number
 from realtime.checkup import check
 from realtime.deployment import Credentials, Deployment, signed_in
 
@@ -33,7 +33,9 @@ class Command(PlainCommand):
         who.add_argument("--user", metavar="NAME", help="ask as this user of our database, with a session")
         who.add_argument("--token", help="ask with an API token; - reads it from stdin")
         parser.add_argument("--stream", default="", help="what to watch; with --user their own by default")
-        parser.add_argument("--upload-mb", type=int, default=settings.MAX_UPLOAD_MB, metavar="N")
+        parser.add_argument(
+            "--upload-mb", type=whole_number(1, 10_000), default=settings.MAX_UPLOAD_MB, metavar="N"
+        )
         parser.add_argument("--quick", action="store_true", help="do not wait for heartbeats (saves 25 s)")
         parser.add_argument("--json", action="store_true", help="one JSON line instead of text")
 
