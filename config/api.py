@@ -21,7 +21,8 @@ from config.problems import Problem, field_errors, from_errors, problem_response
 from ingestion import api as jobs_api
 from ingestion import lines_api, operate_api, schedules_api, search_api, status_api, tokens, uploads_api
 from ingestion.admission import Refused
-from ingestion.schemas import ProblemOut, start_adapter
+from ingestion.api_answers import ProblemOut
+from ingestion.api_requests import start_adapter
 from ingestion.sources.articles import api as articles_api
 from ingestion.sources.articles import tasks_api
 from ingestion.sources.companies import api as companies_api

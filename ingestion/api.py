@@ -15,27 +15,21 @@ from config.http import JsonBody, RowId, StrictQuery, answer, json_object
 from config.problems import Problem, field_errors, from_errors, invalid
 from ingestion import access, idempotency, lifecycle, serializers, streams, uploads, waiting, waits
 from ingestion.admission import Refused
-from ingestion.models import ACTIVE, FINAL, OPEN, Job, JobEvent, JobItem, State
-from ingestion.requested import acting_job, visible_job
-from ingestion.schemas import (
+from ingestion.api_answers import EventsOut, ItemsOut, JobOut, JobsOut, ReadyOut, SourcesOut, WhyOut
+from ingestion.api_requests import (
     AnswerIn,
-    EventsOut,
     ItemFilter,
-    ItemsOut,
     JobFilter,
-    JobOut,
-    JobsOut,
     PageFilter,
     ReadyFilter,
-    ReadyOut,
     RetryIn,
     SinceFilter,
-    SourcesOut,
     StartIn,
     WaitFilter,
-    WhyOut,
     start_adapter,
 )
+from ingestion.models import ACTIVE, FINAL, OPEN, Job, JobEvent, JobItem, State
+from ingestion.requested import acting_job, visible_job
 from ingestion.source import registry
 from realtime.epoch import current
 

@@ -14,9 +14,10 @@ from config import paging, texts
 from config.http import JsonBody, RowId, StrictModel, StrictQuery, answer
 from config.problems import Problem
 from ingestion import access, bulk, dead_letters, lists, overview, serializers
+from ingestion.api_answers import JobOut
+from ingestion.api_requests import MAX_QUERY, PageFilter
 from ingestion.models import Dismissal
 from ingestion.requested import acting_job, for_others
-from ingestion.schemas import MAX_QUERY, JobOut, PageFilter
 
 READ = ["GET", "HEAD"]
 router = Router(tags=["operate"])

@@ -13,11 +13,11 @@ from config import paging
 from config.http import JsonBody, StrictModel, StrictQuery, answer
 from config.problems import Problem
 from ingestion import schedules, serializers
+from ingestion.api_requests import PageFilter
 from ingestion.clock import read_clock
 from ingestion.models import Schedule
 from ingestion.requested import for_others
 from ingestion.schedules_page import UNSHOWN
-from ingestion.schemas import PageFilter
 
 READ = ["GET", "HEAD"]
 router = Router(tags=["schedules"])

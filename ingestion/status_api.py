@@ -6,7 +6,7 @@ from ninja import Router
 from config.http import EVENT_STREAM, answer
 from config.problems import Problem
 from ingestion import details
-from ingestion.schemas import StatusDetailsOut, SystemStableOut
+from ingestion.api_answers import StatusDetailsOut, SystemStableOut
 
 READ = ["GET", "HEAD"]
 router = Router(tags=["ready"])

@@ -11,8 +11,8 @@ from pydantic import Field
 from config.http import RowId, StrictQuery, answer, form_of
 from config.problems import Problem, invalid
 from ingestion import serializers, uploads
+from ingestion.api_answers import UploadOut
 from ingestion.models import Upload
-from ingestion.schemas import UploadOut
 from ingestion.source import find
 
 READ = ["GET", "HEAD"]

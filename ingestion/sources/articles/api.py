@@ -11,7 +11,7 @@ from config import paging
 from config.http import JsonBody, StrictQuery, answer
 from config.problems import Problem, invalid
 from ingestion import idempotency
-from ingestion.schemas import PageFilter
+from ingestion.api_requests import PageFilter
 from ingestion.sources.articles import members, topics
 from ingestion.sources.articles.api_shapes import (
     LARGEST_ID,

@@ -9,7 +9,7 @@ from ninja import Schema
 from pydantic import Field
 
 from config.http import RowId
-from ingestion.schemas import PageFilter
+from ingestion.api_requests import PageFilter
 from ingestion.sources.companies.search import MAX_QUERY
 
 LARGEST_ID = 2**63 - 1

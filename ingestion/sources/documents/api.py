@@ -11,7 +11,7 @@ from config import paging
 from config.http import JsonBody, StrictQuery, answer
 from config.problems import Problem, invalid
 from ingestion import idempotency, lifecycle, uploads
-from ingestion.schemas import PageFilter
+from ingestion.api_requests import PageFilter
 from ingestion.sources.documents import acting, members, refresh, search
 from ingestion.sources.documents.api_shapes import (
     LARGEST_ID,

@@ -8,7 +8,7 @@ from ninja import Schema
 from pydantic import Field
 
 from config.http import DEFAULT_PAGE, Limit, StrictModel
-from ingestion.schemas import PageFilter
+from ingestion.api_requests import PageFilter
 from ingestion.sources.documents.search import MAX_QUERY
 
 LARGEST_ID = 2**63 - 1

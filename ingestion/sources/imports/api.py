@@ -11,8 +11,8 @@ from config.http import JsonBody, StrictQuery, answer
 from config.problems import Problem
 from ingestion import access, idempotency, lifecycle, source, uploads, uploads_api
 from ingestion.admission import Refused
+from ingestion.api_requests import AnswerIn, PageFilter
 from ingestion.models import Priority, State
-from ingestion.schemas import AnswerIn, PageFilter
 from ingestion.source import SourceError
 from ingestion.sources.imports import decisions, review, staged, status
 from ingestion.sources.imports.api_shapes import (

@@ -9,7 +9,7 @@ from ninja import Schema
 from pydantic import Field
 
 from config.http import IsoDate, StrictModel
-from ingestion.schemas import PageFilter
+from ingestion.api_requests import PageFilter
 from ingestion.sources.imports.decisions import MAX_VALUE
 from ingestion.sources.imports.default import DEFAULT
 
