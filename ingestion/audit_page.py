@@ -4,13 +4,12 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlencode
 
 from django.contrib.auth.models import User
 from django.db.models import QuerySet
 
 from config.audit import ACTIONS
-from config.filters import texts_of
+from config.filters import UrlFilters
 from config.models import AuditLog
 from config.spreadsheets import BATCH
 
@@ -22,32 +21,15 @@ _JOB = re.compile(r"job:[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 @dataclass(frozen=True)
-class Filters:
-    """What the page shows. Values that mean nothing are left out, so that an old link still opens.
+class Filters(UrlFilters):
+    """What the page shows. by: a user's name, or the number of one who is gone."""
 
-    by: a user's name, or the number of one who is gone.
-    """
+    known = {"action": ACTIONS}
 
     action: str = ""
     by: str = ""
     target: str = ""
     before: str = ""
-
-    @classmethod
-    def from_query(cls, query: Mapping[str, str]) -> "Filters":
-        """Read the filters of a URL."""
-        said = texts_of(query, cls.__annotations__)
-        return cls(**{**said, "action": said["action"] if said["action"] in ACTIONS else ""})
-
-    def query(self, before: str = "") -> str:
-        """Return the query string of these filters."""
-        values = {**vars(self), "before": before}
-        return urlencode({name: value for name, value in values.items() if value})
-
-    @property
-    def narrowed(self) -> bool:
-        """Say whether anything is filtered."""
-        return bool(self.action or self.by or self.target)
 
 
 def context(filters: Filters) -> dict[str, Any]:
@@ -59,7 +41,7 @@ def context(filters: Filters) -> dict[str, Any]:
         "actions": ACTIONS,
         "filters": filters,
         "first": not filters.before,
-        "following": filters.query(str(shown[PAGE - 1].pk)) if len(shown) > PAGE else "",
+        "following": filters.query(before=str(shown[PAGE - 1].pk)) if len(shown) > PAGE else "",
     }
 
 

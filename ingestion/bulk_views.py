@@ -58,9 +58,7 @@ def _preview(request: HttpRequest, filters: lists.Filters, status: int = HTTPSta
         "filters": filters,
         "query": filters.query(),
         "words": lists.words(filters),
-        "filter_values": [
-            (name, value) for name, value in vars(filters).items() if value and name != "before"
-        ],
+        "filter_values": filters.chosen,
     }
     return render(request, "ingestion/bulk.html", context, status=status)
 

@@ -5,11 +5,9 @@ of it has been made, and nobody has said that it needs no more.
 """
 
 import zlib
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import urlencode
 from uuid import UUID
 
 from django.contrib.postgres.expressions import ArraySubquery
@@ -18,7 +16,7 @@ from django.db.models import Count, Exists, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 
 from config import audit
-from config.filters import texts_of
+from config.filters import UrlFilters
 from ingestion import source
 from ingestion.access import can_act, can_view_all, visible_jobs
 from ingestion.admission import Refused
@@ -38,21 +36,14 @@ UNDONE = Q(state__in=(State.FAILED, State.PARTIAL)) & (Q(state=State.FAILED) | E
 
 
 @dataclass(frozen=True)
-class Filters:
-    """What the page shows. Values that mean nothing are left out, so that an old link still opens.
+class Filters(UrlFilters):
+    """What the page shows. show: "" what needs somebody, or "dismissed"."""
 
-    show: "" what needs somebody, or "dismissed".
-    """
+    known = {"show": ("dismissed",)}
 
     show: str = ""
     source: str = ""
     before: str = ""
-
-    @classmethod
-    def from_query(cls, query: Mapping[str, str]) -> "Filters":
-        """Read the filters of a URL."""
-        said = texts_of(query, cls.__annotations__)
-        return cls(**{**said, "show": said["show"] if said["show"] == "dismissed" else ""})
 
     @property
     def place(self) -> Place | None:
@@ -62,11 +53,6 @@ class Filters:
             return datetime.fromisoformat(ended).astimezone(UTC), UUID(pk)
         except (ValueError, OverflowError):
             return None
-
-    def query(self, **changes: str) -> str:
-        """Return the query string of these filters, changed; a change starts at the first page."""
-        values = {**vars(self), "before": "", **changes}
-        return urlencode({name: value for name, value in values.items() if value})
 
 
 def undone(jobs: QuerySet[Job]) -> QuerySet[Job]:

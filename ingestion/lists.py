@@ -1,17 +1,15 @@
 """The jobs list: its filters, which live in the URL, and its pages."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
-from urllib.parse import urlencode
 from uuid import UUID
 
 from django.db.models import Count, Q, QuerySet
 from django.db.models.functions import Now
 from django.http import QueryDict
 
-from config.filters import texts_of
+from config.filters import UrlFilters
 from ingestion import serializers, source
 from ingestion.access import can_act, can_view_all, visible_jobs
 from ingestion.models import FINAL, OPEN, Job, State
@@ -61,8 +59,10 @@ COLUMNS = {
 
 
 @dataclass(frozen=True)
-class Filters:
-    """What the list shows. Values that mean nothing are left out, so that an old link still opens."""
+class Filters(UrlFilters):
+    """What the list shows."""
+
+    known = {"state": STATES, "within": WITHIN}
 
     state: str = ""
     source: str = ""
@@ -71,24 +71,6 @@ class Filters:
     error: str = ""
     within: str = ""
     before: str = ""
-
-    @classmethod
-    def from_query(cls, query: Mapping[str, str]) -> "Filters":
-        """Read the filters of a URL."""
-        said = texts_of(query, cls.__annotations__)
-        said["state"] = said["state"] if said["state"] in STATES else ""
-        said["within"] = said["within"] if said["within"] in WITHIN else ""
-        return cls(**said)
-
-    def query(self, **changes: str) -> str:
-        """Return the query string of these filters, changed; a change starts at the first page."""
-        changed = replace(self, **{"before": "", **changes})
-        return urlencode({name: value for name, value in vars(changed).items() if value})
-
-    @property
-    def narrowed(self) -> bool:
-        """Say whether anything is filtered."""
-        return bool(self.state or self.source or self.by or self.q or self.error or self.within)
 
     def apply(self, jobs: QuerySet[Job]) -> QuerySet[Job]:
         """Return those of the jobs that match."""
@@ -157,7 +139,7 @@ def context(user: Any, filters: Filters) -> dict[str, Any]:
         "newest": max((str(job.pk) for job in page.jobs), default=""),
         "first": not filters.before,
         "refresh": any(job.state not in FINAL for job in page.jobs),
-        "filter_values": [(k, v) for k, v in vars(filters).items() if v and k != "before"],
+        "filter_values": filters.chosen,
         "ended": WITHIN[filters.within][0] if filters.within else "",
     }
 

@@ -1,15 +1,13 @@
 """The list of schedules: its filters, which live in the URL, its pages, and what names its rows."""
 
 import zlib
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlencode
 
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
-from config.filters import texts_of
+from config.filters import UrlFilters
 from ingestion import schedules, serializers, source
 from ingestion.access import can_operate, can_view_all, visible_jobs
 from ingestion.models import Schedule
@@ -44,30 +42,16 @@ COLUMNS = {
 
 
 @dataclass(frozen=True)
-class Filters:
-    """What the list shows. Values that mean nothing are left out, so that an old link still opens."""
+class Filters(UrlFilters):
+    """What the list shows."""
+
+    known = {"show": SHOWS}
 
     show: str = ""
     source: str = ""
     by: str = ""
     q: str = ""
     before: str = ""
-
-    @classmethod
-    def from_query(cls, query: Mapping[str, str]) -> "Filters":
-        """Read the filters of a URL."""
-        said = texts_of(query, cls.__annotations__)
-        return cls(**{**said, "show": said["show"] if said["show"] in SHOWS else ""})
-
-    def query(self, **changes: str) -> str:
-        """Return the query string of these filters, changed; a change starts at the first page."""
-        changed = replace(self, **{"before": "", **changes})
-        return urlencode({name: value for name, value in vars(changed).items() if value})
-
-    @property
-    def narrowed(self) -> bool:
-        """Say whether anything is filtered."""
-        return bool(self.show or self.source or self.by or self.q)
 
     def apply(self, rows: QuerySet[Schedule]) -> QuerySet[Schedule]:
         """Return those of the schedules that match."""

@@ -4,13 +4,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import groupby
-from typing import Any
-from urllib.parse import urlencode
+from typing import Any, Self
 
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
-from config.filters import texts_of
+from config.filters import UrlFilters
 from notifications import days, links, listing, types
 from notifications.entries import Entry, Fold, fold
 from notifications.models import Level
@@ -32,8 +31,10 @@ STATUS = {
 
 
 @dataclass(frozen=True)
-class Filters:
-    """What the page shows, as its URL says it. What means nothing is left out, so that old links open."""
+class Filters(UrlFilters):
+    """What the page shows."""
+
+    known = {"view": VIEWS}
 
     view: str = "inbox"
     type: str = ""
@@ -41,23 +42,11 @@ class Filters:
     before: str = ""
 
     @classmethod
-    def from_query(cls, query: Mapping[str, str]) -> "Filters":
+    def from_query(cls, query: Mapping[str, str]) -> Self:
         """Read the filters of a URL or of a form."""
-        said = texts_of(query, cls.__annotations__)
+        found = super().from_query(query)
         known = {one.lower(): one for one in types.groups()}
-        said["type"] = known.get(said["type"].lower(), "")
-        said["view"] = said["view"] if said["view"] in VIEWS else "inbox"
-        return cls(**said)
-
-    def query(self, **changes: str) -> str:
-        """Return the query string of these filters, changed; a change starts at the newest."""
-        return urlencode(replace(self, **{"before": "", **changes}).said())
-
-    def said(self) -> dict[str, str]:
-        """Return what differs from the page without filters."""
-        return {
-            name: value for name, value in vars(self).items() if value and (name, value) != ("view", "inbox")
-        }
+        return replace(found, type=known.get(found.type.lower(), ""))
 
     @property
     def narrowed(self) -> bool:
@@ -222,7 +211,7 @@ def context(user: Any, filters: Filters) -> dict[str, Any]:
         "following": filters.query(before=last) if last else "",
         "query": filters.query(),
         "kept": [(name, value) for name, value in filters.said().items() if name in ("view", "type")],
-        "filter_values": [(name, value) for name, value in filters.said().items() if name != "before"],
+        "filter_values": filters.chosen,
         "upto": upto.isoformat(),
     }
 
