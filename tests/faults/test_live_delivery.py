@@ -56,13 +56,13 @@ def test_without_the_position_check_a_lost_hint_hides_the_end(site: Site, crowd:
         ends(owner, crowd, 3)
 
 
-def reconnecting(site: Site, crowd: Crowd, owner: User, *, seconds: float) -> None:
+def reconnecting(site: Site, crowd: Crowd, owner: User, *, seconds: float, full: bool = FULL) -> None:
     """Cut everybody off again and again while a job moves, and move it once while nobody is connected."""
     job = make_job(owner, items_total=1_000_000)
-    watchers = [owner, *(User.objects.create_superuser(f"staff-{n}") for n in range(9 if FULL else 0))]
-    viewers = [v for user in watchers for v in everywhere(crowd, user, job.stream, number=7 if FULL else 2)]
+    watchers = [owner, *(User.objects.create_superuser(f"staff-{n}") for n in range(9 if full else 0))]
+    viewers = [v for user in watchers for v in everywhere(crowd, user, job.stream, number=7 if full else 2)]
     with moving(job):
-        for number in range(1, 51 if FULL else 5):
+        for number in range(1, 51 if full else 5):
             connected(viewers, number)
             site.front.cut()
     site.front.refuse()
@@ -77,16 +77,16 @@ def test_who_reconnects_misses_nothing_and_never_goes_back(site: Site, crowd: Cr
 
 def test_without_resuming_from_the_cursor_it_would(site: Site, crowd: Crowd, owner: User) -> None:
     with site.without("resume"), pytest.raises(AssertionError, match="is not shown as it is"):
-        reconnecting(site, crowd, owner, seconds=3)
+        reconnecting(site, crowd, owner, seconds=3, full=False)
 
 
-def joining(site: Site, crowd: Crowd, owner: User, *, seconds: float) -> None:
+def joining(site: Site, crowd: Crowd, owner: User, *, seconds: float, full: bool = FULL) -> None:
     """Join a stream that moves about ten times while each newcomer's state is being read."""
     job = make_job(owner, items_total=1_000_000)
     streams = [job.stream, f"user:{owner.pk}"]
     crowd.add(owner, *streams)
     with site.without("fast_reads"):
-        for number in rounds(18 if FULL else 3):
+        for number in rounds(18 if full else 3):
             with moving(job, pause=0.03):
                 crowd.add(owner, *streams, transport=list(TRANSPORTS)[number % 3])
         all_right(crowd.viewers, seconds)
@@ -98,7 +98,7 @@ def test_there_is_no_gap_between_a_state_and_what_follows(site: Site, crowd: Cro
 
 def test_without_one_copy_for_all_there_is(site: Site, crowd: Crowd, owner: User) -> None:
     with site.without("one_copy"), pytest.raises(AssertionError, match="is not shown as it is"):
-        joining(site, crowd, owner, seconds=3)
+        joining(site, crowd, owner, seconds=3, full=False)
 
 
 def test_hints_lost_doubled_late_and_out_of_order_show_nobody_anything_wrong(

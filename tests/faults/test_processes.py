@@ -42,8 +42,9 @@ def next_attempt(job: Job, number: int, seconds: float) -> float:
 
 def test_a_killed_worker_takes_its_horse_along_and_the_job_goes_on(engine: Engine, owner: User) -> None:
     engine.keeper()
+    workers = [engine.worker()]
     for n in rounds(ROUNDS):
-        workers = [engine.worker(), engine.worker()]
+        workers.append(engine.worker())
         job = running(shelves(owner, f"parent-{n}"))
         victim = worker_of(job, workers)
         horse = horse_of(victim)
@@ -52,9 +53,7 @@ def test_a_killed_worker_takes_its_horse_along_and_the_job_goes_on(engine: Engin
 
         next_attempt(job, 2, within(15))  # P7
         effects_once(ended(job), keys(N))
-        for worker in workers:
-            if worker is not victim:
-                engine.kill(worker)
+        workers.remove(victim)
 
 
 def test_without_rescue_the_job_of_a_killed_worker_never_ends(engine: Engine, owner: User) -> None:
@@ -98,8 +97,8 @@ def test_a_frozen_worker_changes_nothing_after_its_lease(engine: Engine, owner: 
     They freeze inside an item's transaction, holding row locks; their sessions are ended with their leases.
     """
     engine.keeper()
+    first = [engine.worker(), engine.worker()]
     for n in rounds(ROUNDS):
-        first = [engine.worker(), engine.worker()]
         jobs = [shelves(owner, f"frozen-{n}-{i}", wait=0.3) for i in range(2)]
         whole, half = [worker_of(running(job), first) for job in jobs]
         pids = [whole.pid, horse_of(whole), horse_of(half)]
@@ -115,8 +114,9 @@ def test_a_frozen_worker_changes_nothing_after_its_lease(engine: Engine, owner: 
             assert fresh(job).attempt == 2
         until(lambda pids=pids: not alive(pids[2]), 30, "the end of the work-horse that was left behind")
         assert alive(half.pid)
-        for worker in (*first, *others):
+        for worker in first:
             engine.kill(worker)
+        first = others
 
 
 def engine_signal(pid: int, number: int) -> None:
@@ -143,17 +143,16 @@ def test_without_the_fence_a_frozen_worker_writes_twice(engine: Engine, owner: U
 
 def test_sigterm_gives_the_job_back_and_costs_nothing(engine: Engine, owner: User) -> None:
     engine.keeper()
+    first = engine.worker()
     for n in rounds(ROUNDS):
-        first = engine.worker()
         job = running(shelves(owner, f"deploy-{n}"))
         first.send_signal(signal.SIGTERM)
         assert first.wait(20) == 0
         assert fresh(job).events.filter(kind="released").count() == 1
-        second = engine.worker()
+        first = engine.worker()
         effects_once(ended(job), keys(N))
         job = fresh(job)
         assert (job.failures, job.crashes) == (0, 0)
-        engine.kill(second)
 
 
 def test_a_worker_that_must_be_killed_costs_one_attempt(engine: Engine, owner: User) -> None:
@@ -212,18 +211,18 @@ def test_a_deaf_source_is_released_too(engine: Engine, owner: User) -> None:
 
 
 def test_a_killed_keeper_is_replaced_and_nothing_was_forgotten(engine: Engine, owner: User) -> None:
+    keeper, workers = engine.keeper(), [engine.worker()]
     for n in rounds(ROUNDS):
-        keeper, workers = engine.keeper(), [engine.worker(), engine.worker()]
+        workers.append(engine.worker())
         job = running(shelves(owner, f"keeper-{n}"))
+        victim = worker_of(job, workers)
         engine.kill(keeper)
-        engine.kill(worker_of(job, workers))
+        engine.kill(victim)
         keeper = engine.keeper()
         job = ended(job)
         effects_once(job, keys(N))
         assert not job.events.filter(kind="crashed").exists()  # a young keeper blames nobody
-        for child in (keeper, *workers):
-            if child.poll() is None:
-                engine.kill(child)
+        workers.remove(victim)
 
 
 def test_many_keepers_do_what_one_does(engine: Engine, owner: User) -> None:

@@ -26,8 +26,13 @@ TOGETHER = ("-n", "2", "--dist", "worksteal")
 # Most rounds wait, for a lease or for who comes back; with four at once two cores are too busy.
 LANES = ("-n", "3", "--dist", "load", "--maxschedchunk", "1")
 BREAKS_SERVICES = "tests/faults/test_services.py"  # stops the PostgreSQL and Valkey of its own process
-# They compare what people wait for with the same in peace: with all rounds nothing runs beside them.
-WANT_PEACE = ("tests/faults/test_live_readers.py", "tests/faults/test_live_restarts.py")
+# They compare what people wait for with a promise, or the same in peace: with all rounds nothing runs beside.
+WANT_PEACE = (
+    "tests/faults/test_live_readers.py",
+    "tests/faults/test_live_restarts.py",
+    "tests/faults/test_live_delivery.py::test_the_end_reaches_every_page_within_a_second",
+    "tests/faults/test_live_delivery.py::test_the_end_reaches_every_page_within_two_seconds_when_every_hint_is_lost",
+)
 NO_TESTS = 5  # pytest's exit code when its arguments leave nothing to run
 APART = (
     "tests/browser",
@@ -112,7 +117,7 @@ class _Run:
             env = FULL | {"HEADWAY_FAULT_RECORD": str(record)}
             with ThreadPoolExecutor(1) as beside:
                 others = beside.submit(self._beside_the_matrix, elsewhere, env)
-                apart = [f"--ignore={path}" for path in (BREAKS_SERVICES, *WANT_PEACE)]
+                apart = [f"--ignore={BREAKS_SERVICES}", *(f"--deselect={one}" for one in WANT_PEACE)]
                 self._pytest("faults", [*LANES, *self.arguments, *apart, "tests/faults"], env)
                 others.result()
             self._pytest("faults that want peace", [*self.arguments, *WANT_PEACE], env)
