@@ -60,3 +60,19 @@ class Text(Line):
 
     lines = True
     widget = forms.Textarea
+
+
+class Lines(forms.CharField):
+    """A list of texts, one a line. rows: how high it shows. max_length: characters of all of them."""
+
+    def __init__(self, *, rows: int = 4, **kwargs: Any) -> None:
+        widget = forms.Textarea(attrs={"rows": rows, "spellcheck": "false"})
+        super().__init__(**kwargs, widget=widget)
+
+    def clean(self, value: Any) -> Any:
+        """Return the lines that are not empty."""
+        return [line.strip() for line in super().clean(value).splitlines() if line.strip()]
+
+    def prepare_value(self, value: Any) -> Any:
+        """Show a list as lines."""
+        return "\n".join(value) if isinstance(value, list) else value

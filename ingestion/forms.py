@@ -13,7 +13,7 @@ from django.core.files.uploadedfile import UploadedFile
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from config.fields import Line, Plain, Text
+from config.fields import Line, Lines, Plain, Text
 from ingestion.models import Upload
 from ingestion.source import Source, upload_fields
 from ingestion.uploads import max_bytes
@@ -25,20 +25,6 @@ MAX_REASON = 500  # characters of a reviewer's reason
 FEW = 2  # optional fields; more of them are folded away
 
 KEPT = "__kept"  # the hidden field beside a file field: a file that was stored before the form was refused
-
-
-class Lines(forms.CharField):
-    """A list of texts, one a line."""
-
-    widget = forms.Textarea(attrs={"rows": 4})
-
-    def clean(self, value: Any) -> Any:
-        """Return the lines that are not empty."""
-        return [line.strip() for line in super().clean(value).splitlines() if line.strip()]
-
-    def prepare_value(self, value: Any) -> Any:
-        """Show a list as lines."""
-        return "\n".join(value) if isinstance(value, list) else value
 
 
 class StartForm(Plain, forms.Form):

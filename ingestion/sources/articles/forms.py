@@ -4,7 +4,7 @@ from typing import Any
 
 from django import forms
 
-from config.fields import Line, Plain
+from config.fields import Line, Lines, Plain
 from ingestion.sources.articles import lists
 from ingestion.sources.articles.models import LONGEST_URL, Topic
 from ingestion.sources.articles.topics import NotPossible, change, make, told
@@ -12,31 +12,12 @@ from ingestion.sources.articles.topics import NotPossible, change, make, told
 MOST_FILE = 1_000_000  # bytes, within what a form may send
 
 
-class LinesField(forms.CharField):
-    """Several values, one a line."""
-
-    def __init__(self, rows: int = 4, **kwargs: Any) -> None:
-        widget = forms.Textarea(attrs={"rows": rows, "spellcheck": "false"})
-        super().__init__(**{"required": False, **kwargs}, widget=widget, strip=False)
-
-    def to_python(self, value: Any) -> Any:
-        """Return the lines that say something."""
-        return [line.strip() for line in str(super().to_python(value)).splitlines() if line.strip()]
-
-    def prepare_value(self, value: Any) -> Any:
-        """Return the values as they are typed."""
-        return "\n".join(value) if isinstance(value, list) else value
-
-    def run_validators(self, value: Any) -> None:
-        """Leave it to who takes the values: limits count them, not characters."""
-
-
 class UrlsForm(Plain, forms.Form):
     """Pages to read and judge: typed or pasted, from a file, from a feed, or from all of them."""
 
     KINDS = (("bulk_analysis", "Keep what is relevant"), ("bulk_save", "Keep all of them"))
 
-    urls = LinesField(rows=12, label="Addresses", help_text="One a line")
+    urls = Lines(rows=12, required=False, label="Addresses", help_text="One a line")
     file = forms.FileField(
         required=False,
         label="From a file",
@@ -87,8 +68,8 @@ class TopicForm(Plain, forms.Form):
         required=False,
         help_text="A sentence or two: articles are compared with it",
     )
-    keywords = LinesField(help_text="One word or phrase a line")
-    feeds = LinesField(help_text="One address of an RSS or Atom feed a line")
+    keywords = Lines(required=False, help_text="One word or phrase a line")
+    feeds = Lines(required=False, help_text="One address of an RSS or Atom feed a line")
     threshold = forms.FloatField(
         min_value=0,
         max_value=1,
