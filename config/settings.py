@@ -12,7 +12,7 @@ import dj_database_url
 from csp.constants import NONCE, NONE, SELF
 from django.http.request import validate_host
 
-from config import embedded, logs
+from config import logs, places
 from config.env import Environment
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -28,7 +28,7 @@ if DEBUG and PRODUCTION:
 # --- Where things are ---------------------------------------------------------------------------------------
 
 DATA_DIR = Path(env.text("HEADWAY_DATA", str(BASE_DIR / ".headway"))).absolute()
-PLACE = embedded.layout(DATA_DIR)
+PLACE = places.layout(DATA_DIR)
 STATIC_ROOT = BASE_DIR / "staticfiles"
 MEDIA_ROOT = env.folder("HEADWAY_UPLOAD_DIR", DATA_DIR / "files", web_root=STATIC_ROOT)
 _temporary = os.environ.get("TMPDIR", "")

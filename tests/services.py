@@ -7,7 +7,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from config import children, embedded
+from config import children, embedded, places
 
 
 class Services:
@@ -25,8 +25,8 @@ class Services:
         # /tmp itself: pytest's own folders may be too long for a socket, or closed to nobody.
         self.folder = Path(tempfile.mkdtemp(prefix="headway-test-", dir="/tmp"))
         self.folder.chmod(0o711)
-        place = embedded.layout(self.folder / "data")
-        embedded.prepare(place)
+        place = places.layout(self.folder / "data")
+        places.prepare(place)
         with (self.folder / "services.log").open("wb") as log:
             if "DATABASE_URL" not in os.environ:
                 self.postgres = embedded.start_postgres(place, output=log, durable=False)

@@ -15,7 +15,7 @@ import psycopg
 import pytest
 import redis
 
-from config import children, embedded
+from config import children, embedded, places
 from tests.waiting import until
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -35,9 +35,9 @@ def postgres(folder):
     """Start PostgreSQL on demand; everything started ends with the test."""
     started = []
 
-    def start(data: Path = folder / "data") -> embedded.Layout:
-        place = embedded.layout(data)
-        embedded.prepare(place)
+    def start(data: Path = folder / "data") -> places.Layout:
+        place = places.layout(data)
+        places.prepare(place)
         child = embedded.start_postgres(place, output=subprocess.DEVNULL, durable=False)
         started.append(child)
         embedded.wait_for_postgres(place, child)
@@ -92,9 +92,9 @@ def test_below_a_closed_folder_the_cluster_moves_and_says_where(postgres, folder
 
 
 def test_a_long_path_gets_short_sockets(folder):
-    place = embedded.layout(folder / ("x" * 100))
+    place = places.layout(folder / ("x" * 100))
     assert place.sockets.parent.parent == Path("/var/tmp")
-    assert len(str(place.sockets / ".s.PGSQL.5432.lock")) <= embedded.SOCKET_PATH_MAX
+    assert len(str(place.sockets / ".s.PGSQL.5432.lock")) <= places.SOCKET_PATH_MAX
 
 
 @as_root
@@ -112,8 +112,8 @@ def test_an_ordinary_user_runs_it_too(folder):
             os.setgroups([])
             os.setgid(nobody.pw_gid)
             os.setuid(nobody.pw_uid)
-            place = embedded.layout(folder / "data")
-            embedded.prepare(place)
+            place = places.layout(folder / "data")
+            places.prepare(place)
             postgres = embedded.start_postgres(place, output=subprocess.DEVNULL)
             valkey = embedded.start_valkey(place, output=subprocess.DEVNULL)
             embedded.wait_for_postgres(place, postgres)
@@ -128,31 +128,31 @@ def test_an_ordinary_user_runs_it_too(folder):
 
 
 def test_another_major_version_is_refused_with_the_way_out(folder):
-    place = embedded.layout(folder / "data")
-    embedded.prepare(place)
+    place = places.layout(folder / "data")
+    places.prepare(place)
     (place.cluster / "PG_VERSION").write_text("13\n")
-    with pytest.raises(embedded.ServiceError, match=r"belongs to PostgreSQL 13.*\./run backup.*--data NEW"):
+    with pytest.raises(places.ServiceError, match=r"belongs to PostgreSQL 13.*\./run backup.*--data NEW"):
         embedded.start_postgres(place)
 
 
 def test_an_interrupted_first_start_is_made_again(postgres, folder):
-    place = embedded.layout(folder / "data")
-    embedded.prepare(place)
+    place = places.layout(folder / "data")
+    places.prepare(place)
     (place.cluster / "base").mkdir()
     postgres()
 
 
 def test_a_stale_pid_file_of_another_process_does_not_hold_us_up(folder):
-    place = embedded.layout(folder / "data")
-    embedded.prepare(place)
+    place = places.layout(folder / "data")
+    places.prepare(place)
     (place.cluster / "postmaster.pid").write_text(f"{os.getpid()}\n")
     embedded.await_orphan(place)
     assert not (place.cluster / "postmaster.pid").exists()
 
 
 def test_valkey_keeps_its_keys(folder):
-    place = embedded.layout(folder / "data")
-    embedded.prepare(place)
+    place = places.layout(folder / "data")
+    places.prepare(place)
     for expected in (None, b"1"):
         child = embedded.start_valkey(place, output=subprocess.DEVNULL)
         try:
@@ -167,8 +167,8 @@ def test_valkey_keeps_its_keys(folder):
 def test_without_any_binaries_the_error_says_what_to_do(folder, monkeypatch):
     monkeypatch.setattr(embedded, "_wheel_folder", lambda: None)
     monkeypatch.setattr(embedded, "_machine_binaries", lambda: None)
-    with pytest.raises(embedded.ServiceError, match="or set DATABASE_URL"):
-        embedded.postgres_binaries(embedded.layout(folder))
+    with pytest.raises(places.ServiceError, match="or set DATABASE_URL"):
+        embedded.postgres_binaries(places.layout(folder))
 
 
 def test_a_child_dies_with_its_parent(folder):
@@ -186,8 +186,8 @@ def test_a_child_dies_with_its_parent(folder):
 
 
 def test_sockets_fit_the_kernel(folder):
-    place = embedded.layout(folder / ("y" * 60))
+    place = places.layout(folder / ("y" * 60))
     with socket.socket(socket.AF_UNIX) as probe:
-        embedded.prepare(place)
+        places.prepare(place)
         probe.bind(str(place.valkey_socket))
     shutil.rmtree(place.sockets.parent)

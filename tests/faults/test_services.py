@@ -14,7 +14,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.db import connection
 
-from config import children, embedded
+from config import children, embedded, places
 from ingestion import lifecycle, queues
 from ingestion.models import Job, State
 from tests import conftest
@@ -49,7 +49,7 @@ def log(services: conftest.Services) -> Path:
 def start_valkey(services: conftest.Services) -> None:
     assert services.folder is not None and services.valkey is not None
     if services.valkey.poll() is not None:
-        place = embedded.layout(services.folder / "data")
+        place = places.layout(services.folder / "data")
         with log(services).open("ab") as output:
             services.valkey = embedded.start_valkey(place, output=output, durable=False)
         embedded.wait_for_valkey(place, services.valkey)
@@ -58,7 +58,7 @@ def start_valkey(services: conftest.Services) -> None:
 def start_postgres(services: conftest.Services) -> None:
     assert services.folder is not None and services.postgres is not None
     if services.postgres.poll() is not None:
-        place = embedded.layout(services.folder / "data")
+        place = places.layout(services.folder / "data")
         with log(services).open("ab") as output:
             services.postgres = embedded.start_postgres(place, output=output, durable=False)
         embedded.wait_for_postgres(place, services.postgres)

@@ -18,7 +18,7 @@ PLACE = "config.management.commands"
 # What each would do next when it had taken its arguments.
 STARTS = {
     "serve": f"{PLACE}.serve.serve",
-    "up": f"{PLACE}.up.embedded.prepare",
+    "up": f"{PLACE}.up.places.prepare",
     "worker": "ingestion.management.commands.worker.check_migrations",
     "bench": "tests.services.Services.start",
     "backup": f"{PLACE}.backup._save",

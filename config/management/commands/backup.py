@@ -14,7 +14,7 @@ from django.core.management.base import CommandError
 from django.db import connection, transaction
 from django.db.migrations.recorder import MigrationRecorder
 
-from config import archives, dumps, embedded
+from config import archives, dumps, places
 from config.plain import PlainCommand
 
 
@@ -48,7 +48,7 @@ class Command(PlainCommand):
             raise CommandError(f"{target} is there already.") from error
         except OSError as error:
             raise CommandError(f"{target} cannot be written: {error.strerror}.") from error
-        except (dumps.DumpError, embedded.ServiceError) as error:
+        except (dumps.DumpError, places.ServiceError) as error:
             raise CommandError(str(error)) from error
         finally:
             dump.unlink(missing_ok=True)  # first: a sweep finds it by the other

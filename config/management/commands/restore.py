@@ -14,7 +14,7 @@ from django.core.management import call_command
 from django.core.management.base import CommandError
 from django.db import DatabaseError, connection
 
-from config import archives, audit, dumps, embedded
+from config import archives, audit, dumps, places
 from config.archives import Reader
 from config.plain import PlainCommand
 from ingestion import schema
@@ -101,7 +101,7 @@ class Command(PlainCommand):
             self._restore(archive, tools, other_key=options["other_key"])
         except OSError as error:
             raise CommandError(f"Nothing was restored: {error.strerror or error}.") from error
-        except (dumps.DumpError, embedded.ServiceError) as error:
+        except (dumps.DumpError, places.ServiceError) as error:
             raise CommandError(f"Nothing was restored: {error}") from error
         finally:
             archive.close()

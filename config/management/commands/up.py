@@ -17,7 +17,7 @@ from django.core.management import call_command, get_commands
 from django.core.management.base import CommandError
 from django.db import connection
 
-from config import children, embedded, links
+from config import children, embedded, links, places
 from config.plain import PORT, PlainCommand, whole_number
 from config.supervisor import AlreadyRunning, Output, Program, Supervisor
 from ingestion import schema
@@ -51,9 +51,9 @@ class Command(PlainCommand):
         port = _free_port(options["port"])
         output = Output()
         try:
-            embedded.prepare(settings.PLACE)
+            places.prepare(settings.PLACE)
             supervisor = Supervisor(settings.DATA_DIR, output)
-        except (embedded.ServiceError, AlreadyRunning) as error:
+        except (places.ServiceError, AlreadyRunning) as error:
             raise CommandError(str(error)) from error
         try:
             _Instance(
@@ -62,7 +62,7 @@ class Command(PlainCommand):
                 options["workers"],
                 sample=not options["no_sample"] and not settings.PRODUCTION,
             ).run()
-        except embedded.ServiceError as error:
+        except places.ServiceError as error:
             raise CommandError(str(error)) from error
         finally:
             supervisor.say("stopping")
