@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 @pytest.fixture
 def sec(settings: Any, monkeypatch: pytest.MonkeyPatch) -> "Iterator[Standin]":
     """A stand-in that the source asks instead of the SEC, as often as it likes."""
-    from ingestion.sources.companies import client
+    from ingestion import outside_retries
     from tests.companies.standin import Standin
 
     standin = Standin()
     settings.SEC_WWW_URL = settings.SEC_DATA_URL = standin.url
     settings.SEC_CONTACT = "Example Org admin@example.org"
     settings.SEC_PER_SECOND = 1000
-    monkeypatch.setattr(client, "_backoff", wait_none())
+    monkeypatch.setattr(outside_retries, "_backoff", wait_none())
     yield standin
     standin.stop()
 

@@ -13,12 +13,13 @@ from django.contrib.auth.models import User
 from django.db import connection
 from tenacity import wait_fixed
 
-from ingestion import outside, outside_bodies
+from ingestion import outside, outside_bodies, outside_retries
 from ingestion.clock import read_clock
 from ingestion.models import Pause
+from ingestion.outside_retries import LONGEST_WAIT, TRIES, Paused, Unavailable
 from ingestion.source import SourceError
 from ingestion.sources.companies import client
-from ingestion.sources.companies.client import Blocked, Missing, Sec, Unavailable
+from ingestion.sources.companies.client import Missing, Sec
 from tests.asking import Job
 from tests.companies.standin import BLOCKED, NO_FILE, UNDECLARED, Page, Standin
 
@@ -101,15 +102,15 @@ def test_it_gives_up_after_some_tries_and_says_that_later_may_help(sec: Standin,
     sec.mood = answers(Page(b"busy", 503, headers={"Retry-After": "3"}))
     with pytest.raises(Unavailable, match="The SEC answered 503") as caught:
         ask(job)
-    assert len(sec.asked) == client.TRIES and caught.value.retryable
-    assert job.naps == [3.0] * (client.TRIES - 1)
+    assert len(sec.asked) == TRIES and caught.value.retryable
+    assert job.naps == [3.0] * (TRIES - 1)
 
 
 def test_it_waits_no_longer_than_we_would_for_what_the_sec_asks(sec: Standin, job: Job) -> None:
     sec.mood = answers(Page(b"busy", 503, headers={"Retry-After": "3600"}))
     with pytest.raises(Unavailable):
         ask(job)
-    assert job.naps == [client.LONGEST_WAIT] * (client.TRIES - 1)
+    assert job.naps == [LONGEST_WAIT] * (TRIES - 1)
 
 
 def test_an_answer_that_does_not_come_is_asked_for_again(
@@ -124,7 +125,7 @@ def test_an_answer_that_does_not_come_is_asked_for_again(
     monkeypatch.setattr(client, "WHOLE_TIME", -1.0)
     with pytest.raises(Unavailable) as caught:
         ask(job)
-    assert caught.value.code == "sec_timeout" and len(sec.asked) == 2 + client.TRIES
+    assert caught.value.code == "sec_timeout" and len(sec.asked) == 2 + TRIES
 
 
 def _held(go: threading.Event) -> None:
@@ -173,12 +174,13 @@ def test_a_block_that_does_not_end_is_given_up(
     sec: Standin, job: Job, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(outside.OutsideHost, "_wait_out_pause", lambda self, job: None)
-    monkeypatch.setattr(client, "_backoff", wait_fixed(7))  # a pause is waited out, and nothing on top
+    # A pause is waited out, and nothing on top.
+    monkeypatch.setattr(outside_retries, "_backoff", wait_fixed(7))
     sec.mood = answers(Page(BLOCKED, 429))
-    with pytest.raises(Blocked):
+    with pytest.raises(Paused):
         ask(job)
     assert Pause.objects.get().scope == "host:sec.gov"
-    assert len(sec.asked) == client.TRIES and job.naps == [0] * (client.TRIES - 1)
+    assert len(sec.asked) == TRIES and job.naps == [0] * (TRIES - 1)
 
 
 def cut(body: bytes, status: int) -> Page:

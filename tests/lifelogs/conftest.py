@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 @pytest.fixture
 def service(settings: Any, monkeypatch: pytest.MonkeyPatch) -> "Iterator[Server]":
     """A stand-in that is asked instead of Limitless, as often as one likes."""
-    from ingestion.sources.lifelogs import limitless
+    from ingestion import outside_retries
     from ingestion.sources.lifelogs.source import Lifelogs
     from tests.lifelogs.service import Server
 
     server = Server()
     settings.LIMITLESS_URL = server.url
     settings.LIMITLESS_PER_MINUTE = 60_000
-    monkeypatch.setattr(limitless, "_backoff", wait_none())
+    monkeypatch.setattr(outside_retries, "_backoff", wait_none())
     monkeypatch.setattr(Lifelogs, "item_waits", (0, 0))  # seconds
     yield server
     server.stop()

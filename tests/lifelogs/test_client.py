@@ -13,9 +13,10 @@ from django.contrib.auth.models import User
 from ingestion import worklist
 from ingestion.models import Pause, Schedule
 from ingestion.outside import OutsideHost
+from ingestion.outside_retries import TRIES, Unavailable
 from ingestion.source import SourceError
-from ingestion.sources.lifelogs import accounts, limitless
-from ingestion.sources.lifelogs.limitless import Limitless, Unavailable
+from ingestion.sources.lifelogs import accounts
+from ingestion.sources.lifelogs.limitless import Limitless
 from ingestion.sources.lifelogs.models import Account
 from ingestion.sources.lifelogs.sample import standin
 from ingestion.sources.lifelogs.services import KeyRefused
@@ -58,7 +59,7 @@ def test_a_429_pauses_all_who_use_the_key_for_as_long_as_it_says(
     monkeypatch.setattr(OutsideHost, "pause", lambda self, n, reason: paused.append(n))
     with client() as asking, pytest.raises(Unavailable, match="asked us to wait"):
         asking.page(DAY, OSLO)
-    assert paused == [seconds] * limitless.TRIES
+    assert paused == [seconds] * TRIES
 
 
 def test_after_the_pause_it_goes_on(service: Server) -> None:

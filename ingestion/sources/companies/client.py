@@ -12,19 +12,16 @@ from urllib.parse import quote
 
 import httpx
 from django.conf import settings
-from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt
-from tenacity.wait import wait_base, wait_exponential_jitter
 
 from ingestion.clock import read_clock
 from ingestion.outside import OutsideHost
 from ingestion.outside_bodies import BadBody, CutShort, TooLarge, TooSlow, client, unpacked
+from ingestion.outside_retries import Paused, Unavailable, asking_again
 from ingestion.run import Run
 from ingestion.source import SourceError
 from ingestion.sources.companies.sample import standin
 
 HOST = "sec.gov"  # one rate and one pause for all of its servers: so the SEC counts
-TRIES = 4  # of one request
-FIRST_WAIT, LONGEST_WAIT = 1.0, 20.0  # seconds between them
 TIME_OUT = httpx.Timeout(30.0, connect=10.0)  # seconds without a byte
 WHOLE_TIME = 180.0  # seconds for one answer, however steadily it drips
 MEGABYTE = 1024 * 1024
@@ -41,17 +38,6 @@ class Missing(SourceError):
 
     def __init__(self) -> None:
         super().__init__("sec_missing", "The SEC has nothing at this address.")
-
-
-class Unavailable(SourceError):
-    """The SEC did not answer, or not well; later it may."""
-
-    def __init__(self, code: str, message: str, retry_after: float | None = None) -> None:
-        super().__init__(code, message, retryable=True, retry_after=retry_after)
-
-
-class Blocked(Unavailable):
-    """The SEC asked us to stop for a while."""
 
 
 @dataclass(frozen=True)
@@ -85,13 +71,7 @@ class Sec:
             {"User-Agent": f"Headway {settings.SEC_CONTACT}"},
             standin.application if bundled else None,
         )
-        self._again = Retrying(
-            retry=retry_if_exception_type(Unavailable),
-            stop=stop_after_attempt(TRIES),
-            wait=_wait,
-            sleep=job.sleep,
-            reraise=True,
-        )
+        self._again = asking_again(job)
 
     def __enter__(self) -> "Sec":
         return self
@@ -148,7 +128,7 @@ class Sec:
     def ask(self, url: str, most: int, etag: str = "", modified: str = "") -> Answer | None:
         """Return what is at an address, or None when it is still what `etag` and `modified` name.
 
-        most: decoded bytes. Raises SourceError: Missing, Blocked, Unavailable, or one that is final.
+        most: decoded bytes. Raises SourceError: Missing, Paused, Unavailable, or one that is final.
         """
         known = {"If-None-Match": etag, "If-Modified-Since": modified}
         return self._again(self._ask_once, url, most, {name: value for name, value in known.items() if value})
@@ -196,23 +176,12 @@ class Sec:
             return Unavailable("sec_status", f"The SEC answered {status}.", _seconds(response))
         return SourceError("sec_status", f"The SEC answered {status}.")
 
-    def _blocked(self) -> Blocked:
+    def _blocked(self) -> Paused:
         seconds = settings.SEC_BLOCK_SECONDS
         until = read_clock() + timedelta(seconds=seconds)
         reason = f"{HOST} asked us to stop for {_length(seconds)}; we ask again at {until:%H:%M} UTC"
         self._rate.pause(seconds, reason)
-        return Blocked("sec_blocked", f"{HOST} asked us to stop, again and again.")
-
-
-_backoff: wait_base = wait_exponential_jitter(initial=FIRST_WAIT, max=LONGEST_WAIT, jitter=FIRST_WAIT)
-
-
-def _wait(state: RetryCallState) -> float:
-    error = state.outcome.exception() if state.outcome else None
-    if isinstance(error, Blocked):
-        return 0  # the pause itself is waited out before the next request
-    asked = error.retry_after if isinstance(error, Unavailable) else None
-    return max(_backoff(state), min(asked or 0.0, LONGEST_WAIT))
+        return Paused("sec_blocked", f"{HOST} asked us to stop, again and again.")
 
 
 def _decoded(response: httpx.Response, most: int) -> Iterator[bytes]:

@@ -14,12 +14,11 @@ from zoneinfo import ZoneInfo
 
 import httpx
 from django.conf import settings
-from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt
-from tenacity.wait import wait_base, wait_exponential_jitter
 
 from ingestion.clock import read_clock
 from ingestion.outside import OutsideHost
 from ingestion.outside_bodies import BadBody, CutShort, TooSlow, client, unpacked
+from ingestion.outside_retries import Paused, Unavailable, asking_again
 from ingestion.run import Run
 from ingestion.source import SourceError
 from ingestion.sources.lifelogs import services
@@ -27,8 +26,6 @@ from ingestion.sources.lifelogs.sample import standin
 from ingestion.sources.lifelogs.services import KeyRefused, Page, Recording
 
 NAME, LABEL = "limitless", "Limitless"
-TRIES = 4  # of one request
-FIRST_WAIT, LONGEST_WAIT = 1.0, 20.0  # seconds between them
 MOST_PAUSE = 300  # seconds that we keep still when we are told so
 ASSUMED_PAUSE = 30  # seconds, when we are told to wait but not how long
 TIME_OUT = httpx.Timeout(30.0, connect=10.0)  # seconds without a byte
@@ -39,17 +36,6 @@ PAGE = 25  # above it the service leaves contents out, whatever one asks for
 LIST = 100  # the most that it lists at once, without contents
 MAX_TITLE = 500
 MAX_ID = 150
-
-
-class Unavailable(SourceError):
-    """Limitless did not answer, or not well; later it may."""
-
-    def __init__(self, code: str, message: str) -> None:
-        super().__init__(code, message, retryable=True)
-
-
-class Stopped(Unavailable):
-    """Limitless asked us to wait."""
 
 
 class Missing(SourceError):
@@ -71,13 +57,7 @@ class Limitless:
         self.refusal: KeyRefused | None = None
         app = None if born is None else standin.application(self.clock)
         self._http = client(TIME_OUT, {"X-API-Key": key or "sample"}, app)
-        self._again = Retrying(
-            retry=retry_if_exception_type(Unavailable),
-            stop=stop_after_attempt(TRIES),
-            wait=_wait,
-            sleep=job.sleep,
-            reraise=True,
-        )
+        self._again = asking_again(job)
 
     def __enter__(self) -> "Limitless":
         return self
@@ -157,7 +137,7 @@ class Limitless:
         if status == 429:
             seconds = _seconds(response)
             self._rate.pause(seconds, f"{LABEL} asked us to wait {seconds} s")
-            return Stopped("service_busy", f"{LABEL} asked us to wait, again and again.")
+            return Paused("service_busy", f"{LABEL} asked us to wait, again and again.")
         if status in (408, 425) or status >= 500:
             return Unavailable("service_status", f"{LABEL} answered {status}.")
         return SourceError("service_status", f"{LABEL} answered {status}.")
@@ -183,15 +163,6 @@ def _seconds(response: httpx.Response) -> int:
         if re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", text.strip(), re.ASCII):
             return max(1, min(int(float(text)) + 1, MOST_PAUSE))
     return ASSUMED_PAUSE
-
-
-_backoff: wait_base = wait_exponential_jitter(initial=FIRST_WAIT, max=LONGEST_WAIT, jitter=FIRST_WAIT)
-
-
-def _wait(state: RetryCallState) -> float:
-    error = state.outcome.exception() if state.outcome else None
-    # A pause is waited out before the next request.
-    return 0 if isinstance(error, Stopped) else _backoff(state)
 
 
 def _recording(row: Any) -> Recording:
