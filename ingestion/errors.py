@@ -1,4 +1,4 @@
-"""What a source raises: a failure in words. Imports nothing, so that a process that only parses is small."""
+"""What sources raise: failures in words. Imports nothing, so that a process that only parses is small."""
 
 
 class SourceError(Exception):
@@ -17,3 +17,11 @@ class SourceError(Exception):
         self.message = message
         self.retryable = retryable
         self.retry_after = retry_after
+
+
+class NotPossible(Exception):
+    """What a person asked for cannot be done. message: for them. field: which value is wrong, code: how."""
+
+    def __init__(self, message: str, field: str = "", code: str = "invalid") -> None:
+        super().__init__(message)
+        self.message, self.field, self.code = message, field, code

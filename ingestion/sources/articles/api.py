@@ -2,7 +2,6 @@
 
 from typing import Annotated, Any
 
-from django.contrib.auth.models import User
 from django.db.models import Count, Prefetch, prefetch_related_objects
 from django.http import HttpRequest, HttpResponse
 from ninja import Router
@@ -10,8 +9,9 @@ from ninja import Router
 from config import paging
 from config.http import JsonBody, StrictQuery, answer
 from config.problems import Problem, invalid
-from ingestion import idempotency
+from ingestion import idempotency, sharing
 from ingestion.api_requests import PageFilter
+from ingestion.errors import NotPossible
 from ingestion.sources.articles import members, topics
 from ingestion.sources.articles.api_shapes import (
     LARGEST_ID,
@@ -47,7 +47,7 @@ def create_topic(request: HttpRequest, body: Annotated[TopicIn, JsonBody(...)]) 
     def do() -> tuple[int, dict[str, Any]]:
         try:
             return 201, as_json(request.user, topics.make(request.user, body.model_dump()))
-        except topics.NotPossible as error:
+        except NotPossible as error:
             raise invalid(error.field or "name", error.message, error.code) from error
 
     return idempotency.once(request, do)
@@ -67,7 +67,7 @@ def change_topic(
     found = topic_of(request, topic_id, Role.OWNER)
     try:
         topics.change(found, body.model_dump(exclude_none=True))
-    except topics.NotPossible as error:
+    except NotPossible as error:
         raise invalid(error.field or "name", error.message, error.code) from error
     return answer(as_json(request.user, topic_of(request, topic_id)))
 
@@ -141,13 +141,5 @@ def _told(user: Any, topic: Topic, kept: int, analysed: int) -> dict[str, Any]:
 
 def _set_role(request: HttpRequest, topic_id: int, username: str, role: str) -> HttpResponse:
     found = topic_of(request, topic_id, Role.OWNER)
-    if "\0" in username:
-        raise Problem("not_found")
-    who = User.objects.filter(username=username, is_active=True).first()
-    if who is None or (not role and not found.memberships.filter(user=who).exists()):
-        raise Problem("not_found", detail="There is no user of that name.")
-    try:
-        topics.set_role(found, who, role)
-    except topics.NotPossible as error:
-        raise invalid("role", error.message) from error
+    sharing.from_api(found, username, role, topics.set_role)
     return answer(as_json(request.user, found))  # an owner who left is told once more

@@ -5,9 +5,10 @@ from typing import Any
 from django import forms
 
 from config.fields import Line, Lines, Plain
+from ingestion.errors import NotPossible
 from ingestion.sources.articles import lists
 from ingestion.sources.articles.models import LONGEST_URL, Topic
-from ingestion.sources.articles.topics import NotPossible, change, make, told
+from ingestion.sources.articles.topics import change, make, told
 
 MOST_FILE = 1_000_000  # bytes, within what a form may send
 

@@ -11,6 +11,7 @@ from pydantic import Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from ingestion.admission import invalid
+from ingestion.errors import NotPossible
 from ingestion.models import Job
 from ingestion.run import Run
 from ingestion.source import Outcome, SourceError, SourceParams, Step, register
@@ -200,7 +201,7 @@ def sample_topic(user: Any) -> Topic:
         return found
     try:
         return topics.make(user, SAMPLE)
-    except topics.NotPossible as error:
+    except NotPossible as error:
         found = mine.first()  # made at the same moment
         if found is None:
             raise invalid("topic", error.message) from error

@@ -10,6 +10,7 @@ from pydantic_core import PydanticCustomError
 
 from config.problems import field_errors
 from config.statements import execute
+from ingestion.errors import NotPossible
 from ingestion.models import Schedule
 from ingestion.source import SourceError, SourceParams
 from ingestion.sources.articles import addresses, members
@@ -27,14 +28,6 @@ from ingestion.sources.articles.words import fold
 from realtime.publish import publish, recheck
 
 MOST_TOPICS = 200  # that one user makes
-
-
-class NotPossible(Exception):
-    """What a member asked for cannot be done. field: which of the values is wrong, code: how."""
-
-    def __init__(self, message: str, field: str = "", code: str = "invalid") -> None:
-        super().__init__(message)
-        self.message, self.field, self.code = message, field, code
 
 
 class TopicValues(SourceParams):

@@ -4,14 +4,13 @@ from typing import Any
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.contrib.auth.models import User
 from django.db.models import Count, Q
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from config.spreadsheets import listed
-from ingestion import lifecycle
+from ingestion import lifecycle, sharing
 from ingestion.admission import Refused
 from ingestion.sources.articles import members, topic_page
 from ingestion.sources.articles import topics as acting
@@ -110,15 +109,7 @@ def settings(request: HttpRequest, pk: int) -> HttpResponseBase:
 def member(request: HttpRequest, pk: int) -> HttpResponse:
     """Add a member, change a role, or take a member out; the last owner stays."""
     found = topic_of(request, pk, owns=True)
-    name = request.POST.get("user", "").replace("\0", "")
-    who = User.objects.filter(username=name, is_active=True).first()
-    if who is None:
-        messages.error(request, "There is no user of that name.")
-    else:
-        try:
-            acting.set_role(found, who, request.POST.get("role", ""))
-        except acting.NotPossible as error:
-            messages.error(request, error.message)
+    sharing.from_page(request, found, acting.set_role)
     return redirect("articles:settings", found.pk)
 
 

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from config.problems import field_errors
 from ingestion import embedders, lifecycle
 from ingestion.admission import Refused
+from ingestion.errors import NotPossible
 from ingestion.models import OPEN, Job
 from ingestion.sources.documents import filing, members, refresh, statuses, workspaces
 from ingestion.sources.documents.models import (
@@ -23,14 +24,6 @@ from ingestion.sources.documents.models import (
 from realtime.publish import recheck
 
 MAKES_STALE = ("chunk_size", "overlap", "embedder")  # settings that documents were made with
-
-
-class NotPossible(Exception):
-    """What a member asked for cannot be done. field: which of the values is wrong."""
-
-    def __init__(self, message: str, field: str = "") -> None:
-        super().__init__(message)
-        self.message, self.field = message, field
 
 
 def change(workspace: Workspace, values: Mapping[str, Any], by: Any) -> Job | None:

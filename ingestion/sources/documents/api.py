@@ -2,7 +2,6 @@
 
 from typing import Annotated, Any
 
-from django.contrib.auth.models import User
 from django.db.models import Count
 from django.http import FileResponse, HttpRequest, HttpResponse
 from ninja import Router
@@ -10,8 +9,9 @@ from ninja import Router
 from config import paging
 from config.http import JsonBody, StrictQuery, answer
 from config.problems import Problem, invalid
-from ingestion import idempotency, lifecycle, uploads
+from ingestion import idempotency, lifecycle, sharing, uploads
 from ingestion.api_requests import PageFilter
+from ingestion.errors import NotPossible
 from ingestion.sources.documents import acting, members, refresh, search
 from ingestion.sources.documents.api_shapes import (
     LARGEST_ID,
@@ -87,7 +87,7 @@ def change_workspace(
     found = _workspace(request, workspace_id, Role.OWNER)
     try:
         acting.change(found, body.model_dump(exclude_none=True), request.user)
-    except acting.NotPossible as error:
+    except NotPossible as error:
         raise invalid(error.field, error.message) from error
     return answer(_told(request, [_workspace(request, workspace_id)])[0])
 
@@ -320,15 +320,7 @@ def _members(workspace: Workspace) -> dict[str, Any]:
 
 def _set_role(request: HttpRequest, workspace_id: int, username: str, role: str) -> HttpResponse:
     found = _workspace(request, workspace_id, Role.OWNER)
-    if "\0" in username:
-        raise Problem("not_found")
-    who = User.objects.filter(username=username, is_active=True).first()
-    if who is None or (not role and not found.memberships.filter(user=who).exists()):
-        raise Problem("not_found", detail="There is no user of that name.")
-    try:
-        acting.set_role(found, who, role)
-    except acting.NotPossible as error:
-        raise invalid("role", error.message) from error
+    sharing.from_api(found, username, role, acting.set_role)
     return answer(_members(found))
 
 

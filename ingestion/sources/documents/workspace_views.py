@@ -5,7 +5,6 @@ from typing import Any
 from django import forms
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.contrib.auth.models import User
 from django.db.models import Count, Q, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
@@ -13,8 +12,9 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from config.fields import Line, Plain
 from config.spreadsheets import listed
-from ingestion import embedders, lifecycle
+from ingestion import embedders, lifecycle, sharing
 from ingestion.admission import Refused
+from ingestion.errors import NotPossible
 from ingestion.sources.documents import acting, workspace_page
 from ingestion.sources.documents import refresh as refreshing
 from ingestion.sources.documents.models import (
@@ -146,7 +146,7 @@ def settings(request: HttpRequest, pk: int) -> HttpResponseBase:
     if request.method == "POST" and form.is_valid():
         try:
             left = _save(found, form.cleaned_data, request.user)
-        except acting.NotPossible as error:
+        except NotPossible as error:
             form.add_error(error.field or None, error.message)
         else:
             messages.success(request, "Saved.")
@@ -176,15 +176,7 @@ def _save(found: Workspace, values: dict[str, Any], user: Any) -> str:
 def member(request: HttpRequest, pk: int) -> HttpResponse:
     """Add a member, change a role, or take a member out; the last owner stays."""
     found = workspace_of(request, pk, owns=True)
-    role = request.POST.get("role", "")
-    who = User.objects.filter(username=request.POST.get("user", "").replace("\0", ""), is_active=True).first()
-    if who is None:
-        messages.error(request, "There is no user of that name.")
-    else:
-        try:
-            acting.set_role(found, who, role)
-        except acting.NotPossible as error:
-            messages.error(request, error.message)
+    sharing.from_page(request, found, acting.set_role)
     return redirect("documents:settings", found.pk)
 
 

@@ -15,6 +15,7 @@ from django.views.decorators.http import require_POST, require_safe
 from config import texts
 from ingestion import lifecycle
 from ingestion.admission import Refused
+from ingestion.errors import NotPossible
 from ingestion.sources.lifelogs import accounts, services
 from ingestion.sources.lifelogs.models import Account
 from ingestion.sources.lifelogs.views import LARGEST_ID
@@ -41,7 +42,7 @@ def add(request: HttpRequest) -> HttpResponseBase:
             given.get("zone", ""),
             given.get("label", ""),
         )
-    except accounts.NotPossible as error:
+    except NotPossible as error:
         return _page(request, error, status=422)
     if refused := accounts.begin(account):
         messages.error(request, f"{account.label} is connected. {refused}")
@@ -74,7 +75,7 @@ def change(request: HttpRequest, pk: int, verb: str) -> HttpResponseBase:
         raise Http404("There is no such account.")
     try:
         messages.success(request, _VERBS[verb](account, request.POST))
-    except accounts.NotPossible as error:
+    except NotPossible as error:
         return _page(request, error, status=422, of=account.pk)
     return redirect("lifelogs:accounts")
 
@@ -106,7 +107,7 @@ def _rename(account: Account, given: Any) -> str:
 
 def _delete(account: Account, given: Any) -> str:
     if given.get("label", "") != account.label:
-        raise accounts.NotPossible("Write the name of the account to forget it with all its days.", "label")
+        raise NotPossible("Write the name of the account to forget it with all its days.", "label")
     accounts.delete(account)
     return "The account and its days are gone."
 
@@ -122,7 +123,7 @@ _VERBS = {
 
 
 def _page(
-    request: HttpRequest, error: accounts.NotPossible | None = None, status: int = 200, of: int = 0
+    request: HttpRequest, error: NotPossible | None = None, status: int = 200, of: int = 0
 ) -> HttpResponse:
     context = {
         "accounts": [(one, services.get(one.service).label) for one in accounts.of(request.user)],

@@ -14,6 +14,7 @@ from django.urls import reverse
 from config import sealing, texts
 from ingestion import lifecycle, schedules
 from ingestion.admission import Refused
+from ingestion.errors import NotPossible
 from ingestion.models import Schedule
 from ingestion.source import SourceError
 from ingestion.sources.lifelogs import services
@@ -31,14 +32,6 @@ EVERY_HOURS = 6
 SAMPLE = "Sample"
 MOST_LABEL = 100  # characters
 BAD_LENGTH = f"A name has 1-{MOST_LABEL} characters."
-
-
-class NotPossible(ValueError):
-    """An account cannot be so. `field`: what is wrong with it, else empty; the text is for people."""
-
-    def __init__(self, text: str, field: str = "") -> None:
-        super().__init__(text)
-        self.field = field
 
 
 class AccountGone(SourceError):

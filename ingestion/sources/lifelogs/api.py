@@ -13,6 +13,7 @@ from config import paging
 from config.http import DEFAULT_PAGE, IsoDate, JsonBody, Limit, StrictModel, StrictQuery, answer
 from config.problems import Problem, invalid
 from ingestion import idempotency, lifecycle
+from ingestion.errors import NotPossible
 from ingestion.models import Job
 from ingestion.sources.lifelogs import accounts, day_page, finding, spans
 from ingestion.sources.lifelogs.models import Account, DataItem, Day
@@ -187,7 +188,7 @@ def add_account(request: HttpRequest, body: Annotated[AccountIn, JsonBody(...)])
     """Connect an account; it is synced now and every six hours."""
     try:
         account = accounts.add(request.user, body.service, body.key, body.zone, body.label)
-    except accounts.NotPossible as error:
+    except NotPossible as error:
         raise _problem(error) from error
     accounts.begin(account)
     return answer(_told(account), status=201)
@@ -207,7 +208,7 @@ def change_account(
                 accounts.give_key(account, body.key)
             if body.paused is not None:
                 (accounts.pause if body.paused else accounts.resume)(account)
-    except accounts.NotPossible as error:
+    except NotPossible as error:
         raise _problem(error) from error
     account.refresh_from_db()
     return answer(_told(account))
@@ -273,7 +274,7 @@ def _date(text: str) -> date:
     return found
 
 
-def _problem(error: accounts.NotPossible) -> Problem:
+def _problem(error: NotPossible) -> Problem:
     return invalid(error.field or "account", str(error))
 
 

@@ -7,6 +7,7 @@ from django.conf import settings
 from django.core.management.base import CommandError, CommandParser
 
 from ingestion import lifecycle
+from ingestion.errors import NotPossible
 from ingestion.management.terminal import TerminalCommand, add_json, find_user, moment
 from ingestion.sources.lifelogs import accounts, day_page, spans
 from ingestion.sources.lifelogs.models import Account
@@ -56,7 +57,7 @@ class Command(TerminalCommand):
         key = sys.stdin.readline(accounts.MOST_KEY + 2)
         try:
             account = accounts.add(user, options["service"], key, options["zone"], options["label"])
-        except accounts.NotPossible as error:
+        except NotPossible as error:
             raise CommandError(str(error)) from error
         refused = accounts.begin(account)
         if options["as_json"]:
