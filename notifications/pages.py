@@ -1,5 +1,6 @@
 """What the inbox page and the bell show: lines made of entries, by day, with what can be done to each."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -179,27 +180,8 @@ def context(user: Any, filters: Filters) -> dict[str, Any]:
         matching = max(matching, len(found))
     return {
         "filters": filters,
-        "views": [
-            {
-                "name": name,
-                "label": name.capitalize(),
-                "icon": icon,
-                "count": counts.get(name, 0),
-                "current": filters.view == name,
-                "query": filters.query(view=name),
-            }
-            for name, icon in VIEWS.items()
-        ],
-        "groups": [
-            {
-                "label": name,
-                "icon": GROUP_ICONS.get(name, "file"),
-                "count": of_type[name],
-                "current": filters.type == name,
-                "query": filters.query(type="" if filters.type == name else name),
-            }
-            for name in sorted({*of_type, filters.type} - {""})
-        ],
+        "views": _views(filters, counts),
+        "groups": _groups(filters, of_type),
         "days": [(day, list(rows)) for day, rows in by_day],
         "counts": counts,
         "more": "" if counted.is_all else "+",
@@ -214,6 +196,35 @@ def context(user: Any, filters: Filters) -> dict[str, Any]:
         "filter_values": filters.chosen,
         "upto": upto.isoformat(),
     }
+
+
+def _views(filters: Filters, counts: Mapping[str, int]) -> list[dict[str, Any]]:
+    """Return the piles to choose from, each with its count."""
+    return [
+        {
+            "name": name,
+            "label": name.capitalize(),
+            "icon": icon,
+            "count": counts.get(name, 0),
+            "current": filters.view == name,
+            "query": filters.query(view=name),
+        }
+        for name, icon in VIEWS.items()
+    ]
+
+
+def _groups(filters: Filters, counts: Counter[str]) -> list[dict[str, Any]]:
+    """Return the types to choose from, the chosen one too where it has none."""
+    return [
+        {
+            "label": name,
+            "icon": GROUP_ICONS.get(name, "file"),
+            "count": counts[name],
+            "current": filters.type == name,
+            "query": filters.query(type="" if filters.type == name else name),
+        }
+        for name in sorted({*counts, filters.type} - {""})
+    ]
 
 
 def _wakes(user: Any) -> datetime | None:
