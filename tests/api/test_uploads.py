@@ -14,7 +14,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import connection
 from django.test import override_settings
 
-from ingestion import lifecycle, source, uploads
+from ingestion import file_types, lifecycle, source, uploads
 from ingestion.models import Job, Upload
 from ingestion.source import Source, SourceParams, UploadId
 from tests.api.clients import ApiClient, assert_problem
@@ -137,29 +137,29 @@ def _zip(name: str) -> bytes:
 
 
 TYPES = [
-    (CSV, uploads.CSV),
-    (b"\xef\xbb\xbfa;b\n", uploads.CSV),
-    ("a\tb\n".encode("utf-16"), uploads.CSV),
-    ("namn;ort\nÅsa;Öre\n".encode("latin-1"), uploads.CSV),
-    ("a,b\n1,2\n".encode("utf-16-le"), uploads.CSV),
-    (b"just text\n", uploads.TEXT),
-    (b"\x1f\x8b\x08rest", uploads.GZIP),
-    (_zip("xl/workbook.xml"), uploads.XLSX),
-    (_zip("word/document.xml"), uploads.DOCX),
-    (_zip("a.txt"), uploads.ZIP),
-    (b"%PDF-1.7\n", uploads.PDF),
-    (b"GIF89a...%PDF-1.7", uploads.UNKNOWN),
-    (b"<!DOCTYPE html><p>", uploads.HTML),
-    (b"<svg xmlns='x'/>", uploads.SVG),
-    (b"\x7fELF\x02\x01", uploads.UNKNOWN),
-    (b"\x89PNG\r\n\x1a\n", uploads.PNG),
-    (bytes(range(256)) * 10, uploads.UNKNOWN),
+    (CSV, file_types.CSV),
+    (b"\xef\xbb\xbfa;b\n", file_types.CSV),
+    ("a\tb\n".encode("utf-16"), file_types.CSV),
+    ("namn;ort\nÅsa;Öre\n".encode("latin-1"), file_types.CSV),
+    ("a,b\n1,2\n".encode("utf-16-le"), file_types.CSV),
+    (b"just text\n", file_types.TEXT),
+    (b"\x1f\x8b\x08rest", file_types.GZIP),
+    (_zip("xl/workbook.xml"), file_types.XLSX),
+    (_zip("word/document.xml"), file_types.DOCX),
+    (_zip("a.txt"), file_types.ZIP),
+    (b"%PDF-1.7\n", file_types.PDF),
+    (b"GIF89a...%PDF-1.7", file_types.UNKNOWN),
+    (b"<!DOCTYPE html><p>", file_types.HTML),
+    (b"<svg xmlns='x'/>", file_types.SVG),
+    (b"\x7fELF\x02\x01", file_types.UNKNOWN),
+    (b"\x89PNG\r\n\x1a\n", file_types.PNG),
+    (bytes(range(256)) * 10, file_types.UNKNOWN),
 ]
 
 
 @pytest.mark.parametrize(("head", "kind"), TYPES, ids=[f"{kind}-{n}" for n, (_, kind) in enumerate(TYPES)])
 def test_the_content_says_the_type(head: bytes, kind: str) -> None:
-    assert uploads.type_of(head) == kind
+    assert file_types.type_of(head) == kind
 
 
 BROKEN_PROMISES = [
@@ -318,7 +318,7 @@ def test_somebody_elses_file_is_no_file(as_alice: ApiClient, as_bob: ApiClient) 
 
 
 def test_a_source_says_what_it_takes(as_alice: ApiClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Reader, "file_types", {uploads.PDF}, raising=False)
+    monkeypatch.setattr(Reader, "file_types", {file_types.PDF}, raising=False)
     monkeypatch.setattr(Reader, "file_noun", "PDF", raising=False)
     monkeypatch.setattr(Reader, "max_upload_mb", 1, raising=False)
     pk = raw(as_alice, CSV).json()["id"]

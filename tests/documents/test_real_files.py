@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from ingestion import uploads
+from ingestion import file_types, uploads
 from ingestion.source import SourceError
 from ingestion.sources.documents import chunks, reading
 from ingestion.sources.documents.parsing import child
@@ -109,7 +109,7 @@ def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def read(path: Path) -> reading.Parsed:
-    kind = reading.kind_of(path.name, uploads.type_of(path.read_bytes()[: uploads.HEAD]))
+    kind = reading.kind_of(path.name, file_types.type_of(path.read_bytes()[: file_types.HEAD]))
     assert kind is not None
     return reading.read(str(path), kind, lambda done, pages: None, lambda: None)
 

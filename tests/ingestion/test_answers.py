@@ -8,7 +8,7 @@ from django.contrib.auth.models import User
 from django.utils import timezone
 
 from config.problems import Problem
-from ingestion import lifecycle, source, uploads
+from ingestion import file_types, lifecycle, source, uploads
 from ingestion.admission import Refused
 from ingestion.models import Job, State, Upload
 from ingestion.source import Outcome, Source
@@ -104,7 +104,7 @@ def test_a_file_that_is_not_to_give_is_refused(
 def test_a_file_of_the_wrong_type_is_refused(
     alice: User, asked: Job, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Curious, "file_types", {uploads.PDF}, raising=False)
+    monkeypatch.setattr(Curious, "file_types", {file_types.PDF}, raising=False)
     with pytest.raises(Problem) as caught:
         lifecycle.answer(asked, "upload", {"file": str(file_of(alice).pk)}, alice)
     assert caught.value.code == "file_type"

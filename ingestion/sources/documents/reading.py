@@ -18,10 +18,10 @@ from django.conf import settings
 from django.core.files.storage import default_storage
 
 from config import children
+from ingestion.file_types import CSV, DOCX, HTML, PDF, TEXT
 from ingestion.interrupts import POLL_SECONDS
 from ingestion.source import SourceError
 from ingestion.sources.documents.parsing.blocks import Block
-from ingestion.uploads import CSV, DOCX, HTML, PDF, TEXT
 
 MODULE = "ingestion.sources.documents.parsing.child"
 SILENT_SECONDS = 300  # without a word from the child: the machine is stuck, or the child sleeps

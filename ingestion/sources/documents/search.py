@@ -14,11 +14,11 @@ from django.utils.safestring import SafeString, mark_safe
 
 from config.statements import execute
 from ingestion import embedders
+from ingestion.file_types import CSV, DOCX, HTML, PDF, TEXT
 from ingestion.source import SourceError
 from ingestion.sources.documents import by_words, vectors
 from ingestion.sources.documents.by_words import Place
 from ingestion.sources.documents.models import MAX_TOP_K, Chunk, Document, DocumentStatus, Workspace
-from ingestion.uploads import CSV, DOCX, HTML, PDF, TEXT
 
 log = structlog.get_logger(__name__)
 

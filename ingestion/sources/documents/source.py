@@ -4,6 +4,7 @@ from typing import Any, ClassVar
 
 from django.conf import settings
 
+from ingestion.file_types import CSV, DOC, DOCX, GZIP, HTML, PDF, PICTURES, RTF, SVG, TEXT, UNKNOWN, XLSX, ZIP
 from ingestion.models import OPEN, Job
 from ingestion.run import Run
 from ingestion.source import Outcome, Source, SourceError, Step, register
@@ -11,21 +12,6 @@ from ingestion.sources.documents import arriving, keeping, members, processing, 
 from ingestion.sources.documents.arriving import Params
 from ingestion.sources.documents.models import Document, DocumentStatus, Role
 from ingestion.sources.documents.statuses import DocumentChange
-from ingestion.uploads import (
-    CSV,
-    DOC,
-    DOCX,
-    GZIP,
-    HTML,
-    PDF,
-    PICTURES,
-    RTF,
-    SVG,
-    TEXT,
-    UNKNOWN,
-    XLSX,
-    ZIP,
-)
 
 
 @register

@@ -14,6 +14,7 @@ from django.urls import reverse
 from ingestion.access import who_hold
 from ingestion.admission import Refused
 from ingestion.answers import name_of
+from ingestion.file_types import CSV, GZIP, TEXT, XLSX
 from ingestion.models import OPEN, ItemState, Job, JobItem, Upload
 from ingestion.run import Run
 from ingestion.source import Outcome, Source, SourceError, Step, register
@@ -37,7 +38,7 @@ from ingestion.sources.imports.models import Import, ImportDefinition
 from ingestion.sources.imports.params import Params, definition_of, row_of, saved
 from ingestion.sources.imports.records import Layout, Span
 from ingestion.steps import StepHandle
-from ingestion.uploads import CSV, GZIP, TEXT, XLSX, open_upload
+from ingestion.uploads import open_upload
 
 LOADERS = 2  # sessions that write spans at once: the register's indexes keep a core of the database busy
 MAX_OFFERED = 200  # definitions in the start form
