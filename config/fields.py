@@ -6,6 +6,7 @@ from typing import Any
 from django import forms
 
 from config import texts
+from config.problems import PROBLEMS
 
 CHOOSE = "Choose one of these."  # Django's own sentence repeats what was sent
 
@@ -31,6 +32,12 @@ def _marking(prepare: Callable[[Any], Any]) -> Callable[[Any], Any]:
         return texts.marked(shown) if isinstance(shown, str) else shown
 
     return marked
+
+
+class File(forms.FileField):
+    """A file."""
+
+    default_error_messages = {"empty": PROBLEMS["file_empty"][1]}
 
 
 class Line(forms.CharField):

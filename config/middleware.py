@@ -76,6 +76,8 @@ class ProblemMiddleware:
                 "method_not_allowed", method=request.method, headers={"Allow": ", ".join(sorted(METHODS))}
             )
             return problem_response(request, problem)
+        if request.content_type == "multipart/form-data" and request.encoding:
+            request.encoding = "utf-8"  # what it says may be no charset at all: Python knows rot13 too
         return None
 
     def _end(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:

@@ -13,7 +13,7 @@ from django.core.files.uploadedfile import UploadedFile
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from config.fields import Line, Lines, Plain, Text
+from config.fields import File, Line, Lines, Plain, Text
 from ingestion.models import Upload
 from ingestion.source import Source, upload_fields
 from ingestion.uploads import max_bytes
@@ -122,7 +122,7 @@ class AnswerForm(Plain, forms.Form):
 
     answer = forms.ChoiceField(choices=[("approve", "Approve"), ("reject", "Reject"), ("upload", "Upload")])
     reason = Text(required=False, max_length=MAX_REASON)
-    file = forms.FileField(required=False)
+    file = File(required=False)
 
     def clean(self) -> dict[str, Any]:
         """Ask for a reason with a no, and for a file with an upload."""
@@ -161,7 +161,7 @@ def _field(info: FieldInfo) -> forms.Field:
 
 
 def _upload(info: FieldInfo) -> forms.Field:
-    return forms.FileField(max_length=255)
+    return File(max_length=255)
 
 
 def _describe(field: forms.Field, name: str, info: FieldInfo) -> None:

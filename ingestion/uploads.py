@@ -6,7 +6,8 @@
 import hashlib
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from typing import IO, Any, Protocol, cast
 from urllib.parse import quote
@@ -159,6 +160,17 @@ def delete(upload: Upload) -> None:
             raise Problem("not_finished")
         row.delete()
         transaction.on_commit(lambda: _forget(upload.path), robust=True)
+
+
+@contextmanager
+def given_to_a_job(upload: Upload) -> Iterator[Upload]:
+    """Keep a file that was stored a moment ago only if it is taken: what refuses it leaves nothing behind."""
+    try:
+        yield upload
+    except Exception:
+        with suppress(Problem):  # a job has it already
+            delete(upload)
+        raise
 
 
 def serve(upload: Stored) -> FileResponse:

@@ -2,6 +2,7 @@
 
 import zlib
 from collections.abc import Callable
+from contextlib import ExitStack
 from functools import wraps
 from http import HTTPStatus
 from typing import Any, cast
@@ -178,12 +179,11 @@ def answer(request: HttpRequest, found: Any) -> HttpResponseBase:
         return render(request, "ingestion/job.html", context, status=HTTPStatus.UNPROCESSABLE_ENTITY)
     try:
         data = {"reason": form.cleaned_data.get("reason", "")}
-        if form.cleaned_data.get("file"):
-            file = form.cleaned_data["file"]
-            data["file"] = str(
-                uploads.store(request.user, file.name, file, source=source.find(found.source)).pk
-            )
-        lifecycle.answer(found, form.cleaned_data.get("answer", ""), data, request.user)
+        with ExitStack() as stack:
+            if file := form.cleaned_data.get("file"):
+                kept = uploads.store(request.user, file.name, file, source=source.find(found.source))
+                data["file"] = str(stack.enter_context(uploads.given_to_a_job(kept)).pk)
+            lifecycle.answer(found, form.cleaned_data.get("answer", ""), data, request.user)
     except Problem as problem:
         form.add_error("file", problem.detail)
         context = {**job_page.context(found, request.user, request.GET), "answer_form": form}

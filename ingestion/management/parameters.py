@@ -4,8 +4,8 @@ import json
 import os
 import stat
 import sys
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO, Any
 from uuid import UUID
@@ -64,21 +64,26 @@ def check(source: Source, params: dict[str, Any], files: Iterable[str] = ()) -> 
         raise from_errors(field_errors(error.errors(include_url=False))) from error
 
 
-def store_files(source: Source, owner: Any, pairs: dict[str, list[str]], progress: Any) -> dict[str, str]:
-    """Store the files named by path and return their ids by field.
+@contextmanager
+def stored_files(
+    source: Source, owner: Any, pairs: dict[str, list[str]], progress: Any
+) -> Iterator[dict[str, str]]:
+    """Store the files named by path and give their ids by field; what is refused then is not kept.
 
     progress: a context manager of (name, size or None) that gives what is told of bytes read.
     """
-    ids = {}
-    for name in upload_fields(source.params):
-        if name in pairs:
-            ids[name] = str(store(source, owner, pairs[name][0], progress).pk)
-    return ids
+    with ExitStack() as stack:
+        kept = {
+            name: stack.enter_context(uploads.given_to_a_job(store(source, owner, pairs[name][0], progress)))
+            for name in upload_fields(source.params)
+            if name in pairs
+        }
+        yield {name: str(one.pk) for name, one in kept.items()}
 
 
 def store(source: Source, owner: Any, path: str, progress: Any) -> Any:
     """Store one file, or what comes on stdin. Raises CommandError, Problem."""
-    with _opened(path, uploads.max_bytes(source)) as (file, size):
+    with opened(path, uploads.max_bytes(source)) as (file, size):
         name = "stdin" if path == STDIN else Path(path).name
         with progress(name, size) as tell:
             return uploads.store(owner, name, _Told(file, tell), source=source)
@@ -98,7 +103,11 @@ class _Told:
 
 
 @contextmanager
-def _opened(path: str, limit: int) -> Any:
+def opened(path: str, limit: int) -> Any:
+    """Open a file, or stdin, and give it with its size, None where nobody knows. limit: most bytes.
+
+    Raises CommandError for what is no file that can be read, Problem file_too_large.
+    """
     if path == STDIN:
         yield sys.stdin.buffer, None
         return

@@ -186,7 +186,7 @@ def figures(job: Job) -> str:
 
 
 def bytes_read(console: Console) -> Any:
-    """Return what shows how much of a file was read, for `parameters.store_files`."""
+    """Return what shows how much of a file was read, for `parameters.stored_files`."""
 
     @contextmanager
     def show(name: str, size: int | None) -> Iterator[Told]:

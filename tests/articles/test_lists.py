@@ -28,12 +28,28 @@ A, B = "https://news.example.com/a", "https://news.example.com/b,c"
         ("list.CSV", f"url;title\n{A};Een\n{B};Twee\n".encode("cp1252"), [A, B]),
         ("list.csv", f"url\n{A}\n{B}\n".encode(), [A, B]),
         ("list.csv", f"{A}\tOne\n\nno address\tTwo\n".encode(), [A, "no address"]),
-        ("list.csv", b"", []),
         ("list.txt", b"\x00\xff\n", ["\u00ff"]),
     ],
 )
 def test_addresses_are_found_in_files(name: str, content: bytes, found: list[str]) -> None:
     assert lists.in_file(content, name) == found
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b"", "The file is empty."),
+        (b"\n \r\n", "The file is empty."),
+        (b"title,url\n", "The file names no address."),
+        (b"\x89PNG\r\n\x1a\n", "This is not a text file."),
+        (b"<!doctype html><p>Hello", "This is not a text file."),
+        (b"x" * (lists.MOST_FILE + 1), "The file is larger than the 1 MB limit."),
+    ],
+    ids=["nothing", "lines", "head", "picture", "page", "large"],
+)
+def test_what_is_no_list_of_addresses_is_refused_in_words(content: bytes, told: str) -> None:
+    with pytest.raises(ValueError, match=told):
+        lists.in_file(content, "list.csv")
 
 
 def test_a_table_that_cannot_be_read_says_so(web: Client, topic: Topic) -> None:

@@ -34,8 +34,8 @@ class Command(WatchingCommand):
         params = parameters.params_of(source, pairs)
         user = find_user(options["user"])
         parameters.check(source, params, files=pairs)  # before a large file is read for nothing
-        stored = parameters.store_files(source, user, pairs, bytes_read(self.console))
-        made = lifecycle.create(source.kind, params | stored, owner=user)
+        with parameters.stored_files(source, user, pairs, bytes_read(self.console)) as stored:
+            made = lifecycle.create(source.kind, params | stored, owner=user)
         if queues.trouble():
             self.note("Redis is not reachable; the job starts when it is back.")
         self._say_made(made, options)

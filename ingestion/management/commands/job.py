@@ -1,12 +1,13 @@
 """`job watch|show|cancel|retry|answer ID`: look at one job, or act on it."""
 
 import sys
+from contextlib import ExitStack
 from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 from django.db.models import QuerySet
 
-from ingestion import lifecycle, serializers, words
+from ingestion import lifecycle, serializers, uploads, words
 from ingestion.admission import Refused
 from ingestion.management import parameters
 from ingestion.management.terminal import (
@@ -172,15 +173,16 @@ class Command(WatchingCommand):
         data: dict[str, Any] = {name: values[-1] for name, values in given.items()}
         if options["answer"] == "reject" and not data.get("reason"):
             usage("Say why: reason=TEXT.")
-        if options["answer"] == "upload":
-            if "file" not in data:
-                usage("Name the file: file=PATH.")
-            if job.waiting_for is not None:  # else the verb refuses, and no file is stored for nothing
-                stored = parameters.store(get(job.source), user, data["file"], bytes_read(self.console))
-                data["file"] = str(stored.pk)
+        if options["answer"] == "upload" and "file" not in data:
+            usage("Name the file: file=PATH.")
         if options["answer"] == "match":
             data = {"columns": data}
-        job = lifecycle.answer(job, options["answer"], data, user)
+        with ExitStack() as stack:
+            # A job that waits for nothing refuses, and no file is stored for nothing.
+            if options["answer"] == "upload" and job.waiting_for is not None:
+                stored = parameters.store(get(job.source), user, data["file"], bytes_read(self.console))
+                data["file"] = str(stack.enter_context(uploads.given_to_a_job(stored)).pk)
+            job = lifecycle.answer(job, options["answer"], data, user)
         if options["as_json"]:
             self.say_job(job, user)
         else:

@@ -4,13 +4,11 @@ from typing import Any
 
 from django import forms
 
-from config.fields import Line, Lines, Plain
+from config.fields import File, Line, Lines, Plain
 from ingestion.errors import NotPossible
 from ingestion.sources.articles import lists
 from ingestion.sources.articles.models import LONGEST_URL, Topic
 from ingestion.sources.articles.topics import change, make, told
-
-MOST_FILE = 1_000_000  # bytes, within what a form may send
 
 
 class UrlsForm(Plain, forms.Form):
@@ -19,7 +17,7 @@ class UrlsForm(Plain, forms.Form):
     KINDS = (("bulk_analysis", "Keep what is relevant"), ("bulk_save", "Keep all of them"))
 
     urls = Lines(rows=12, required=False, label="Addresses", help_text="One a line")
-    file = forms.FileField(
+    file = File(
         required=False,
         label="From a file",
         help_text="Text with one address a line, or a table (.csv) with one in each row; 1 MB at most",
@@ -40,10 +38,8 @@ class UrlsForm(Plain, forms.Form):
         given = self.cleaned_data["file"]
         if given is None:
             return []
-        if given.size > MOST_FILE:
-            raise forms.ValidationError("This file is larger than 1 MB.")
         try:
-            return lists.in_file(given.read(), given.name)
+            return lists.in_file(given.read(lists.MOST_FILE + 1), given.name)
         except ValueError as error:
             raise forms.ValidationError(str(error)) from error
 

@@ -4,6 +4,7 @@ import codecs
 import csv
 import re
 
+from ingestion import file_types, uploads
 from ingestion.answers import MEMO_BYTES
 from ingestion.models import Level
 from ingestion.run import Run
@@ -14,17 +15,24 @@ from ingestion.sources.articles.fetching import FEEDS, PAGES, Fetcher
 # A page among the kinds: who gave its address is told where its feed is.
 KINDS = (*FEEDS, *PAGES, "application/json", "application/feed+json")
 MOST_REMEMBERED = MEMO_BYTES - 4_096  # bytes of addresses that a job holds on to in each of its attempts
+MOST_FILE = uploads.MEGABYTE  # bytes of a file of addresses
 _ADDRESS = re.compile(r"https?://", re.IGNORECASE)
 
 
 def in_file(content: bytes, name: str) -> list[str]:
     """Return the addresses in a file: one a line; of a table, by its name `.csv`, one a row.
 
-    What is no address is returned too: the job says of it what is wrong. Raises ValueError for a table that
-    cannot be read.
+    What is no address is returned too: the job says of it what is wrong. Raises ValueError with a sentence
+    for a file that is too large, is no text, names nothing, or is a table that cannot be read.
     """
+    if len(content) > MOST_FILE:
+        raise ValueError("The file is larger than the 1 MB limit.")
+    if content and file_types.type_of(content[: file_types.HEAD]) not in (file_types.TEXT, file_types.CSV):
+        raise ValueError("This is not a text file.")
     lines = [line.strip() for line in _text(content).splitlines() if line.strip()]
-    if not lines or not name.lower().endswith(".csv"):
+    if not lines:
+        raise ValueError("The file is empty.")
+    if not name.lower().endswith(".csv"):
         return lines
     delimiter = _delimiter(lines[0])
     table = csv.reader(lines, delimiter=delimiter) if delimiter else ([line] for line in lines)
@@ -34,7 +42,10 @@ def in_file(content: bytes, name: str) -> list[str]:
         raise ValueError("This table cannot be read.") from error
     found = [next((cell for cell in row if _ADDRESS.match(cell)), "") for row in rows]
     # A first row without an address names the columns; any other is told of by what it begins with.
-    return [one or row[0] for n, (one, row) in enumerate(zip(found, rows, strict=True)) if row and (one or n)]
+    told = [one or row[0] for n, (one, row) in enumerate(zip(found, rows, strict=True)) if row and (one or n)]
+    if not told:
+        raise ValueError("The file names no address.")
+    return told
 
 
 def in_feed(job: Run, fetcher: Fetcher, url: str) -> list[str]:

@@ -62,13 +62,13 @@ def same_name(request: HttpRequest, pk: int) -> JsonResponse:
 
 def _take(request: HttpRequest, workspace: Workspace, file: Any, replaces: int | None) -> None:
     kept = uploads.store(request.user, file.name or "", file, source=source.get(Documents.kind))
-    same = Document.objects.filter(workspace=workspace, sha256=kept.sha256).first()
-    if same is not None and same.status != DocumentStatus.FAILED:
-        uploads.delete(kept)
-        added = f"{same.created_at:%-d %B %Y}"
-        raise Problem("already_open", detail=f"Same file as {same.name}, added {added}.")
-    params = {"file": str(kept.pk), "workspace": workspace.pk, "replaces": replaces}
-    lifecycle.create(Documents.kind, params, owner=request.user)
+    with uploads.given_to_a_job(kept):
+        same = Document.objects.filter(workspace=workspace, sha256=kept.sha256).first()
+        if same is not None and same.status != DocumentStatus.FAILED:
+            added = f"{same.created_at:%-d %B %Y}"
+            raise Problem("already_open", detail=f"Same file as {same.name}, added {added}.")
+        params = {"file": str(kept.pk), "workspace": workspace.pk, "replaces": replaces}
+        lifecycle.create(Documents.kind, params, owner=request.user)
 
 
 @login_required

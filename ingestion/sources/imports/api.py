@@ -82,11 +82,8 @@ def send_file(
         upload = uploads.store(request.user, name, content, source=source.get("imports"))
     except UnreadablePostError as error:
         raise Problem("bad_request") from error
-    try:
+    with uploads.given_to_a_job(upload):
         lifecycle.answer(job, "upload", {"file": str(upload.pk)}, request.user)
-    except Refused:
-        uploads.delete(upload)
-        raise
     return answer(_import(_visible(request, import_id)))
 
 

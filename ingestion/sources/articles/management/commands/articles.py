@@ -1,12 +1,12 @@
 """`articles sample|analyse`: judge the pages that come with us, or those of a file, for a topic."""
 
-from pathlib import Path
 from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
 from ingestion import lifecycle
 from ingestion.admission import Refused
+from ingestion.management import parameters
 from ingestion.management.terminal import TerminalCommand, add_json, find_user
 from ingestion.sources.articles import lists, topics
 from ingestion.sources.articles.source import BulkAnalysis
@@ -23,7 +23,7 @@ class Command(TerminalCommand):
         sample = verbs.add_parser("sample", help="judge the pages that we wrote")
         analyse = verbs.add_parser("analyse", help="judge the pages whose addresses a file names, one a line")
         analyse.add_argument("topic", help="its name or its number")
-        analyse.add_argument("file", type=Path, help="the file")
+        analyse.add_argument("file", help="the file, or - for stdin")
         for verb in (sample, analyse):
             verb.add_argument("--user", metavar="NAME", help="whose job; the first superuser by default")
             add_json(verb)
@@ -49,8 +49,10 @@ class Command(TerminalCommand):
             self.say(f"{created.job.title}: {created.job.get_absolute_url()}")
 
 
-def _addresses(path: Path) -> list[str]:
+def _addresses(path: str) -> list[str]:
+    with parameters.opened(path, lists.MOST_FILE) as (file, _size):
+        content = file.read(lists.MOST_FILE + 1)
     try:
-        return lists.in_file(path.read_bytes(), path.name)
-    except (OSError, ValueError) as error:
-        raise CommandError(f"{path} cannot be read.") from error
+        return lists.in_file(content, path)
+    except ValueError as error:
+        raise CommandError(str(error)) from error
