@@ -1,17 +1,19 @@
 """Which job is next: priority, ageing, fairness, limits, pauses, and many workers at once."""
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
 import pytest
 from django.contrib.auth.models import User
-from django.db import connection
+from django.db import connection, transaction
 from django.db.models.functions import Now
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from ingestion import claims, lifecycle
+from ingestion import claims, lifecycle, positions
 from ingestion.admission import Created
 from ingestion.keeper import Keeper
 from ingestion.models import Job, Pause, Priority, State
@@ -133,6 +135,35 @@ def test_the_fourth_job_is_told_its_place(alice: User) -> None:
     before = told[0].version
     Keeper().tell_positions()
     assert Job.objects.get(pk=told[0].pk).version == before
+
+
+@pytest.mark.parametrize("waiting", [2, 12])
+def test_all_that_wait_are_told_their_place_by_one_statement(alice: User, waiting: int) -> None:
+    jobs = [ping(alice) for _ in range(waiting)]
+    with CaptureQueriesContext(connection) as asked:
+        positions.tell("default")
+    assert len(asked) == 1
+    told = Job.objects.in_bulk([job.pk for job in jobs])
+    assert [told[job.pk].message for job in jobs] == ["", *(f"{n} before yours" for n in range(1, waiting))]
+    assert [told[job.pk].version - job.version for job in jobs] == [0, *(1 for _ in jobs[1:])]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_job_that_somebody_holds_is_told_its_place_later(alice: User) -> None:
+    jobs = [ping(alice) for _ in range(3)]
+    with ThreadPoolExecutor(1) as keeper, transaction.atomic():
+        Job.objects.select_for_update().get(pk=jobs[1].pk)
+        keeper.submit(_tell_once).result(20)  # it would wait for us for ever
+    assert [Job.objects.get(pk=job.pk).message for job in jobs] == ["", "", "2 before yours"]
+    positions.tell("default")
+    assert Job.objects.get(pk=jobs[1].pk).message == "1 before yours"
+
+
+def _tell_once() -> None:
+    try:
+        positions.tell("default")
+    finally:
+        connection.close()
 
 
 @pytest.mark.django_db(transaction=True)
