@@ -1,5 +1,6 @@
 """The restore drill: real processes, a real backup, and everybody looking on."""
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ from tests.faults.conftest import ROUNDS, rounds, within
 from tests.realtime.rows import make_job, move
 from tests.site import Site
 from tests.waiting import until
+
+ITEM_SECONDS = 0.2
 
 
 @pytest.fixture
@@ -69,7 +72,12 @@ def test_a_job_that_ran_through_a_restore_is_done_again_from_the_backup_on(
 ) -> None:
     engine.keeper(**files)
     engine.worker(**files)
-    job = running(lifecycle.create("shelves", {"name": "drill", "n": 40, "wait": 0.2}, owner=owner).job)
+    began = time.monotonic()
+    assert process("backup", tmp_path / "first.tar", **files).code == 0
+    # Long enough to be at work when the restore comes, however slow the machine is.
+    n = round(5 * (time.monotonic() - began) / ITEM_SECONDS)
+    params = {"name": "drill", "n": n, "wait": ITEM_SECONDS}
+    job = running(lifecycle.create("shelves", params, owner=owner).job)
     saved = process("backup", tmp_path / "saved.tar", **files)
     assert saved.code == 0, saved.err
     done_then = fresh(job).items_done
@@ -79,9 +87,9 @@ def test_a_job_that_ran_through_a_restore_is_done_again_from_the_backup_on(
     done = process("restore", tmp_path / "saved.tar", "--yes", **files)
 
     assert done.code == 0, done.err
-    assert ended(job).state == "completed"
+    assert ended(job, 60 + 4 * n * ITEM_SECONDS).state == "completed"
     assert fresh(job).attempt > 1  # who held the lease of the backup could write nothing
-    effects_once(fresh(job), keys(40))
+    effects_once(fresh(job), keys(n))
 
 
 def test_a_restore_that_is_killed_anywhere_was_whole_or_was_not(
