@@ -7,7 +7,7 @@ import hashlib
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import IO, Any, Protocol, cast
 from urllib.parse import quote
@@ -158,19 +158,28 @@ def delete(upload: Upload) -> None:
             return
         if row.job is not None and row.job.state in OPEN:
             raise Problem("not_finished")
-        row.delete()
-        transaction.on_commit(lambda: _forget(upload.path), robust=True)
+        _remove(row)
 
 
 @contextmanager
 def given_to_a_job(upload: Upload) -> Iterator[Upload]:
-    """Keep a file that was stored a moment ago only if it is taken: what refuses it leaves nothing behind."""
+    """Keep a file that was stored a moment ago only if a job takes it.
+
+    One that is refused, or that an open job of the same work needs no more, leaves nothing behind.
+    """
     try:
         yield upload
-    except Exception:
-        with suppress(Problem):  # a job has it already
-            delete(upload)
-        raise
+    finally:
+        with transaction.atomic():
+            # What a job took stays, even if that has ended by now, and whatever went wrong afterwards.
+            row = Upload.objects.select_for_update().filter(pk=upload.pk, job=None).first()
+            if row is not None:
+                _remove(row)
+
+
+def _remove(row: Upload) -> None:
+    row.delete()
+    transaction.on_commit(lambda: _forget(row.path), robust=True)
 
 
 def serve(upload: Stored) -> FileResponse:

@@ -50,6 +50,14 @@ def test_a_file_parameter_is_a_path(root: User, tmp_path: Path) -> None:
     assert (upload.name, upload.size, upload.job) == ("units.csv", len(CSV), Job.objects.get())
 
 
+def test_a_file_for_a_job_that_is_open_already_is_not_kept(root: User, tmp_path: Path) -> None:
+    file = tmp_path / "policy.txt"
+    file.write_text("Suppliers are audited every two years.\n")
+    for _ in range(2):
+        assert run("ingest", "documents", f"file={file}").code == 0
+    assert Upload.objects.get().job == Job.objects.get()
+
+
 def test_a_file_may_come_on_stdin(root: User, stdin: Callable[[bytes], None]) -> None:
     stdin(CSV)
     assert run("ingest", "imports", "file=-").code == 0

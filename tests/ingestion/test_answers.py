@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
+from django.core.files.storage import default_storage
 from django.utils import timezone
 
 from config.problems import Problem
@@ -123,3 +124,23 @@ def test_an_answer_that_is_too_large_leaves_nothing(alice: User, asked: Job) -> 
 
 def test_no_file_is_needed_to_say_no(alice: User, asked: Job) -> None:
     assert lifecycle.answer(asked, "reject", {"reason": "no"}, alice).state == State.CANCELLED
+
+
+def test_a_file_that_no_job_takes_leaves_nothing(alice: User, asked: Job) -> None:
+    upload = file_of(alice)
+    with uploads.given_to_a_job(upload):  # a no needs none
+        lifecycle.answer(asked, "reject", {"reason": "no", "file": str(upload.pk)}, alice)
+    refused = file_of(alice)
+    with pytest.raises(Refused), uploads.given_to_a_job(refused):
+        lifecycle.answer(asked, "upload", {"file": str(refused.pk)}, alice)
+    assert not Upload.objects.exists()
+    assert not any(default_storage.exists(one.path) for one in (upload, refused))
+
+
+def test_a_file_that_a_job_took_stays_whatever_goes_wrong_afterwards(alice: User, asked: Job) -> None:
+    upload = file_of(alice)
+    with pytest.raises(ConnectionError), uploads.given_to_a_job(upload):
+        resume_inline(lifecycle.answer(asked, "upload", {"file": str(upload.pk)}, alice))
+        raise ConnectionError
+    assert Job.objects.get(pk=asked.pk).state == State.FAILED  # and a retry reads it again
+    assert uploads.open_upload(Upload.objects.get(job=asked)).read() == b"a,b\n1,2\n"
