@@ -51,7 +51,7 @@ class Caller(AuthBase):
         request.judged_at = time.monotonic()  # type: ignore[attr-defined]  # of the question, not its answer
         if "token" in request.GET or "access_token" in request.GET:
             raise Problem("token_in_url")
-        if not any(request.accepts(kind) for kind in JSON):
+        if not _takes_json(request):
             raise Problem("not_acceptable")
         limit = rates.READS if request.method in SAFE else rates.WRITES
         who = self._of_token(request) if "Authorization" in request.headers else self._of_session(request)
@@ -83,6 +83,13 @@ class Caller(AuthBase):
 
 
 caller = Caller()
+
+
+def _takes_json(request: HttpRequest) -> bool:
+    try:
+        return any(request.accepts(kind) for kind in JSON)
+    except ValueError:  # a parameter in a charset that does not exist (RFC 2231)
+        return False
 
 
 def _signed_in(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:

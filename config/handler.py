@@ -1,5 +1,8 @@
 """Django's side of the web process: a request goes over into a thread once, not once a middleware."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from asgiref.sync import iscoroutinefunction, sync_to_async
 from django.core.handlers.asgi import ASGIHandler
 from django.core.handlers.base import BaseHandler
@@ -19,6 +22,21 @@ class Handler(ASGIHandler):
         super().__init__()
         self._in_thread = BaseHandler()
         self._in_thread.load_middleware()
+
+    def create_request(self, scope: Mapping[str, Any], body_file: Any) -> Any:
+        """Return (request, None), or (None, answer) for what cannot be read.
+
+        Of a Content-Type with a parameter in a charset that does not exist (RFC 2231) only the type is read:
+        Django raises, where nobody would make an answer of it.
+        """
+        try:
+            return super().create_request(scope, body_file)
+        except ValueError:
+            headers = [
+                (name, value.partition(b";")[0] if name == b"content-type" else value)
+                for name, value in scope["headers"]
+            ]
+            return super().create_request({**scope, "headers": headers}, body_file)
 
     async def get_response_async(self, request: HttpRequest) -> HttpResponseBase:
         """Return the answer to a request."""

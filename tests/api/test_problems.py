@@ -55,7 +55,9 @@ def test_a_method_cannot_be_smuggled(as_alice: ApiClient, ended: Job) -> None:
     assert Job.objects.filter(pk=ended.pk).exists()
 
 
-@pytest.mark.parametrize("accept", ["application/xml", "image/*", "text/html"])
+@pytest.mark.parametrize(
+    "accept", ["application/xml", "image/*", "text/html", "application/json; q*=nosuch''1"]
+)
 def test_another_format_is_refused(as_alice: ApiClient, accept: str) -> None:
     """API65."""
     assert_problem(as_alice.read("/jobs", headers={"Accept": accept}), 406, "not_acceptable")

@@ -104,6 +104,14 @@ def test_a_view_that_sleeps_is_told_from_one_that_does_not(path: str, waits: boo
     assert _waits(RequestFactory().get(path)) is waits
 
 
+@pytest.mark.parametrize("kind", ["multipart/form-data", "application/json", "text/plain"])
+async def test_a_parameter_of_a_body_in_no_known_charset_is_not_read(kind: str) -> None:
+    headers = {"Content-Type": f"{kind}; boundary*=nosuch''b"}
+    assert (await ask(application, "/healthz", headers=headers))[0] == 200
+    status, _, body, _ = await ask(application, "/api/jobs", method="POST", headers=headers, body=(b"{}",))
+    assert status == 401 and b"auth_required" in body
+
+
 @pytest.mark.urls(__name__)
 async def test_a_view_that_raises_is_answered_500_without_a_word_of_why() -> None:
     status, headers, body, _ = await ask(application, "/broken/")
