@@ -170,11 +170,14 @@ def given_to_a_job(upload: Upload) -> Iterator[Upload]:
     try:
         yield upload
     finally:
-        with transaction.atomic():
-            # What a job took stays, even if that has ended by now, and whatever went wrong afterwards.
-            row = Upload.objects.select_for_update().filter(pk=upload.pk, job=None).first()
-            if row is not None:
-                _remove(row)
+        delete_untaken(Upload.objects.filter(pk=upload.pk))
+
+
+def delete_untaken(given: QuerySet[Upload]) -> None:
+    """Remove those of some files that no job has. What one took stays, even if that has ended by now."""
+    with transaction.atomic():
+        for row in given.select_for_update().filter(job=None):
+            _remove(row)
 
 
 def _remove(row: Upload) -> None:

@@ -115,6 +115,7 @@ def start(request: HttpRequest, kind: str) -> HttpResponseBase:
         form.add_problems(problem.errors or [{"field": "", "message": problem.detail}])
         return _form_again(request, form, problem.status)
     if not created.created:
+        uploads.delete_untaken(uploads.visible(request.user).filter(pk__in=files.values()))
         messages.info(request, "This is running already. You follow it now.")
     return redirect(created.job)
 

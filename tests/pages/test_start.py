@@ -91,6 +91,16 @@ def test_a_file_becomes_an_upload_of_the_job(client: Client, alice, file_kind, s
     assert (upload.name, upload.owner, upload.job) == ("a.csv", alice, Job.objects.get())
 
 
+def test_a_file_for_a_job_that_is_open_already_is_not_kept(client: Client, alice, settings, tmp_path):
+    settings.MEDIA_ROOT = tmp_path
+    client.force_login(alice)
+    for name in ("first.txt", "same.txt"):
+        sent = {"start-file": SimpleUploadedFile(name, b"Suppliers are audited every two years.")}
+        assert client.post("/start/documents/", sent).status_code == 302
+    upload = Upload.objects.get()
+    assert (upload.name, upload.job) == ("first.txt", Job.objects.get())
+
+
 def test_a_stored_file_is_kept_when_the_form_is_refused(
     client: Client, alice, file_kind, settings, tmp_path, monkeypatch
 ):

@@ -31,6 +31,7 @@ def start(user: Any) -> tuple[Workspace, list[Job]]:
             continue
         with path.open("rb") as file:
             kept = uploads.store(user, path.name, file, source=get("documents"))
-        params = {"file": str(kept.pk), "workspace": workspace.pk}
-        jobs.append(lifecycle.create("documents", params, owner=user).job)
+        with uploads.given_to_a_job(kept):
+            params = {"file": str(kept.pk), "workspace": workspace.pk}
+            jobs.append(lifecycle.create("documents", params, owner=user).job)
     return workspace, jobs

@@ -29,7 +29,8 @@ class Command(TerminalCommand):
         imports = source.get("imports")
         with FILE.open("rb") as file:
             upload = uploads.store(user, "sample-register.csv", file, source=imports)
-        created = lifecycle.create("imports", {"file": str(upload.pk)}, owner=user)
+        with uploads.given_to_a_job(upload):
+            created = lifecycle.create("imports", {"file": str(upload.pk)}, owner=user)
         if options["as_json"]:
             self.say_job(created.job, user, created=created.created)
         else:
