@@ -1,5 +1,6 @@
 """The documentation names what exists, and nothing else."""
 
+import ast
 import os
 import re
 import subprocess
@@ -32,6 +33,19 @@ def test_no_setting_is_mentioned_that_nobody_reads():
         for name in ("README.md", "CONTRIBUTING.md", "docs/settings.md", "docs/proxy.md")
     )
     assert set(re.findall(r"HEADWAY_[A-Z_]+[A-Z]", texts)) <= settings_read() | set(INTERNAL)
+
+
+def test_every_check_is_documented_has_a_number_of_its_own_and_says_what_to_do() -> None:
+    made = [
+        {word.arg: word.value for word in call.keywords}
+        for call in ast.walk(ast.parse((ROOT / "config" / "checks.py").read_text()))
+        if isinstance(call, ast.Call) and {word.arg for word in call.keywords} & {"id", "hint"}
+    ]
+    assert all({"id", "hint"} <= one.keys() for one in made)
+    ids = [ast.literal_eval(one["id"]) for one in made]
+    assert len(ids) == len(set(ids))
+    page = (ROOT / "docs" / "install.md").read_text()
+    assert set(re.findall(r"^\| `(headway\.\w\d+)`", page, re.MULTILINE)) == set(ids)
 
 
 def test_links_between_documents_lead_somewhere():

@@ -13,10 +13,11 @@ from urllib.parse import urlsplit, urlunsplit
 import pytest
 import redis
 from django.conf import settings
+from django.core.checks import Tags, run_checks
 from django.db import connection
 from psycopg.pq import TransactionStatus
 
-from config import embedded, health, sessions
+from config import checks, embedded, health, sessions
 from tests.commands.conftest import process, run
 from tests.waiting import until
 
@@ -103,6 +104,46 @@ def test_a_redis_that_drops_keys_is_refused_and_named(
     with redis.Redis.from_url(evicting_redis) as client:
         client.config_set("maxmemory", 0)  # with no limit nothing is dropped, whatever the policy says
     assert health._redis() == "ok"
+
+
+def found_by_check() -> list[tuple[str, str]]:
+    """Return what `check --database default` finds of ours: ids and texts."""
+    found = run_checks(tags=[Tags.database], databases=["default"])
+    return [(str(one.id), one.msg) for one in found if str(one.id).startswith("headway.")]
+
+
+@pytest.mark.django_db
+def test_the_checks_of_a_set_up_name_a_redis_that_drops_keys(evicting_redis: str) -> None:
+    ((number, text),) = found_by_check()
+    assert number == "headway.E002" and "allkeys-lru" in text
+    with redis.Redis.from_url(evicting_redis) as client:
+        client.config_set("maxmemory-policy", "noeviction")
+    assert found_by_check() == []
+
+
+@pytest.mark.django_db
+def test_the_checks_of_a_set_up_name_what_does_not_answer(
+    settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.REDIS_URL, settings.EMBEDDED_POSTGRES = "unix:///nowhere/valkey.sock", False
+    assert [number for number, _ in found_by_check()] == ["headway.E001"]
+    assert run_checks(tags=[Tags.database]) == []  # nobody said that services may be asked
+    monkeypatch.setitem(connection.settings_dict, "PORT", "1")
+    monkeypatch.setitem(connection.settings_dict, "HOST", "127.0.0.1")
+    assert [number for number, _ in found_by_check()] == ["headway.E001", "headway.E003"]
+
+
+def test_the_checks_of_a_deployment_name_what_is_missing(settings: Any, tmp_path: Path) -> None:
+    settings.MEDIA_ROOT = str(tmp_path / "not" / "made")
+    settings.EMAIL_READY, settings.TRUSTED_PROXIES, settings.SEC_CONTACT = False, [], ""
+    found = [*checks.files_can_be_stored(), *checks.what_will_be_missing()]
+    assert [one.id for one in found] == ["headway.I001", "headway.I002", "headway.I003"]
+    assert all(one.hint for one in found)
+    settings.EMAIL_READY, settings.TRUSTED_PROXIES = True, ["10.0.0.1"]
+    settings.SEC_CONTACT = "Example admin@example.org"
+    settings.MEDIA_ROOT = "/proc/self/nobody-writes-here"
+    found = [*checks.files_can_be_stored(), *checks.what_will_be_missing()]
+    assert [(one.id, bool(one.hint)) for one in found] == [("headway.E005", True)]
 
 
 class Pooler:
