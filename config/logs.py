@@ -1,6 +1,7 @@
 """Structured logs: one line an event, for eyes or as JSON, ours and everybody else's alike."""
 
 import logging.config
+from collections.abc import Callable, MutableMapping
 from typing import Any
 
 import structlog
@@ -9,10 +10,36 @@ import structlog
 QUIET = ("uvicorn.access", "uvicorn.error", "daphne", "asyncio", "httpx", "django.server")
 
 
+Event = MutableMapping[str, Any]
+_told: dict[str, Callable[[], str | None]] = {}
+
+
+def tell(name: str, ask: Callable[[], str | None]) -> None:
+    """Have every line say what a function knows, unless the line itself says it. Called when apps are ready.
+
+    ask: returns None while there is nothing to say; it is called for each line, in any thread.
+    """
+    _told[name] = ask
+
+
+def _with_what_is_known(logger: Any, method: str, event: Event) -> Event:
+    for name, ask in _told.items():
+        if name not in event and (known := ask()) is not None:
+            event[name] = known
+    return event
+
+
+def _in_one_line(logger: Any, method: str, event: Event) -> Event:
+    # JSON does it by itself. What others log may hold what somebody sent: it must not begin a line.
+    event["event"] = str(event["event"]).replace("\r", r"\r").replace("\n", r"\n")
+    return event
+
+
 def configure(level: str, form: str) -> None:
     """Send all logs to stderr. form: console or json."""
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
+        _with_what_is_known,
         structlog.stdlib.add_logger_name,
         structlog.stdlib.add_log_level,
         structlog.stdlib.ExtraAdder(),
@@ -23,7 +50,8 @@ def configure(level: str, form: str) -> None:
     else:
         # Plain: the rich form prints local variables, and with them secrets (SEC72).
         render = [
-            structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)
+            _in_one_line,
+            structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback),
         ]
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],

@@ -11,7 +11,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
 
-from config import audit, unexpected
+from config import audit, security_log, unexpected
 from config.problems import UNAVAILABLE_SECONDS, Problem, from_response, problem_response, request_id
 
 log = structlog.get_logger(__name__)
@@ -91,6 +91,7 @@ class ProblemMiddleware:
         ):
             response = from_response(request, response)
         response["X-Request-Id"] = request_id(request)
+        security_log.refused(request, response)
         return response
 
 

@@ -1,4 +1,7 @@
-"""One line in the log for each sign-in, sign-out and failed try: who and from where, not what was typed."""
+"""One line in the log for each sign-in, sign-out, failed try and refusal: who and from where.
+
+Not what was typed or sent.
+"""
 
 from typing import Any
 
@@ -6,8 +9,12 @@ import structlog
 from django.contrib.auth.models import User
 from django.contrib.auth.signals import user_logged_in, user_logged_out, user_login_failed
 from django.http import HttpRequest
+from django.http.response import HttpResponseBase
 
 log = structlog.get_logger(__name__)
+
+REFUSALS = {403: "request_forbidden", 429: "request_limited"}
+PATH_CHARACTERS = 200
 
 
 def listen() -> None:
@@ -32,6 +39,15 @@ def _signed_out(request: HttpRequest | None, user: User | None, **rest: Any) -> 
 def _failed(request: HttpRequest | None = None, **rest: Any) -> None:
     # Without the name: people type their password there, and a look whether it exists would take time.
     log.warning("signin_failed", address=_address(request))
+
+
+def refused(request: HttpRequest, response: HttpResponseBase) -> None:
+    """Write down who may not do what they asked for, or asked too often; any other answer is no news."""
+    if event := REFUSALS.get(response.status_code):
+        user = getattr(request, "_cached_user", None)  # who nobody asked for is not looked up for a log
+        path = request.path[:PATH_CHARACTERS]
+        known = {"user": getattr(user, "pk", None), "address": _address(request)}
+        log.warning(event, method=request.method, path=path, **known)
 
 
 def _address(request: HttpRequest | None) -> str:

@@ -2,7 +2,6 @@
 
 import hashlib
 
-import structlog
 from django.conf import settings
 from django.contrib import auth
 from django.contrib.auth.forms import AuthenticationForm
@@ -21,8 +20,6 @@ from limits import RateLimitItemPerSecond
 
 from config import links, rates
 from config.fields import Plain
-
-log = structlog.get_logger(__name__)
 
 BY_USER = RateLimitItemPerSecond(
     settings.SIGN_IN_TRIES_PER_USER, settings.SIGN_IN_SECONDS, namespace="signin"
@@ -59,7 +56,6 @@ def signin(request: HttpRequest) -> HttpResponse:
         for limit, who in limits:
             rates.count(limit, who)
         return render(request, "registration/signin.html", {"form": form, "next": target})
-    log.warning("signin_limited", address=request.META.get("REMOTE_ADDR"))
     # Not the form itself: asking it for its errors would try the password.
     shown = {
         "non_field_errors": [f"Too many tries. Wait {wait} s."],

@@ -8,10 +8,12 @@ class IngestionConfig(AppConfig):
 
     def ready(self) -> None:
         """Register the job streams and the tokens, and load every installed app's `source.py`."""
-        from ingestion import abouts, departures, streams, tokens  # the registries fill when apps are ready
+        # The registries fill when apps are ready.
+        from ingestion import abouts, departures, in_hand, streams, tokens
 
         streams.register()
         abouts.register()
         tokens.register()
         departures.listen()
+        in_hand.register()
         autodiscover_modules("source")
