@@ -14,6 +14,8 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST, require_safe
 
+from config import watchers
+from config.problems import UNAVAILABLE_SECONDS, Problem, problem_response
 from config.redis_fitness import unfit
 from ingestion.models import Job, Process, State
 
@@ -32,7 +34,18 @@ async def healthz(request: HttpRequest) -> HttpResponse:
 @never_cache
 @require_safe
 def readyz(request: HttpRequest) -> HttpResponse:
-    """Say whether work can be done: database, Redis, keeper, and a worker for each queue."""
+    """Say whether work can be done: database, Redis, keeper, and a worker for each queue.
+
+    To the machine itself, and to whoever may read `/metrics`; nobody else need know what is missing.
+    """
+    if not watchers.from_here(request):
+        try:
+            if not watchers.may_look(request):
+                return problem_response(request, watchers.refusal(request))
+        except DatabaseError as error:
+            log.warning("database_unavailable", error=type(error).__name__)
+            n = UNAVAILABLE_SECONDS
+            return problem_response(request, Problem("unavailable", n=n, retry_after=n))
     checks: dict[str, str] = {"database": "ok", "redis": _redis()}
     backlog: dict[str, Any] = {}
     try:

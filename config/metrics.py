@@ -1,18 +1,15 @@
 """GET /metrics: figures for Prometheus, in its text format (version 0.0.4)."""
 
-import ipaddress
 from collections.abc import Iterable
 
 import structlog
-from django.conf import settings
 from django.db import Error as DatabaseError
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from config import unexpected
+from config import unexpected, watchers
 from config.problems import Problem, problem_response
-from ingestion import access, tokens
 from ingestion import metrics as jobs
 from ingestion.waiting import in_thread
 from realtime import hub as hubs
@@ -30,15 +27,13 @@ TYPE = "text/plain; version=0.0.4; charset=utf-8"
 async def metrics(request: HttpRequest) -> HttpResponse:
     """Answer with the figures of the deployment, and of the live wire of this process."""
     try:
-        if not await in_thread(lambda: _may_read(request)):
-            # What a signed-in user may not read is not there; a program is told to bring a token.
-            known = request.user.is_authenticated or "Authorization" in request.headers
-            return problem_response(request, Problem("not_found" if known else "auth_required"))
+        if not await in_thread(lambda: watchers.may_look(request)):
+            return problem_response(request, watchers.refusal(request))
         families = [Family("database_up", "gauge", "Whether the database answers", [Sample(1)])]
         families += await in_thread(lambda: list(jobs.figures()))
     except DatabaseError as error:
         log.warning("database_unavailable", error=type(error).__name__)
-        if not _from_allowed_network(request):
+        if not watchers.from_named_network(request):
             return problem_response(request, Problem("unavailable", n=5, retry_after=5))
         families = [Family("database_up", "gauge", "Whether the database answers", [Sample(0)])]
     families.append(await in_thread(jobs.redis_up))
@@ -67,21 +62,3 @@ def text(families: Iterable[Family]) -> str:
 
 def _escaped(value: str) -> str:
     return value.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
-
-
-def _may_read(request: HttpRequest) -> bool:
-    if _from_allowed_network(request):
-        return True
-    if "Authorization" in request.headers:
-        token = tokens.of_header(request.headers["Authorization"])
-        row = tokens.find(token) if token is not None else None
-        return row is not None and "read" in row.scopes and access.can_operate(row.user)
-    return request.user.is_authenticated and access.can_operate(request.user)
-
-
-def _from_allowed_network(request: HttpRequest) -> bool:
-    try:
-        address = ipaddress.ip_address(request.META.get("REMOTE_ADDR", ""))
-    except ValueError:
-        return False
-    return any(address in ipaddress.ip_network(text, strict=False) for text in settings.METRICS_NETWORKS)

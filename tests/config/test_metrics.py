@@ -76,6 +76,27 @@ def test_only_operators_and_named_networks_read_it(alice: Any, staff: Any, setti
     assert Client().post("/metrics").status_code in (403, 405)
 
 
+@pytest.mark.seed("SEC73")
+def test_only_they_and_the_machine_itself_are_told_what_is_missing(
+    alice: Any, staff: Any, settings: Any
+) -> None:
+    def ready(user: Any = None, address: str = "192.0.2.7", **headers: str) -> Any:
+        client = Client(headers=headers, REMOTE_ADDR=address)
+        if user is not None:
+            client.force_login(user)
+        return client.get("/readyz")
+
+    assert_problem(ready(), 401, "auth_required")
+    assert_problem(ready(alice), 404, "not_found")
+    assert_problem(ready(authorization="Bearer x"), 404, "not_found")
+    of_staff = f"Bearer {tokens.create(staff, 't', scopes=('read',))[1]}"
+    told = [ready(staff), ready(authorization=of_staff), ready(address="127.0.0.1"), ready(address="::1")]
+    settings.METRICS_NETWORKS = ["192.0.2.0/24"]
+    told.append(ready())
+    assert all(answer.json()["checks"]["keeper"] == "No keeper is alive." for answer in told)
+    assert Client(REMOTE_ADDR="198.51.100.1").get("/healthz").content == b"ok\n"
+
+
 @pytest.mark.seed("S1.99", "S4.68")
 async def test_it_says_what_runs_and_who_watches(alice: Any, staff: Any) -> None:
     waits = (await in_database(lifecycle.create, "ping", {}, owner=alice)).job.queue

@@ -1,0 +1,47 @@
+"""Who may see how the whole goes: operators, their programs, and the networks that a deployment names."""
+
+import ipaddress
+
+from django.conf import settings
+from django.http import HttpRequest
+
+from config.problems import Problem
+from ingestion import access, tokens
+
+
+def may_look(request: HttpRequest) -> bool:
+    """Say whether who asks may see it. Raises what the database raises while it is away."""
+    if from_named_network(request):
+        return True
+    if "Authorization" in request.headers:
+        token = tokens.of_header(request.headers["Authorization"])
+        row = tokens.find(token) if token is not None else None
+        return row is not None and "read" in row.scopes and access.can_operate(row.user)
+    return request.user.is_authenticated and access.can_operate(request.user)
+
+
+def refusal(request: HttpRequest) -> Problem:
+    """Return the answer for anybody else: what a signed-in user may not see is not there."""
+    known = "Authorization" in request.headers or request.user.is_authenticated
+    return Problem("not_found" if known else "auth_required")  # a program is told to bring a token
+
+
+def from_named_network(request: HttpRequest) -> bool:
+    """Say whether a request comes from one of HEADWAY_METRICS_NETWORKS."""
+    address = _address(request)
+    return address is not None and any(
+        address in ipaddress.ip_network(text, strict=False) for text in settings.METRICS_NETWORKS
+    )
+
+
+def from_here(request: HttpRequest) -> bool:
+    """Say whether a request comes from the machine itself."""
+    address = _address(request)
+    return address is not None and address.is_loopback
+
+
+def _address(request: HttpRequest) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        return ipaddress.ip_address(request.META.get("REMOTE_ADDR", ""))
+    except ValueError:
+        return None
