@@ -1,6 +1,7 @@
 """Structured logs: one line an event, for eyes or as JSON, ours and everybody else's alike."""
 
 import logging.config
+import re
 from collections.abc import Callable, MutableMapping
 from typing import Any
 
@@ -29,6 +30,18 @@ def _with_what_is_known(logger: Any, method: str, event: Event) -> Event:
     return event
 
 
+# What stands in an address and opens something: links of mails, and a token where none may be.
+_OPENS = re.compile(r"((?:/signin/(?:link|password)|/unsubscribe)/|[?&](?:access_)?token=)[^\s\"'&<>]+")
+
+
+def _without_secrets(logger: Any, method: str, event: Event) -> Event:
+    event.pop("request", None)  # Django's own: its text is the whole address
+    for name, value in event.items():
+        if isinstance(value, str) and "/" in value:
+            event[name] = _OPENS.sub(r"\1...", value)
+    return event
+
+
 def _in_one_line(logger: Any, method: str, event: Event) -> Event:
     # JSON does it by itself. What others log may hold what somebody sent: it must not begin a line.
     event["event"] = str(event["event"]).replace("\r", r"\r").replace("\n", r"\n")
@@ -43,6 +56,7 @@ def configure(level: str, form: str) -> None:
         structlog.stdlib.add_logger_name,
         structlog.stdlib.add_log_level,
         structlog.stdlib.ExtraAdder(),
+        _without_secrets,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     if form == "json":

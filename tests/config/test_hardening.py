@@ -44,6 +44,78 @@ def test_a_good_deployment_passes_djangos_checks_and_a_weak_one_does_not(tmp_pat
     assert weak.returncode == 1 and "security.W009" in weak.stderr
 
 
+# Each of Django's warnings about a deployment, and what brings it: settings; "-x" takes x out of a list.
+_SESSIONS = "django.contrib.sessions"
+_NO_SESSIONS = {
+    "app": {"INSTALLED_APPS": f"-{_SESSIONS}"},
+    "middleware": {"MIDDLEWARE": f"-{_SESSIONS}.middleware.SessionMiddleware"},
+}
+WEAK: dict[str, dict[str, Any]] = {
+    "W001": {"MIDDLEWARE": "-django.middleware.security.SecurityMiddleware"},
+    "W002": {"MIDDLEWARE": "-django.middleware.clickjacking.XFrameOptionsMiddleware"},
+    "W003": {"MIDDLEWARE": "-django.middleware.csrf.CsrfViewMiddleware"},
+    "W004": {"SECURE_HSTS_SECONDS": 0},
+    "W005": {"SECURE_HSTS_INCLUDE_SUBDOMAINS": False},
+    "W006": {"SECURE_CONTENT_TYPE_NOSNIFF": False},
+    "W008": {"SECURE_SSL_REDIRECT": False},
+    "W009": {"SECRET_KEY": "short"},
+    "W010": {"SESSION_COOKIE_SECURE": False} | _NO_SESSIONS["middleware"],
+    "W011": {"SESSION_COOKIE_SECURE": False} | _NO_SESSIONS["app"],
+    "W012": {"SESSION_COOKIE_SECURE": False},
+    "W013": {"SESSION_COOKIE_HTTPONLY": False} | _NO_SESSIONS["middleware"],
+    "W014": {"SESSION_COOKIE_HTTPONLY": False} | _NO_SESSIONS["app"],
+    "W015": {"SESSION_COOKIE_HTTPONLY": False},
+    "W016": {"CSRF_COOKIE_SECURE": False},
+    "W018": {"DEBUG": True},
+    "W019": {"X_FRAME_OPTIONS": "SAMEORIGIN"},
+    "W020": {"ALLOWED_HOSTS": []},
+    "W021": {"SECURE_HSTS_PRELOAD": False},
+    "W022": {"SECURE_REFERRER_POLICY": None},
+    "W025": {"SECRET_KEY_FALLBACKS": ["short"]},
+}
+CHECK_EACH = """
+import io, json, sys, django
+django.setup()
+from django.conf import settings
+from django.core.management import call_command
+from django.core.management.base import SystemCheckError
+from django.core.management.commands.check import Command
+
+def check():
+    quiet = {"stdout": io.StringIO(), "stderr": io.StringIO()}
+    try:
+        call_command(Command(), deploy=True, fail_level="WARNING", tags=["security"], **quiet)
+    except SystemCheckError as refused:
+        return refused.returncode, str(refused)
+    return 0, ""
+
+told = {"": check()}
+for number, change in json.loads(sys.argv[1]).items():
+    before = {name: getattr(settings, name) for name in change}
+    for name, value in change.items():
+        if isinstance(value, str) and value.startswith("-"):
+            assert value[1:] in before[name], value
+            value = [one for one in before[name] if one != value[1:]]
+        setattr(settings, name, value)
+    told[number] = check()
+    for name, value in before.items():
+        setattr(settings, name, value)
+print(json.dumps(told))
+"""
+
+
+@pytest.mark.seed("SEC40")
+def test_each_of_djangos_warnings_is_an_error_of_a_deployment(tmp_path: Path) -> None:
+    names = {"DJANGO_SETTINGS_MODULE": "config.settings"}
+    done = in_production(tmp_path, "-c", CHECK_EACH, json.dumps(WEAK), **names)
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert told.pop("") == [0, ""]
+    assert told.keys() == WEAK.keys() and len(WEAK) == 21
+    for number, (code, text) in told.items():
+        assert code == 1 and f"security.{number})" in text, (number, text)
+
+
 @pytest.mark.seed("SEC41")
 def test_production_does_not_start_with_debug(tmp_path: Path) -> None:
     done = in_production(tmp_path, "manage.py", "check", HEADWAY_DEBUG="true")
@@ -81,6 +153,7 @@ def test_cookies_of_production_are_the_hosts_alone(tmp_path: Path) -> None:
         "CSRF_COOKIE_SECURE",
         "CSRF_COOKIE_SAMESITE",
         "SECURE_HSTS_SECONDS",
+        "SECURE_HSTS_INCLUDE_SUBDOMAINS",
         "SECURE_SSL_REDIRECT",
     ]
     code = f"import json, config.settings as s; print(json.dumps([getattr(s, n) for n in {names}]))"
@@ -91,7 +164,8 @@ def test_cookies_of_production_are_the_hosts_alone(tmp_path: Path) -> None:
     )
     assert told["SESSION_COOKIE_SECURE"] and told["CSRF_COOKIE_SECURE"] and told["SESSION_COOKIE_HTTPONLY"]
     assert (told["SESSION_COOKIE_SAMESITE"], told["CSRF_COOKIE_SAMESITE"]) == ("Lax", "Lax")
-    assert told["SECURE_HSTS_SECONDS"] >= 31_536_000 and told["SECURE_SSL_REDIRECT"]
+    assert told["SECURE_HSTS_SECONDS"] >= 31_536_000 and told["SECURE_HSTS_INCLUDE_SUBDOMAINS"]
+    assert told["SECURE_SSL_REDIRECT"]
 
 
 @pytest.mark.seed("SEC39")
@@ -161,6 +235,53 @@ def test_an_unexpected_error_tells_its_job_nothing_of_the_inside(client: Client,
     for text in texts:
         for inside in ("canary-word", "/srv/canary", "canary.internal"):
             assert inside not in text
+
+
+@pytest.mark.seed("SEC74")
+def test_no_page_address_or_line_shows_what_is_secret(
+    client: Client, admin_user: User, settings: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    client.force_login(admin_user)
+    hidden = [settings.SECRET_KEY, client.session.session_key]
+    for name in ("OPENAI_KEY", "EMAIL_HOST_USER", "EMAIL_HOST_PASSWORD"):
+        hidden.append(f"canary-{name}")
+        setattr(settings, name, hidden[-1])
+    paths = ["/", "/account/", "/status/", "/operate/", "/admin/", "/api/config", "/api/openapi.json"]
+    paths += ["/metrics", "/readyz", "/healthz", "/nowhere/", "/api/system-status/details", "/api/jobs"]
+    with caplog.at_level(logging.DEBUG):
+        texts = {path: client.get(path).content.decode() for path in paths}
+    texts["the log"] = "\n".join(
+        record.getMessage() for record in caplog.records if record.name != "django.db.backends"
+    )
+    shown = [(path, one) for path, text in texts.items() for one in hidden if one in text]
+    assert shown == []
+
+
+# What a key or a token of ours or of anybody else looks like.
+LIKE_A_SECRET = re.compile(
+    r"-----BEGIN [A-Z ]*PRIVATE KEY-----\n[A-Za-z0-9+/]|\bAKIA[0-9A-Z]{16}\b|\bgh[pousr]_[A-Za-z0-9]{36}\b"
+    r"|\bsk-[A-Za-z0-9]{32,}|\bhw_[A-Za-z0-9_-]{43}\b"
+)
+
+
+@pytest.mark.seed("SEC74")
+def test_the_checkout_and_the_image_hold_no_secret() -> None:
+    ignored = set((ROOT / ".dockerignore").read_text().split())
+    made = {".git", ".venv", ".headway", "staticfiles", "test-results"} | {one.strip("/") for one in ignored}
+    tops = [one for one in ROOT.iterdir() if one.name not in made - {".ci", "deploy", "docs", "tests"}]
+    paths = [one for top in tops for one in ([top] if top.is_file() else top.rglob("*"))]
+    texts = {
+        path: path.read_text(errors="replace")
+        for path in paths
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+    assert len(texts) > 500
+    assert [path.name for path, text in texts.items() if LIKE_A_SECRET.search(text)] == []
+    assert LIKE_A_SECRET.search("token = 'hw_" + "x" * 43 + "'")
+    # What a checkout comes to hold when it is used, and deploy/, where its settings are: not in the image.
+    assert {".git", ".headway", ".venv", "deploy"} <= ignored
+    kept = (ROOT / ".gitignore").read_text() + (ROOT / "deploy" / ".gitignore").read_text()
+    assert {".headway/", "headway.env", ".env", "tls/"} <= set(kept.split())
 
 
 @pytest.mark.seed("SEC79")

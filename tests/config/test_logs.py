@@ -64,6 +64,31 @@ def test_for_eyes_too_nobody_can_write_a_line_of_their_own() -> None:
     assert [line[:2] for line in told] == ["20"] * 5  # each begins with its time
 
 
+OPENING = """
+import logging, structlog
+class Request:
+    def __repr__(self):
+        return "<ASGIRequest: GET '/api/jobs?token=hw_canary'>"
+django = logging.getLogger("django.request")
+django.warning("%s: %s", "Bad Request", "/api/jobs", extra={"request": Request(), "status_code": 400})
+django.warning("%s: %s", "Forbidden", "/signin/link/canary:abc/")
+django.warning("%s: %s", "Gone", "/inbox/unsubscribe/canary/ and on")
+structlog.get_logger("ours").warning("request_forbidden", path="/signin/password/MQ/canary-1/")
+structlog.get_logger("ours").warning("asked", url="https://x.test/?a=1&token=hw_canary&b=2")
+"""
+
+
+@pytest.mark.seed("SEC60", "SEC70", "SEC74")
+@pytest.mark.parametrize("form", ["json", "console"])
+def test_what_stands_in_an_address_and_opens_something_is_not_logged(form: str) -> None:
+    told = written(form, OPENING)
+    assert len(told) == 5 and "canary" not in "\n".join(told)
+    for line, kept in zip(
+        told, ["/api/jobs", "/link/...", "... and on", "/password/...", "&b=2"], strict=True
+    ):
+        assert kept in line
+
+
 def test_each_line_names_the_job_in_hand_whoever_writes_it() -> None:
     jobs = [json.loads(line).get("job") for line in written("json", LINES)]
     assert jobs == [None, None, "01-job", "01-job", "02-other"]

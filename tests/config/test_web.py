@@ -15,10 +15,11 @@ from django.db import OperationalError
 from django.test import Client, RequestFactory
 from django.urls import get_resolver, path
 
-from config import asgi, errors, health
+from config import asgi, errors, health, rates
 from config.bodies import UPLOAD_PATHS, BodyLimit
 from config.proxies import Proxies
 from config.urls import urlpatterns as ours
+from ingestion import tokens
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -118,8 +119,11 @@ def test_the_policy_allows_no_inline_code(client, db):
 @pytest.mark.seed("SEC38")
 def test_private_answers_are_not_stored(client, alice):
     assert "no-store" not in client.get("/healthz").headers.get("Cache-Control", "")
+    program = f"Bearer {tokens.create(alice, 't')[1]}"
+    assert "no-store" in Client(headers={"authorization": program}).get("/api/jobs")["Cache-Control"]
     client.force_login(alice)
-    assert "no-store" in client.get("/jobs/")["Cache-Control"]
+    for url in ("/jobs/", "/api/jobs", "/api/notifications/unread-count"):
+        assert "no-store" in client.get(url)["Cache-Control"], url
 
 
 def test_a_csp_report_is_taken_without_a_session(client):
@@ -308,6 +312,20 @@ def test_a_foreign_host_is_refused(client):
     assert answer.status_code == 400 and "evil" not in answer.content.decode()
 
 
+@pytest.mark.seed("SEC42")
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("second", ["evil.test", "localhost"])
+async def test_two_hosts_are_refused(second):
+    status, _, body, _ = await ask(asgi.application, "/signin/", headers={"Host": second})
+    assert status == 400 and b"evil" not in body
+
+
+@pytest.mark.seed("SEC42")
+def test_the_host_that_a_proxy_or_a_client_claims_besides_is_not_believed(client, db):
+    answer = client.get("/signin/", headers={"X-Forwarded-Host": "evil.test", "Forwarded": "host=evil.test"})
+    assert answer.status_code == 200 and "evil" not in answer.text + str(answer.headers)
+
+
 # --- static files ---
 
 
@@ -353,6 +371,20 @@ async def seen(client: str, headers: dict[str, str]) -> tuple[str, str]:
 )
 async def test_a_forwarded_address_counts_from_trusted_proxies_only(client, forwarded, expected):
     assert (await seen(client, {"X-Forwarded-For": forwarded}))[0] == expected
+
+
+@pytest.mark.seed("SEC43")
+@pytest.mark.django_db(transaction=True)
+async def test_a_claimed_address_gives_nobody_another_limit(monkeypatch):
+    rates.forget()
+    monkeypatch.setattr(rates, "UNSIGNED", type(rates.UNSIGNED)(3, namespace="unsigned-claimed"))
+
+    async def status(number: int, client: str) -> int:
+        headers = {"X-Forwarded-For": f"198.51.100.{number}"}
+        return (await ask(asgi.application, "/api/jobs", headers=headers, client=client))[0]
+
+    assert [await status(n, "203.0.113.5") for n in range(4)] == [401, 401, 401, 429]
+    assert await status(9, "203.0.113.6") == 401
 
 
 async def test_the_scheme_comes_from_a_trusted_proxy():

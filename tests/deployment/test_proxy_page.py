@@ -2,9 +2,10 @@
 
 import http.client
 import json
+import socket
 import ssl
 import time
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import pytest
 from django.db.models.functions import Now
@@ -147,6 +148,27 @@ def test_an_address_that_a_client_claims_is_not_believed(folder, sets_it):
         headers = {"X-Forwarded-For": "203.0.113.7", "X-Forwarded-Proto": "http"}
         seen = ask(site, "/", headers)[1]
     assert seen == ["127.0.0.1" if sets_it else "203.0.113.7", "https", f"localhost:{port}"]
+
+
+@needs_nginx
+@pytest.mark.seed("SEC45")
+def test_headers_that_do_not_come_hold_nobody_up_and_end_their_connection(folder):
+    text = replaced(block("nginx"), ("client_header_timeout 30s", "client_header_timeout 1s"))
+    port = free_port()
+    with serving(who_asks) as upstream, nginx(folder, text, port, [upstream]), ExitStack() as slow:
+        context = ssl.create_default_context(cafile=str(folder / "site.pem"))
+        links = []
+        for _ in range(50):
+            plain = slow.enter_context(socket.create_connection(("127.0.0.1", port), timeout=60))
+            links.append(slow.enter_context(context.wrap_socket(plain, server_hostname="localhost")))
+            links[-1].sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\nX-Slow: a")
+        assert ask((port, context), "/", {})[0] == 200
+        for link in links:
+            try:
+                told = link.recv(65536)  # until nginx ends it; nothing else does
+            except (ConnectionError, ssl.SSLEOFError):
+                told = b""
+            assert not told or b" 408 " in told
 
 
 @needs_caddy

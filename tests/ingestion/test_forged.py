@@ -1,6 +1,9 @@
 """What Redis holds is not trusted: only our token runs, and what it says does not matter."""
 
+import logging
 import subprocess
+import zlib
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
@@ -41,6 +44,24 @@ def test_a_forged_token_is_refused_before_anything_is_imported(worker: queues.He
     ):
         assert not worker.is_ours(job)
     assert worker.is_ours(token(worker, queues.TOKEN, "default"))
+
+
+@pytest.mark.seed("SEC55")
+@pytest.mark.parametrize("forged", ["a function", "pickle"])
+def test_a_forged_token_has_no_effect_is_taken_away_and_written_down(
+    forged: str, worker: queues.HeadwayWorker, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    mark = tmp_path / "ran"
+    job = token(worker, subprocess.getoutput, f"touch {mark}")
+    if forged == "pickle":
+        touch = b"cposix\nsystem\n(S'touch %b'\ntR." % str(mark).encode()
+        worker.connection.hset(job.key, "data", zlib.compress(touch))
+        job = RqJob.fetch(job.id, connection=worker.connection, serializer=JSONSerializer)
+    with caplog.at_level(logging.WARNING):
+        worker.execute_job(job, worker.queues[0])  # without hooks: a claim would be an AttributeError
+    assert not mark.exists()
+    assert not worker.connection.exists(job.key)
+    assert "forged_job" in caplog.text and str(mark) not in caplog.text
 
 
 def test_a_token_that_cannot_be_read_is_refused(worker: queues.HeadwayWorker) -> None:

@@ -1,5 +1,6 @@
 """The live wire against raw bytes, on a real web process: what libraries hide (SEC1-6, SEC44, SEC64, WS)."""
 
+import contextlib
 import re
 import socket
 import time
@@ -342,6 +343,37 @@ def test_a_body_of_200_mb_is_neither_read_nor_kept(web, path, kind):
     assert wrote(web.process.pid) - written < 2 * MB
     assert not answer or answer.split(b" ")[1] == b"413"
     assert web.lives()
+
+
+@pytest.mark.seed("SEC45")
+def test_fifty_bodies_that_do_not_come_hold_nobody_up(web):
+    head = f"POST /signin/ HTTP/1.1\r\nHost: 127.0.0.1:{web.port}\r\nContent-Length: 100\r\n\r\na"
+    with contextlib.ExitStack() as slow:
+        links = [
+            slow.enter_context(socket.create_connection(("127.0.0.1", web.port), timeout=15))
+            for _ in range(50)
+        ]
+        for link in links:
+            link.sendall(head.encode())
+        for _ in range(5):
+            assert asked(web, "GET /signin/ HTTP/1.1", f"Host: 127.0.0.1:{web.port}").split()[1] == b"200"
+
+
+@pytest.mark.seed("SEC42")
+def test_the_host_in_an_absolute_address_is_written_nowhere(web):
+    """RFC 9112 3.2.2 lets a proxy send one; ours do not."""
+    told = asked(web, "GET http://evil.test/nowhere HTTP/1.1", f"Host: 127.0.0.1:{web.port}")
+    assert told.split()[1] in (b"302", b"400", b"404")
+    assert b"evil.test" not in told
+    refused = asked(web, f"GET http://127.0.0.1:{web.port}/signin/ HTTP/1.1", "Host: evil.test")
+    assert refused.split()[1] == b"400" and b"evil.test" not in refused
+
+
+def asked(web, *lines):
+    """Return what is answered to the lines of a request, until the server closes."""
+    with socket.create_connection(("127.0.0.1", web.port), timeout=15) as link:
+        link.sendall("\r\n".join([*lines, "Connection: close", "", ""]).encode())
+        return b"".join(iter(lambda: link.recv(65536), b""))
 
 
 def wrote(pid):
