@@ -9,11 +9,13 @@ from uuid import UUID
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
 from config.filters import texts_of
+from config.spreadsheets import listed
 from ingestion import dead_letters, lifecycle
 from ingestion.access import can_act, visible_jobs
 from ingestion.admission import Refused
@@ -36,6 +38,15 @@ def page(request: HttpRequest) -> HttpResponse:
     if request.headers.get("HX-Target") != "dead":
         return render(request, "operate/dead.html", context)
     return part(request, "operate/_dead.html", context)
+
+
+@login_required
+@require_safe
+def as_csv(request: HttpRequest) -> HttpResponseBase:
+    """Give the dead letters of the list, all that match its filters, as a file for a spreadsheet."""
+    filters = dead_letters.Filters.from_query(request.GET)
+    rows = dead_letters.find(request.user, dismissed=filters.show == "dismissed", kind=filters.source)
+    return listed(rows, dead_letters.COLUMNS, "dead-letters")
 
 
 @login_required

@@ -28,6 +28,22 @@ LAST_ERRORS = 3  # lines of a job's history
 MAX_REASON = 300  # characters
 UNSHOWN = ("memo", "result", "steps", "params")  # large
 
+# What the file of the list says -> field.
+COLUMNS = {
+    "Job": "id",
+    "Source": "source",
+    "Title": "title",
+    "Subject": "subject",
+    "By": "owner__username",
+    "State": "state",
+    "Error": "error",
+    "Items set aside": "aside",
+    "Ended (UTC)": "finished_at",
+    "Dismissed (UTC)": "dismissal__at",
+    "Dismissed by": "dismissal__by__username",
+    "Dismissed because": "dismissal__reason",
+}
+
 _SET_ASIDE = JobItem.objects.filter(job=OuterRef("pk"), state=ItemState.QUARANTINED)
 # A cancelled retry did nothing: the work is still undone.
 _RETRIED = Job.objects.filter(retry_of=OuterRef("pk")).exclude(state=State.CANCELLED)

@@ -19,6 +19,19 @@ STRIP_BLOCKS = 100
 MAX_STRIP = 100_000  # items; above this the strip costs more than it says
 
 FAILED = (ItemState.FAILED, ItemState.QUARANTINED)
+# What the file of the items says -> field.
+COLUMNS = {
+    "Step": "step",
+    "Key": "key",
+    "Name": "label",
+    "State": "state",
+    "Error code": "error_code",
+    "Error": "error",
+    "Tries": "tries",
+    "URL": "url",
+    "Started (UTC)": "started_at",
+    "Ended (UTC)": "finished_at",
+}
 
 # What `?items=` may say -> (word, states)
 ITEM_FILTERS: dict[str, tuple[str, tuple[str, ...]]] = {
@@ -63,6 +76,28 @@ def items(job: Job, query: Mapping[str, str]) -> dict[str, Any]:
     return result | _table(job, rows, chosen, query)
 
 
+def as_listed(job: Job, query: Mapping[str, str]) -> QuerySet[JobItem]:
+    """Return all items of a job that the filters of its page mean."""
+    chosen = query.get("items", "")
+    return _filtered(job.items.all(), chosen if chosen in ITEM_FILTERS else "all", query)[0]
+
+
+def _filtered(
+    rows: QuerySet[JobItem], chosen: str, query: Mapping[str, str]
+) -> tuple[QuerySet[JobItem], str, str]:
+    """Return the items that are meant, and what else than their state was asked for: error code, name."""
+    shown = ITEM_FILTERS[chosen][1]
+    if shown:
+        rows = rows.filter(state__in=shown)
+    code = query.get("code", "")[:50].replace("\0", "")
+    if code:
+        rows = rows.filter(error_code=code)
+    text = query.get("item", "")[:200].replace("\0", "").strip()
+    if text:
+        rows = rows.filter(Q(label__icontains=text) | Q(key__icontains=text))
+    return rows, code, text
+
+
 def _step_names(job: Job) -> dict[str, str]:
     """Return what the steps with items are called, in their order; nothing where only one has any."""
     order = {step.name: n for n, step in enumerate(getattr(source.find(job.source), "steps", []))}
@@ -85,15 +120,7 @@ def _chips(job: Job, found: list[JobItem], names: Mapping[str, str]) -> list[tup
 
 
 def _table(job: Job, rows: QuerySet[JobItem], chosen: str, query: Mapping[str, str]) -> dict[str, Any]:
-    shown = ITEM_FILTERS[chosen][1]
-    if shown:
-        rows = rows.filter(state__in=shown)
-    code = query.get("code", "")[:50].replace("\0", "")
-    if code:
-        rows = rows.filter(error_code=code)
-    text = query.get("item", "")[:200].replace("\0", "").strip()
-    if text:
-        rows = rows.filter(Q(label__icontains=text) | Q(key__icontains=text))
+    rows, code, text = _filtered(rows, chosen, query)
     ordinal, _, pk = query.get("after", "").partition("-")
     if ordinal.isdecimal() and pk.isdecimal() and len(ordinal) < 10 and len(pk) < 19:
         rows = rows.filter(Q(ordinal__gt=int(ordinal)) | Q(ordinal=int(ordinal), pk__gt=int(pk)))

@@ -22,6 +22,7 @@ urlpatterns = [
     path("status/resume/", status_views.resume, name="resume"),
     path("operate/", operate_views.overview_page, name="overview"),
     path("dead-letters/", dead_letter_views.page, name="dead"),
+    path("dead-letters/dead-letters.csv", dead_letter_views.as_csv, name="dead_csv"),
     path("dead-letters/act/", dead_letter_views.act, name="dead_act"),
     path("operate/audit/", operate_views.audit_log, name="audit"),
     path("operate/audit/audit.csv", operate_views.audit_csv, name="audit_csv"),
@@ -44,6 +45,7 @@ urlpatterns = [
     path("jobs/<uuid:pk>/review/", views.review, name="review"),
     path("jobs/<uuid:pk>/follow/", views.follow, name="follow"),
     path("jobs/<uuid:pk>/mute/", views.mute, name="mute"),
+    path("jobs/<uuid:pk>/items.csv", views.items_csv, name="items_csv"),
     path("jobs/<uuid:pk>/failed.csv", views.failed_csv, name="failed_csv"),
     path("jobs/<uuid:pk>/events.txt", views.events_text, name="events_text"),
 ]

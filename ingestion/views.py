@@ -269,6 +269,14 @@ def failed_csv(request: HttpRequest, pk: UUID) -> HttpResponseBase:
 
 @login_required
 @require_GET
+def items_csv(request: HttpRequest, pk: UUID) -> HttpResponseBase:
+    """Give the items of a job, all that match the filters of its page, as a file for a spreadsheet."""
+    found = _visible(request, pk)
+    return listed(job_items.as_listed(found, request.GET), job_items.COLUMNS, f"items-{found.pk}")
+
+
+@login_required
+@require_GET
 def jobs_csv(request: HttpRequest) -> HttpResponseBase:
     """Give the jobs of the list, all that match its filters, as a file for a spreadsheet."""
     filters = lists.Filters.from_query(request.GET)

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -15,14 +16,15 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from config import spreadsheets
-from ingestion.models import Job, Schedule
+from ingestion.models import Dismissal, Job, Schedule
 from ingestion.sources.articles.models import Analysis, Article, Role, Topic, TopicMember
-from ingestion.sources.companies.models import Company
+from ingestion.sources.companies.models import Company, Filing
 from ingestion.sources.documents import workspaces
 from ingestion.sources.documents.models import Document
 from ingestion.sources.imports.models import Import, Unit
 from ingestion.sources.lifelogs.models import Account, Day
 from notifications import inbox
+from tests.engine import ROOT
 from tests.pages import rows
 
 pytestmark = pytest.mark.django_db(transaction=True)  # files are read in threads of their own
@@ -124,6 +126,31 @@ def of_schedules(alice: User, bob: User) -> str:
     return reverse("ingestion:schedules_csv")
 
 
+def of_dead_letters(alice: User, bob: User) -> str:
+    rows.job(alice, "failed", subject=BAD)
+    rows.job(alice, "completed", subject="no dead letter")
+    rows.job(bob, "failed", subject="hidden")
+    return reverse("ingestion:dead_csv")
+
+
+def of_items(alice: User, bob: User) -> str:
+    job, other = rows.job(alice, "partial"), rows.job(bob, "partial")
+    for of, label in ((job, BAD), (other, "hidden")):
+        rows.items(of, {"failed": 1}, label=label)
+    return reverse("ingestion:items_csv", args=[job.pk])
+
+
+def of_filings(alice: User, bob: User) -> str:
+    ours, other = (Company.objects.create(cik=cik, name="Acme") for cik in (1_000_001, 1_000_002))
+    for of, number, text in ((ours, 1, BAD), (other, 2, "hidden")):
+        made = Filing.objects.create(
+            accession=f"0000000000-26-{number:06}", form="10-K", filing_date="2026-01-05", fiscal_year=2025,
+            description=text,
+        )  # fmt: skip
+        made.companies.add(of)
+    return reverse("companies:filings_csv", args=[ours.pk])
+
+
 LISTS = [
     of_jobs,
     of_inbox,
@@ -136,6 +163,9 @@ LISTS = [
     of_units,
     of_days,
     of_schedules,
+    of_dead_letters,
+    of_items,
+    of_filings,
 ]
 
 
@@ -152,7 +182,7 @@ def test_each_list_has_ones_own_and_runs_nowhere(
 
 
 @pytest.mark.seed("SEC14")
-@pytest.mark.parametrize("of", [of_documents, of_articles, of_days])
+@pytest.mark.parametrize("of", [of_documents, of_articles, of_days, of_items])
 def test_nobody_has_the_list_of_another(client: Client, alice: User, bob: User, of: Any) -> None:
     path = of(alice, bob)
     client.force_login(bob)
@@ -173,6 +203,59 @@ def test_a_file_has_the_filters_of_its_page(web: Client, alice: User, bob: User)
     assert len(table(web.get(reverse("notifications:csv")))) == 2
     assert [row["Title"] for row in table(web.get(reverse("notifications:csv") + "?q=two"))] == ["two"]
     assert table(web.get(reverse("notifications:csv") + "?view=archived")) == []
+
+
+def test_a_file_of_items_and_of_dead_letters_has_the_filters_of_its_page(
+    web: Client, alice: User, bob: User
+) -> None:
+    job = rows.job(alice, "partial")
+    rows.items(job, {"done": 2, "failed": 2})
+    path = reverse("ingestion:items_csv", args=[job.pk])
+    assert [row["Key"] for row in table(web.get(path))] == ["k0003", "k0002", "k0001", "k0000"]
+    assert [row["State"] for row in table(web.get(f"{path}?items=failed"))] == ["failed"] * 2
+    assert [row["Key"] for row in table(web.get(f"{path}?items=all&item=Box+0001"))] == ["k0001"]
+    assert table(web.get(f"{path}?items=failed&code=other")) == []
+    assert f'href="{path}?items=' in web.get(job.get_absolute_url()).text
+    dead = rows.job(alice, "failed", subject="dismissed")
+    rows.job(alice, "failed", subject="open")
+    Dismissal.objects.create(job=dead, by=alice, reason="Known.")
+    path = reverse("ingestion:dead_csv")
+    assert [row["Subject"] for row in table(web.get(path))] == ["open"]
+    (row,) = table(web.get(f"{path}?show=dismissed"))
+    assert (row["Subject"], row["Dismissed by"], row["Dismissed because"]) == ("dismissed", "alice", "Known.")
+    assert table(web.get(f"{path}?source=nap")) == []
+    assert f'href="{path}?show=dismissed"' in web.get("/dead-letters/?show=dismissed").text
+
+
+FILE = re.compile(r"\{% url '\w+:(\w*csv|errors|table)'")
+ROWS_OF = {
+    "operate/_dead": "operate/dead",
+    "schedules/_rows": "schedules/list",
+}  # whose head has the file
+NO_LISTS = {
+    "admin/ingestion/job/change_form": "what one job went through",
+    "articles/_trend": "the figures of a drawing",
+    "imports/_import": "the columns of one file",
+    "imports/_match": "the columns of one file",
+    "imports/_problems": "causes with their counts; the rows themselves are in errors.csv",
+    "imports/_rows": "rows of a file that somebody has; what is wrong with them is in errors.csv",
+    "ingestion/_groups": "causes with their counts; the items are in items.csv",
+    "ingestion/_overview": "the newest few of the jobs",
+    "ingestion/_status": "how it stands at this moment",
+    "lifelogs/_day": "the parts of one day",
+    "notifications/settings": "switches",
+    "operate/_overview": "how it stands at this moment",
+}
+
+
+def test_every_list_of_every_page_is_there_as_a_file() -> None:
+    missing = []
+    for path in (ROOT / "templates").rglob("*.html"):
+        name = str(path.relative_to(ROOT / "templates").with_suffix(""))
+        if "<table" in path.read_text() and name not in NO_LISTS:
+            page = ROOT / "templates" / f"{ROWS_OF.get(name, name)}.html"
+            missing += [] if FILE.search(page.read_text()) else [name]
+    assert missing == []
 
 
 def test_figures_stay_figures_and_times_are_those_of_spreadsheets(web: Client, alice: User) -> None:

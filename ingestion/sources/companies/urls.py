@@ -10,6 +10,7 @@ urlpatterns = [
     path("companies.csv", views.companies_csv, name="csv"),
     path("start/", views.start, name="start"),
     path("<int:pk>/", views.company, name="company"),
+    path("<int:pk>/filings.csv", views.filings_csv, name="filings_csv"),
     path("<int:pk>/retry/", views.retry, name="retry"),
     path("<int:pk>/keep/", views.keep, name="keep"),
     path("<int:pk>/follow/", views.follow, name="follow"),

@@ -36,6 +36,19 @@ COLUMNS = {
     "Website": "website",
     "Checked (UTC)": "checked_at",
 }
+FILING_COLUMNS = {
+    "Accession number": "accession",
+    "Form": "form",
+    "Fiscal year": "fiscal_year",
+    "Period ends": "report_date",
+    "Filed": "filing_date",
+    "Amends": "amends__accession",
+    "Description": "description",
+    "Status": "status",
+    "Characters": "characters",
+    "Complete (UTC)": "completed_at",
+    "URL": "url",
+}
 MOST_FOUND = 20  # passages of one page: what is around the words is cut out of each whole text
 
 
@@ -69,6 +82,14 @@ def companies_csv(request: HttpRequest) -> HttpResponseBase:
     if query := _query(request):
         rows = rows.filter(pk__in=[one.company.pk for one in search.search(query) if one.company])
     return listed(rows, COLUMNS, "companies")
+
+
+@login_required
+@require_safe
+def filings_csv(request: HttpRequest, pk: int) -> HttpResponseBase:
+    """Give the filings of a company as a file for a spreadsheet."""
+    found = _company(pk)
+    return listed(Filing.objects.filter(companies=found), FILING_COLUMNS, f"filings-{found.pk}")
 
 
 @login_required
