@@ -5,9 +5,11 @@ import os
 import re
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 from config.env import INTERNAL
+from ingestion import updates
 from realtime.limits import CONNECTIONS
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -27,12 +29,55 @@ def test_every_setting_is_documented_and_no_other():
     assert documented == settings_read()
 
 
+def pages() -> dict[str, str]:
+    """Return all that is documentation, by its name in the checkout."""
+    found = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), ROOT / "realtime" / "PROTOCOL.md"]
+    return {str(path.relative_to(ROOT)): path.read_text() for path in found if path.name != "CHANGELOG.md"}
+
+
 def test_no_setting_is_mentioned_that_nobody_reads():
-    texts = "".join(
-        (ROOT / name).read_text()
-        for name in ("README.md", "CONTRIBUTING.md", "docs/settings.md", "docs/proxy.md")
-    )
-    assert set(re.findall(r"HEADWAY_[A-Z_]+[A-Z]", texts)) <= settings_read() | set(INTERNAL)
+    tests = "".join(path.read_text() for path in (ROOT / "tests").rglob("*.py"))
+    for name, text in pages().items():
+        for setting in set(re.findall(r"HEADWAY_[A-Z_]+[A-Z]", text)) - settings_known():
+            assert f'"{setting}"' in tests, f"{name}: {setting}"  # of the benches and the tests themselves
+
+
+@cache
+def settings_known() -> frozenset[str]:
+    return frozenset(settings_read() | set(INTERNAL))
+
+
+def test_every_command_of_every_page_exists():
+    from django.core.management import get_commands
+
+    known = {*get_commands(), "help"}
+    for name, text in pages().items():
+        for command in re.findall(r"(?:\./run|docker compose run --rm migrate) ([a-z_]+)", text):
+            assert command in known, f"{name}: {command}"
+
+
+ROOMS = "account|config|deploy|docs|ingestion|notifications|realtime|static|templates"
+
+
+def test_every_file_that_a_page_names_exists():
+    for name, text in pages().items():
+        for path in re.findall(rf"`((?:{ROOMS})/[\w./@-]+\.\w+)`", text):
+            assert (ROOT / path).exists(), f"{name}: {path}"
+
+
+def test_what_is_said_of_the_ideas_exists() -> None:
+    from config.api import api
+
+    text = (ROOT / "docs" / "ideas.md").read_text()
+    ideas, calls = re.findall(r"^\|---.*\n((?:\|.*\n)+)", text, re.MULTILINE)[:2]
+    assert len(ideas.splitlines()) == 8
+    for name in re.findall(r"^\| `(\w+)`", calls, re.MULTILINE):
+        assert callable(getattr(updates, name, None) or getattr(updates.TaskManager, name, None)), name
+    known = api.get_openapi_schema()["paths"]
+    for address in re.findall(r"`(?:GET|POST) (/api/[^`]*)`", text):
+        assert [one for one in known if re.sub(r"\{\w+\}", "{id}", one) == address], address
+    systems = set(re.findall(r"`ingestion/sources/(\w+)/`", text))
+    assert systems == {path.parent.name for path in ROOT.glob("ingestion/sources/*/source.py")} - {"probe"}
 
 
 def test_every_check_is_documented_has_a_number_of_its_own_and_says_what_to_do() -> None:
@@ -52,14 +97,6 @@ def test_links_between_documents_lead_somewhere():
     for document in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")]:
         for target in re.findall(r"\]\(([^)#:]+)\)", document.read_text()):
             assert (document.parent / target).exists(), f"{document.name}: {target}"
-
-
-def test_the_commands_in_the_readme_exist():
-    from django.core.management import get_commands
-
-    known = set(get_commands())
-    for command in re.findall(r"\./run ([a-z_]+)", (ROOT / "README.md").read_text()):
-        assert command in known, command
 
 
 def test_the_two_scripts_can_be_run():

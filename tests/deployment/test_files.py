@@ -16,9 +16,11 @@ from django.core.management import get_commands
 
 from config.env import INTERNAL
 from ingestion import metrics as jobs
+from ingestion.models import Process
 from realtime import metrics as live
 from realtime.metrics import Family
 from tests.behind import block
+from tests.pages import rows
 from tests.realtime.client import fresh_hub
 from tests.test_docs import settings_read
 
@@ -134,31 +136,72 @@ def test_nginx_is_the_one_of_the_proxys_page() -> None:
     assert all(one["environment"]["HEADWAY_TRUSTED_PROXIES"] == subnet for one in OURS.values())
 
 
-def exposed(families: list[Family]) -> dict[str, set[str]]:
-    """Return the names that `/metrics` shows with their labels' names."""
-    found: dict[str, set[str]] = {}
+Labels = dict[str, set[str]]
+FROM_PROMETHEUS = {"instance", "job"}
+
+
+def exposed(families: list[Family]) -> dict[str, Labels]:
+    """Return the names that `/metrics` shows, with their labels and what these say."""
+    found: dict[str, Labels] = {}
     for family in families:
-        known = {f"headway_{family.name}{sample.suffix}" for sample in family.samples}
-        for name in known or {f"headway_{family.name}"}:
-            found[name] = {label for sample in family.samples for label in sample.labels}
+        if not family.samples:
+            found[f"headway_{family.name}"] = {}
+        for sample in family.samples:
+            labels = found.setdefault(f"headway_{family.name}{sample.suffix}", {})
+            for label, value in sample.labels.items():
+                labels.setdefault(label, set()).add(value)
     return found
+
+
+def wrong(expr: str, known: dict[str, Labels]) -> list[str]:
+    """Return what an expression asks for and nobody tells: names, labels, what labels say."""
+    found, labels = [], set(FROM_PROMETHEUS)
+    for name, matchers in re.findall(r"\b(headway_\w+)(?:\{([^}]*)\})?", expr):
+        if name not in known:
+            found.append(name)
+            continue
+        labels |= known[name].keys()
+        for label, value in re.findall(r'(\w+)="([^"]*)"', matchers):
+            if value not in known[name].get(label, ()):
+                found.append(f'{name}{{{label}="{value}"}}')
+    for grouped in re.findall(r"\bby \(([^)]*)\)", expr):
+        found += [label for label in re.findall(r"\w+", grouped) if label not in labels]
+    return found
+
+
+def make_something_of_everything(alice: Any) -> None:
+    """Make rows of which there are figures with labels."""
+    rows.job(alice, "pending")
+    probed = {"median_ms": 20, "most_ms": 30}
+    rows.job(alice, "completed", object=jobs.PROBED, result=probed)
+    for role, queue in (("keeper", ""), ("web", ""), ("worker", "default")):
+        Process.objects.create(name=role, role=role, host="h", pid=1, queue=queue)
 
 
 @pytest.mark.django_db(transaction=True)
 async def test_rules_and_dashboard_ask_for_figures_that_exist(alice: Any) -> None:
     from tests.realtime.client import in_database
 
+    await in_database(make_something_of_everything, alice)
     async with fresh_hub() as hub:
         families = [*live.figures(hub), *live.process()]
     families += await in_database(lambda: list(jobs.figures()))
-    known = exposed(families).keys() | {"headway_database_up", "headway_redis_up"}
+    known = exposed(families) | {"headway_database_up": {}, "headway_redis_up": {}}
     board = json.loads((DEPLOY / "grafana.json").read_text())
     asked = [target["expr"] for panel in board["panels"] for target in panel["targets"]]
     asked += [rule["expr"] for rule in RULES]
-    for text in asked:
-        names = set(re.findall(r"headway_\w+", text))
-        assert names <= known, (text, names - known)
+    assert {expr: faults for expr in asked if (faults := wrong(expr, known))} == {}
     assert len(asked) > 30
+    for bad in ("headway_no", 'headway_processes{role="kept"}', "sum by (colour) (headway_jobs_open)"):
+        assert len(wrong(bad, known)) == 1, bad
+
+
+def test_what_a_rule_says_names_labels_that_are_left() -> None:
+    for rule in RULES:
+        said = set(re.findall(r"\$labels\.(\w+)", rule["annotations"]["summary"]))
+        kept = set(re.findall(r"\w+", " ".join(re.findall(r"\bby \(([^)]*)\)", rule["expr"]))))
+        summed = re.match(r"(max|min|sum)\b", rule["expr"])
+        assert said <= (kept if summed else FROM_PROMETHEUS), rule["alert"]
 
 
 def test_every_rule_says_what_to_do() -> None:

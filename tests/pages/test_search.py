@@ -14,6 +14,8 @@ from ingestion import search
 from ingestion.sources.articles import topics
 from ingestion.sources.articles.models import Analysis, Article, Topic
 from ingestion.sources.companies.models import Company
+from ingestion.sources.documents import workspaces
+from ingestion.sources.documents.models import Document
 from ingestion.sources.imports.models import Unit
 from ingestion.sources.lifelogs.models import Account, DataItem, Day
 from tests.pages import rows
@@ -41,6 +43,8 @@ def things(alice: User) -> Topic:
     topic: Topic = topics.make(alice, {"name": "About otters", "description": "", "keywords": []})
     kept(topic, 1, "Otters hold hands")
     kept(topic, 2, "Otters of no interest", is_kept=False)
+    shelf = workspaces.make(alice, "Shelf", "")
+    Document.objects.create(workspace=shelf, name="otters.txt", size=1, type="text/plain", sha256="0" * 64)
     account = Account.objects.create(
         owner=alice, service="limitless", label="Pendant", zone="UTC", sealed_key="x"
     )
@@ -63,6 +67,7 @@ def test_of_every_kind_what_the_reader_may_see(things: Topic, alice: User, bob: 
     assert found(alice, "otters") == everybodys | {
         "Articles": ["Otters hold hands"],
         "Days": ["A walk"],
+        "Documents": ["otters.txt"],
         "Jobs": ["Shelves"],
         "Topics": ["About otters"],
     }
@@ -73,7 +78,7 @@ def test_every_hit_leads_to_a_page_that_shows_it(things: Topic, alice: User, cli
     client.force_login(alice)
     page = client.get(PAGE, {"q": "otters"}).content.decode()
     links = re.findall(r'<li class="row start">.*?<a href="([^"]+)"', page)
-    assert len(links) == 5
+    assert len(links) == 6
     for link in links:
         answer = client.get(link.replace("&amp;", "&"))
         assert answer.status_code == 200 and "otters" in answer.content.decode().lower(), link
@@ -121,7 +126,7 @@ def test_its_questions_do_not_grow_with_what_is_found(things: Topic, alice: User
         Company.objects.create(cik=number * 10, name=f"Otters {number}")
     with CaptureQueriesContext(connection) as many:
         page = client.get(PAGE, {"q": "otters"}).content.decode()
-    assert page.count('<li class="row start">') == 3 * search.MOST + 2
+    assert page.count('<li class="row start">') == 3 * search.MOST + 3
     assert len(many) == len(few)
 
 
