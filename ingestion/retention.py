@@ -82,6 +82,7 @@ def prune(jobs_older_than: timedelta | None = None, batches: int = 1000) -> dict
         "audit": _in_batches(acts, batches, lambda _: audit.prune_within()),
         "sessions": _in_batches(Session.objects.filter(expire_date__lt=Now()), batches),
         "notifications": keeping.prune(batches),
+        "deliveries": keeping.prune_deliveries(batches),
         **{name: forget(batches) for name, forget in _contributed.items()},
     }
 

@@ -12,7 +12,7 @@ from django.db.models.functions import Now
 
 from config.statements import execute
 from notifications import outbox
-from notifications.models import Broadcast, Inbox, Notification
+from notifications.models import Broadcast, Delivery, DeliveryState, Inbox, Notification
 from notifications.telling import unread
 from realtime.publish import publish
 
@@ -124,6 +124,23 @@ def _remove(user_id: int, ids: list[int], kept: dict[str, Any]) -> int:
 def _prune_broadcasts(age: timedelta) -> int:
     _, per_model = Broadcast.objects.filter(published_at__lt=Now() - age).delete()
     return per_model.get(Broadcast._meta.label, 0)
+
+
+def prune_deliveries(batches: int = 1000) -> int:
+    """Delete deliveries of long ago that came to an end, however they did. Return how many.
+
+    From the first on, until one is not old: where nothing is old, that is one look at 1,000 rows.
+    """
+    old = Now() - timedelta(days=settings.RETENTION_DELIVERIES_DAYS)
+    gone = 0
+    for _ in range(batches):
+        first = list(Delivery.objects.order_by("pk").values_list("pk", flat=True)[:BATCH])
+        ended = Delivery.objects.filter(pk__in=first, created_at__lt=old).exclude(state=DeliveryState.DUE)
+        count, _models = ended.delete()
+        gone += count
+        if count < BATCH:
+            break
+    return gone
 
 
 # From id to id: all are read once.

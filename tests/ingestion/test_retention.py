@@ -1,6 +1,6 @@
 """What goes with a job that was kept long enough, and what stays."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from uuid import uuid4
@@ -11,11 +11,13 @@ from django.contrib.auth.models import User
 from django.db import connection
 from django.db.models.functions import Now
 
+from config.models import AuditLog
 from ingestion import lifecycle, retention
-from ingestion.models import Job, JobAttempt, Upload
+from ingestion.models import IdempotencyKey, Job, JobAttempt, JobEvent, JobItem, Upload
 from ingestion.source import Outcome
 from notifications import inbox
 from notifications.models import Inbox, Notification
+from tests.pages import rows
 
 OLD = Now() - timedelta(days=400)
 
@@ -121,3 +123,63 @@ def test_a_file_that_a_retry_is_taking_stays(alice: User) -> None:
         assert retention.prune()["uploads"] == 0
     assert Upload.objects.filter(pk=upload.pk).exists()
     assert retention.prune()["uploads"] == 1
+
+
+def old_job(alice: User, age: timedelta) -> None:
+    job = ended(alice)
+    rows.items(job, {"done": 1})
+    Job.objects.filter(pk=job.pk).update(finished_at=Now() - age)
+
+
+def old_line(alice: User, age: timedelta) -> None:
+    line = rows.event(rows.job(alice, "completed"), "A line")
+    JobEvent.objects.filter(pk=line.pk).update(at=Now() - age)
+
+
+def old_traceback(alice: User, age: timedelta) -> None:
+    JobAttempt.objects.filter(job=ended(alice)).update(traceback="Traceback", ended_at=Now() - age)
+
+
+def old_upload(alice: User, age: timedelta) -> None:
+    job = ended(alice)
+    Job.objects.filter(pk=job.pk).update(finished_at=Now() - age)
+    Upload.objects.create(
+        owner=alice, job=job, name="a", path=uuid4().hex, size=1, sha256="x", type="text/csv"
+    )
+
+
+def old_key(alice: User, age: timedelta) -> None:
+    IdempotencyKey.objects.create(user=alice, key=uuid4().hex, body_hash="x", created_at=Now() - age)
+
+
+def old_act(alice: User, age: timedelta) -> None:
+    AuditLog.objects.create(action="job.cancel", target="job:1", via="page", at=Now() - age)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("kind", "made", "kept"),
+    [
+        ("jobs", old_job, timedelta(days=180)),
+        ("events", old_line, timedelta(days=30)),
+        ("tracebacks", old_traceback, timedelta(days=30)),
+        ("uploads", old_upload, timedelta(days=30)),
+        ("idempotency_keys", old_key, timedelta(hours=24)),
+        ("audit", old_act, timedelta(days=730)),
+    ],
+)
+def test_each_kind_is_kept_exactly_as_long_as_is_said(
+    alice: User, kind: str, made: Callable[[User, timedelta], None], kept: timedelta
+) -> None:
+    made(alice, kept - timedelta(hours=1))
+    assert retention.prune()[kind] == 0
+    made(alice, kept + timedelta(hours=1))
+    assert retention.prune()[kind] == 1
+
+
+@pytest.mark.django_db
+def test_a_job_that_goes_takes_its_items_and_its_history_along(alice: User) -> None:
+    old_job(alice, timedelta(days=181))
+    assert JobItem.objects.exists() and JobEvent.objects.exists()
+    assert retention.prune()["jobs"] == 1
+    assert not any(model.objects.exists() for model in (Job, JobItem, JobEvent, JobAttempt))

@@ -14,7 +14,7 @@ from ingestion import metrics, retention
 from ingestion.keeper import Keeper
 from notifications import acting, broadcasts, inbox, keeping, listing
 from notifications.listing import Filter
-from notifications.models import Broadcast, Inbox, Notification
+from notifications.models import Broadcast, Delivery, Inbox, Notification
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -72,6 +72,25 @@ def test_what_was_read_goes_after_90_days_and_what_was_not_after_365(alice, rows
 
     assert sorted(Notification.objects.values_list("title", flat=True)) == ["three", "two"]
     assert dict(Inbox.objects.values_list("user", "unread"))[alice.pk] == 1
+
+
+def test_deliveries_that_ended_go_after_30_days(alice, rows, monkeypatch):
+    monkeypatch.setattr(keeping, "BATCH", 2)  # the first two batches are full
+    now = timezone.now()
+    made = [("sent", 31), ("failed", 31), ("dropped", 400), ("sent", 31), ("due", 31), ("sent", 29)]
+    for version, (state, days) in enumerate(made, start=1000):
+        Delivery.objects.create(
+            notification_id=rows["one"],
+            version=version,
+            channel="email",
+            state=state,
+            sent_at=now if state == "sent" else None,
+            created_at=now - timedelta(days=days),
+        )
+
+    assert retention.prune()["deliveries"] == 4
+    assert list(Delivery.objects.order_by("pk").values_list("state", flat=True)) == ["due", "sent"]
+    assert retention.prune()["deliveries"] == 0
 
 
 @pytest.mark.seed("S2.98")

@@ -17,6 +17,7 @@ _NOUNS = {
     "uploads": "upload",
     "events": "event",
     "tracebacks": "traceback",
+    "deliveries": "delivery",
 }
 
 
