@@ -5,7 +5,7 @@ import re
 import shutil
 import ssl
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
@@ -60,8 +60,14 @@ def replaced(text: str, *pairs: tuple[str, str]) -> str:
 
 
 @contextmanager
-def nginx(folder: Path, text: str, port: int, upstreams: list[int]) -> Iterator[str]:
-    """Run nginx with the text of a site: ours, at these ports, with a certificate of localhost."""
+def nginx(folder: Path, text: str, port: int, upstreams: Sequence[int | str]) -> Iterator[str]:
+    """Run nginx with the text of a site: ours, at these ports, with a certificate of localhost.
+
+    upstreams: ports of this machine, or addresses with their ports.
+    """
+    first, second = (
+        f"127.0.0.1:{one}" if isinstance(one, int) else one for one in (upstreams[0], upstreams[-1])
+    )
     pem, key = certificate(folder)
     site = replaced(
         text,
@@ -69,8 +75,8 @@ def nginx(folder: Path, text: str, port: int, upstreams: list[int]) -> Iterator[
         ("server_name headway.example", "server_name localhost"),
         ("/etc/ssl/headway.example.pem", str(pem)),
         ("/etc/ssl/headway.example.key", str(key)),
-        ("127.0.0.1:8000", f"127.0.0.1:{upstreams[0]}"),
-        ("127.0.0.1:8001", f"127.0.0.1:{upstreams[-1]}"),
+        ("127.0.0.1:8000", first),
+        ("127.0.0.1:8001", second),
     )
     kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     temporary = "".join(f"{kind}_temp_path {folder}/{kind};\n" for kind in kinds)

@@ -34,13 +34,14 @@ class Engine:
 
     def __init__(self) -> None:
         self.children: list[subprocess.Popen[bytes]] = []
+        self.within: list[str] = []  # a command that puts what follows elsewhere, in its own place
         self.log = Path(tempfile.mkstemp(prefix="headway-engine-", suffix=".log")[1])
 
     def start(self, *command: str, **env: str) -> subprocess.Popen[bytes]:
         """Start a management command."""
         with self.log.open("ab") as log:
             child = children.start(
-                [sys.executable, "manage.py", *command],
+                [*self.within, sys.executable, "manage.py", *command],
                 cwd=ROOT,
                 env=environment(**env),
                 output=log,

@@ -13,19 +13,24 @@ SERVER, CLIENT = "10.213.77.1", "10.213.77.2"
 
 
 class Network:
-    """A network namespace joined to ours by one cable."""
+    """A network namespace joined to ours by one cable.
 
-    def __init__(self) -> None:
-        self.name = f"headway-{os.getpid()}"
-        self.cable = f"hw{os.getpid() % 10**6}"
+    number: of several, each with addresses of its own.
+    """
+
+    def __init__(self, number: int = 0) -> None:
+        self.name = f"headway-{os.getpid()}-{number}"
+        self.cable = f"hw{os.getpid() % 10**6}x{number}"
+        self.ours, self.address = (f"10.213.77.{4 * number + end}" for end in (1, 2))
 
     def lay(self) -> None:
         """Make it. Raises CalledProcessError where the machine does not let us."""
         _ip("netns", "add", self.name)
         _ip("link", "add", self.cable, "type", "veth", "peer", "name", "cable", "netns", self.name)
-        _ip("addr", "add", f"{SERVER}/30", "dev", self.cable)
+        _ip("addr", "add", f"{self.ours}/30", "dev", self.cable)
         _ip("link", "set", self.cable, "up")
-        _ip("-n", self.name, "addr", "add", f"{CLIENT}/30", "dev", "cable")
+        _ip("-n", self.name, "addr", "add", f"{self.address}/30", "dev", "cable")
+        _ip("-n", self.name, "link", "set", "lo", "up")
         _ip("-n", self.name, "link", "set", "cable", "up")
 
     def enter(self) -> None:
@@ -49,9 +54,9 @@ class Network:
 
 
 @contextmanager
-def network() -> Iterator[Network | None]:
+def network(number: int = 0) -> Iterator[Network | None]:
     """Yield a network, or None where there can be none."""
-    made = Network()
+    made = Network(number)
     try:
         try:
             if shutil.which("ip") is None:
