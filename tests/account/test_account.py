@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 from asgiref.sync import async_to_sync
 from django.contrib.auth import SESSION_KEY
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Permission, User
 from django.contrib.sessions.exceptions import SessionInterrupted
 from django.test import Client
 
@@ -225,3 +225,24 @@ def test_tokens_have_a_limit(ann, monkeypatch):
 )
 def test_a_browser_is_named_in_words(agent, words):
     assert sign_ins.browser_of(agent) == words
+
+
+@pytest.mark.parametrize(
+    "path", ["/register/", "/signup/", "/account/new/", "/accounts/register/", "/api/users", "/api/account"]
+)
+def test_nobody_makes_an_account_by_themselves(client, path):
+    form = {"username": "eve", "password": NEW, "password1": NEW, "password2": NEW}
+    assert client.post(path, form).status_code in (302, 401, 404)
+    assert client.get(path).status_code in (302, 401, 404)
+    assert not User.objects.exists()
+
+
+def test_users_are_made_by_staff_who_may(client, ann, staff):
+    form = {"username": "eve", "usable_password": "false"}
+    for who, status in ((ann, 302), (staff, 403)):
+        client.force_login(who)
+        assert client.post("/admin/auth/user/add/", form).status_code == status
+    assert not User.objects.filter(username="eve").exists()
+    staff.user_permissions.add(*Permission.objects.filter(codename__in=["add_user", "change_user"]))
+    assert client.post("/admin/auth/user/add/", form).status_code == 302
+    assert User.objects.filter(username="eve").exists()

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 from django.test import Client
 
+from ingestion import tokens
 from notifications import inbox
 from realtime import limits
 from realtime import publish as door
@@ -55,6 +56,29 @@ async def test_signing_out_ends_event_streams_with_bye_and_the_next_request_is_4
             assert not other.ended
         assert await status(left, job.stream) == 401
         assert await status(program(there), job.stream) == 200
+
+
+@pytest.mark.seed("SEC59")
+async def test_a_revoked_token_ends_its_event_stream_and_its_long_poll(alice):
+    job = await in_database(make_job, alice)
+    rows = [await in_database(tokens.create, alice, name) for name in "ab"]
+    gone, stays = (Program({"Authorization": f"Bearer {token}"}) for _, token in rows)
+    async with fresh_hub() as hub:
+        await heard(hub)
+        async with gone.follow(job.stream) as stream, stays.follow(job.stream) as other:
+            await stream.event("state")
+            await other.event("state")
+            first = await gone.poll(job.stream)
+            asked = gone.begin(job.stream, cursor=first["cursor"], wait=25)
+            await until_async(present(hub, 3), what="the requests")
+            await in_database(tokens.revoke, [rows[0][0]])
+            async with asyncio.timeout(PUSH_SECONDS):
+                await stream.event("bye")
+                await stream.done()
+                assert (await asked.done()).status == 401
+            assert not other.ended
+        assert await status(gone, job.stream) == 401
+        assert await status(stays, job.stream) == 200
 
 
 @pytest.mark.seed("SEC15")
