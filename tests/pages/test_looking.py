@@ -14,7 +14,8 @@ pytestmark = pytest.mark.django_db
 
 PAGES = [
     "/operate/", "/operate/audit/", "/operate/audit/audit.csv", "/dead-letters/",
-    "/dead-letters/?show=dismissed", "/schedules/", "/schedules/{schedule}/", "/schedules/schedules.csv",
+    "/dead-letters/?show=dismissed", "/dead-letters/dead-letters.csv",
+    "/schedules/", "/schedules/{schedule}/", "/schedules/schedules.csv",
     "/jobs/", "/jobs/all/", "/jobs/{job}/", "/jobs/jobs.csv", "/status/",
     "/admin/ingestion/job/", "/admin/ingestion/schedule/",
     "/admin/ingestion/pause/", "/admin/ingestion/process/", "/admin/headway/auditlog/",
