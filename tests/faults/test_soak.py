@@ -35,8 +35,8 @@ LONG = SECONDS > 0
 EVERY = 20.0 if LONG else 2.0  # seconds between two strikes
 FEW = ["kill_horse", "cut_clients"]
 OPEN = 200 if LONG else 8  # jobs at a time
-ITEMS = 25 if LONG else 10
-WAIT = 0.1 if LONG else 0.02  # seconds an item takes: the other faults run beside half an hour of it
+ITEMS = 50 if LONG else 10
+WAIT = 0.05 if LONG else 0.02  # seconds an item takes: other faults run beside half an hour of it
 PAGES = {"websocket": 4, "sse": 1, "poll": 1} if LONG else {"websocket": 2, "sse": 1, "poll": 1}
 OWNERS = (
     10 if LONG else 1
