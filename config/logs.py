@@ -42,6 +42,13 @@ def _without_secrets(logger: Any, method: str, event: Event) -> Event:
     return event
 
 
+def _refused_in_short(logger: Any, method: str, event: Event) -> Event:
+    # Anybody may send a host that is not ours: where in Django it was refused says nothing, in many lines.
+    if event.get("logger", "").startswith("django.security"):
+        event.pop("exc_info", None)
+    return event
+
+
 def _in_one_line(logger: Any, method: str, event: Event) -> Event:
     # JSON does it by itself. What others log may hold what somebody sent: it must not begin a line.
     event["event"] = str(event["event"]).replace("\r", r"\r").replace("\n", r"\n")
@@ -57,6 +64,7 @@ def configure(level: str, form: str) -> None:
         structlog.stdlib.add_log_level,
         structlog.stdlib.ExtraAdder(),
         _without_secrets,
+        _refused_in_short,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     if form == "json":
