@@ -11,6 +11,8 @@ from django.db.models import QuerySet
 from django.http import StreamingHttpResponse
 from django.utils.http import content_disposition_header
 
+from config.paging import NEWEST, Order
+
 BATCH = 1000  # rows that are read and sent at once
 MAX_ROWS = 100_000  # of one file; filters find what lies behind
 
@@ -31,12 +33,15 @@ def safe_cell(text: str) -> str:
     return f"'{text}" if text.lstrip(" ").startswith(FORMULA) else text
 
 
-def listed(rows: QuerySet[Any], columns: Mapping[str, str], name: str) -> StreamingHttpResponse:
-    """Return rows as a file, the newest first.
+def listed(
+    rows: QuerySet[Any], columns: Mapping[str, str], name: str, order: Order = NEWEST
+) -> StreamingHttpResponse:
+    """Return rows as a file.
 
     columns: heading -> field, which may be another table's. name: of the file, without its ending.
     """
-    return streamed(parts(list(columns), _pages(rows, list(columns.values()))), f"{name}.csv", "text/csv")
+    pages = _pages(rows, list(columns.values()), order)
+    return streamed(parts(list(columns), pages), f"{name}.csv", "text/csv")
 
 
 def parts(heads: Sequence[str], pages: Iterable[Iterable[Sequence[Any]]]) -> Iterator[str]:
@@ -67,16 +72,18 @@ def streamed(parts: Iterator[str], name: str, content_type: str) -> StreamingHtt
     )
 
 
-def _pages(rows: QuerySet[Any], fields: Sequence[str]) -> Iterator[list[Sequence[Any]]]:
+def _pages(
+    rows: QuerySet[Any], fields: Sequence[str], order: Order = NEWEST
+) -> Iterator[list[Sequence[Any]]]:
     """Yield rows some at a time, each found by where the last one ended."""
-    after = None
+    last, width = None, len(order.key)
     while True:
-        page = rows if after is None else rows.filter(pk__lt=after)
-        some = list(page.order_by("-pk").values_list("pk", *fields)[:BATCH])
-        yield [row[1:] for row in some]
+        page = rows if last is None else order.after(rows, last)
+        some = list(page.order_by(*order.by).values_list(*order.key, *fields)[:BATCH])
+        yield [row[width:] for row in some]
         if len(some) < BATCH:
             return
-        after = some[-1][0]
+        last = some[-1][:width]
 
 
 def _cell(value: Any) -> Any:

@@ -1,6 +1,7 @@
-"""The migration that keeps a span's rows as one text, over imports that are not through, there and back."""
+"""The migrations of what imports write, over imports that are not through, there and back."""
 
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -19,10 +20,18 @@ from tests.imports.conftest import Run, errors_of, store
 pytestmark = pytest.mark.django_db(transaction=True)
 
 BEFORE = ("imports", "0010_rows_are_forgotten")
+WITH_AN_INDEX = ("imports", "0012_units_written_quickly")
 SPANS = 4
 ROWS = """
     SELECT import_id, number, cells, fixed, errors, warnings, settled FROM imports_importrow ORDER BY 1, 2
 """
+NUMBERS = """
+    SELECT cache_size, attnotnull,
+        EXISTS (SELECT FROM pg_constraint WHERE conrelid = 'imports_unit'::regclass AND contype = 'p')
+    FROM pg_sequences JOIN pg_attribute ON attrelid = 'imports_unit'::regclass AND attname = 'id'
+    WHERE sequencename = 'imports_unit_id_seq'
+"""
+UNIT = "INSERT INTO imports_unit (tax_ident, name) VALUES (%s, '')"
 Migrate = Callable[[tuple[str, str] | None], None]
 
 
@@ -102,3 +111,27 @@ def test_imports_under_way_and_under_review_go_on_after_it(
     assert {Unit.objects.filter(loaded_by__job=pk).count() for pk in names} == {397}
     for one in Import.objects.all():
         assert (one.rows.count(), one.rows_total, one.rows_good) == (399, 399, 397)
+
+
+def test_units_have_numbers_of_their_own_with_an_index_and_without(
+    run: Run, alice: User, monkeypatch: pytest.MonkeyPatch, migrate: Migrate
+) -> None:
+    monkeypatch.setattr(records, "SMALLEST", 2 << 10)
+    file = store(alice, register(0), "loading.csv")
+    loading = lifecycle.create("imports", {"file": file, "review": "never"}, owner=alice).job
+    loading = stopped(loading, "item.after_commit", SPANS + 1)
+    assert 0 < Unit.objects.count() < 397
+    assert execute(NUMBERS) == [(1000, True, False)]
+    with closing(connection.copy()) as another, another.cursor() as session:
+        session.execute(UNIT, ["before"])  # it has taken its numbers
+        migrate(WITH_AN_INDEX)
+        assert execute(NUMBERS) == [(1, True, True)]
+        loading = stopped(loading, "item.after_commit", 1)
+        session.execute(UNIT, ["between"])
+        run(register(1000), "with.csv", review="never")
+        migrate(None)
+        assert execute(NUMBERS) == [(1000, True, False)]
+        assert resume_inline(loading).state == "partial"
+        run(register(2000), "without.csv", review="never")
+        session.execute(UNIT, ["after"])
+    assert Unit.objects.values("pk").distinct().count() == Unit.objects.count() == 3 * 397 + 3

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from asgiref.sync import async_to_sync
 from django.contrib.auth.models import Permission, User
-from django.db import connection, transaction
+from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
@@ -19,6 +19,7 @@ from ingestion.sources.imports.columns import ADDED
 from ingestion.sources.imports.models import Import, StagedSpan, Unit
 from ingestion.testing import resume_inline
 from tests.imports.conftest import Run, definition, store
+from tests.imports.plans import TABLES, rows_read, told
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -109,7 +110,7 @@ def test_odd_addresses_are_not_errors(run: Run, signed_in: Client) -> None:
     imported = run(BAD)
     for query in ("?after=x", "?after=99999999999999999999999", "?f=%00", "?after=-1", "?f=all&after=٣"):
         assert signed_in.get(imported.get_absolute_url() + query).status_code == 200
-    for query in ("?q=%00", "?q=%27%26%7C%21", "?q=" + "x" * 5000, "?before=9999999999999999999", "?q=***"):
+    for query in ("?q=%00", "?q=%27%26%7C%21", "?q=" + "x" * 5000, "?cursor=%00", "?cursor=x", "?q=***"):
         assert signed_in.get("/imports/units/" + query).status_code == 200
     assert signed_in.get("/imports/99999999999999999999999/").status_code == 404
     assert signed_in.get("/api/imports/99999999999999999999999").status_code == 404
@@ -269,24 +270,6 @@ def test_the_pages_cost_few_queries_whatever_the_rows(
     assert Unit.objects.count() == 0
 
 
-def rows_read(statement: str) -> tuple[int, int]:
-    """Return how many stored rows a statement looks at, and into how many lines it takes spans apart."""
-    with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute("ANALYZE imports_stagedspan, imports_notedrow, imports_unit")
-        cursor.execute("SET LOCAL enable_seqscan = off")  # a table of so few pages is read faster as a whole
-        cursor.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}")
-        ((plan,),) = cursor.fetchone()
-    nodes, read, lines = [plan["Plan"]], 0, 0
-    while nodes:
-        node = nodes.pop()
-        nodes += node.get("Plans", [])
-        if node["Node Type"] == "ProjectSet":
-            lines += node["Actual Loops"] * node["Actual Rows"]
-        if node.get("Relation Name") in ("imports_stagedspan", "imports_notedrow", "imports_unit"):
-            read += node["Actual Loops"] * (node["Actual Rows"] + node.get("Rows Removed by Filter", 0))
-    return int(read), int(lines)
-
-
 @pytest.mark.parametrize("which", ["", "?f=all", "?f=all&after=1500", "?f=errors&after=1500", "?f=warnings"])
 def test_a_page_reads_few_of_many_rows(which: str, run: Run, signed_in: Client) -> None:
     doubtful = '"1,000"'  # or one with three decimals
@@ -295,12 +278,11 @@ def test_a_page_reads_few_of_many_rows(which: str, run: Run, signed_in: Client) 
     with CaptureQueriesContext(connection) as asked:
         page = signed_in.get(imported.get_absolute_url() + which).content.decode()
     assert page.count("<tr") > review.ROWS
-    tables = ("imports_importrow", "imports_stagedspan", "imports_notedrow", "imports_unit")
-    told = [one["sql"] for one in asked if any(name in one["sql"] for name in tables)]
-    assert told
+    statements = told(asked, "imports_importrow", *TABLES)
+    assert statements
     spans = list(StagedSpan.objects.filter(parent=imported).values_list("rows", flat=True))
     assert len(spans) > 2
-    for statement in told:
+    for statement in statements:
         read, lines = rows_read(statement)
         assert read < 20 * review.ROWS and lines <= max(spans), statement  # of one span, not of the file
 

@@ -14,7 +14,7 @@ from ingestion.admission import Refused
 from ingestion.api_requests import AnswerIn, PageFilter
 from ingestion.models import Priority, State
 from ingestion.source import SourceError
-from ingestion.sources.imports import decisions, review, staged, status
+from ingestion.sources.imports import decisions, finding, review, staged, status
 from ingestion.sources.imports.api_shapes import (
     DecisionIn,
     FileName,
@@ -27,7 +27,6 @@ from ingestion.sources.imports.api_shapes import (
     UnitOut,
     UnitsOut,
 )
-from ingestion.sources.imports.finding import MAX_QUERY, search
 from ingestion.sources.imports.models import Import, Unit
 
 READ = ["GET", "HEAD"]
@@ -146,15 +145,10 @@ def list_rows(
 
 @router.api_operation(READ, "/units", response=UnitsOut, operation_id="list_units")
 def list_units(request: HttpRequest, filters: Annotated[UnitFilter, StrictQuery(...)]) -> HttpResponse:
-    """List the units of the register, newest first; `q`: an identifier or words of the name."""
-    if len(filters.q) > MAX_QUERY:
-        raise Problem("bad_parameter", name="q", reason=f"at most {MAX_QUERY} characters")
-    scope = paging.Scope("units", request.user.pk or 0, {"q": filters.q})
-    after = paging.read_cursor(scope, filters.cursor)
-    found = search(filters.q.strip()).order_by("-pk")
-    if after is not None:
-        found = found.filter(pk__lt=after)
-    shown, following = paging.page(list(found[: filters.limit + 1]), filters.limit, scope, lambda one: one.pk)
+    """List the units of the register by identifier; `q`: an identifier or words of the name."""
+    if len(filters.q) > finding.MAX_QUERY:
+        raise Problem("bad_parameter", name="q", reason=f"at most {finding.MAX_QUERY} characters")
+    shown, following = finding.page(request.user, filters.q.strip(), filters.cursor, filters.limit)
     return answer({"units": [_unit(one) for one in shown], "next": following})
 
 

@@ -286,12 +286,13 @@ _END_EARLIER = sql.SQL(
     UPDATE imports_unit AS unit SET valid_to = later.ends, loaded_by_id = {writer},
         loaded_at = statement_timestamp()
     FROM (
-        SELECT id, lead(valid_from) OVER (PARTITION BY tax_ident ORDER BY valid_from NULLS FIRST) - 1 AS ends
+        SELECT tax_ident, valid_from, valid_to,
+            lead(valid_from) OVER (PARTITION BY tax_ident ORDER BY valid_from NULLS FIRST) - 1 AS ends
         FROM imports_unit
         WHERE tax_ident IN (SELECT {tax_ident} FROM imports_importrow WHERE {rows})
     ) AS later
-    WHERE unit.id = later.id AND later.ends IS NOT NULL
-        AND (unit.valid_to IS NULL OR unit.valid_to > later.ends)
+    WHERE later.ends IS NOT NULL AND (later.valid_to IS NULL OR later.valid_to > later.ends)
+        AND unit.tax_ident = later.tax_ident AND unit.valid_from IS NOT DISTINCT FROM later.valid_from
     """
 )
 

@@ -17,7 +17,7 @@ def register() -> None:
 
 
 def _found(user: Any, query: str, most: int) -> list[search.Hit]:
-    rows = finding.search(query).order_by("-pk")[:most]
+    rows = finding.search(query).order_by(*finding.ORDER.by)[:most]
     place = reverse("imports:units")
     return [
         search.Hit(f"{place}?{urlencode({'q': one.tax_ident})}", one.name or one.tax_ident, one.tax_ident)

@@ -18,8 +18,7 @@ from ingestion import lifecycle, source, uploads
 from ingestion.admission import Refused
 from ingestion.forms import KEPT, source_form
 from ingestion.source import SourceError
-from ingestion.sources.imports import decisions, exports, review, staged
-from ingestion.sources.imports.finding import MAX_QUERY, names_follow, search
+from ingestion.sources.imports import decisions, exports, finding, review, staged
 from ingestion.sources.imports.models import Import
 
 PAGE = 50
@@ -234,19 +233,20 @@ def errors(request: HttpRequest, pk: int) -> HttpResponseBase:
 @login_required
 @require_GET
 def units(request: HttpRequest) -> HttpResponse:
-    """Show the register, the newest units first, or those that match a search."""
-    query = texts.plain(request.GET.get("q", ""), MAX_QUERY)
-    before = _number(request, "before")
-    found = search(query).order_by("-pk")
-    if before:
-        found = found.filter(pk__lt=before)
-    page = list(found[: PAGE + 1])
+    """Show the register by identifier, or the units that match a search."""
+    query = texts.plain(request.GET.get("q", ""), finding.MAX_QUERY)
+    cursor = request.GET.get("cursor")
+    try:
+        shown, following = finding.page(request.user, query, cursor, PAGE)
+    except Problem:  # of another search, or none of ours
+        cursor = None
+        shown, following = finding.page(request.user, query, cursor, PAGE)
     context = {
-        "units": page[:PAGE],
+        "units": shown,
         "query": query,
-        "names_follow": bool(query) and names_follow(),
-        "following": page[PAGE - 1].pk if len(page) > PAGE else None,
-        "first": not before,
+        "names_follow": bool(query) and finding.names_follow(),
+        "following": following,
+        "first": cursor is None,
     }
     return render(request, "imports/units.html", context)
 
@@ -262,8 +262,8 @@ def imports_csv(request: HttpRequest) -> HttpResponseBase:
 @require_GET
 def units_csv(request: HttpRequest) -> HttpResponseBase:
     """Give the units of the register that match the search as a file for a spreadsheet."""
-    query = texts.plain(request.GET.get("q", ""), MAX_QUERY)
-    return listed(search(query), UNIT_COLUMNS, "register")
+    query = texts.plain(request.GET.get("q", ""), finding.MAX_QUERY)
+    return listed(finding.search(query), UNIT_COLUMNS, "register", finding.ORDER)
 
 
 def _visible(request: HttpRequest, pk: int) -> Import:
