@@ -161,6 +161,16 @@ def test_the_search_of_all_reads_few_units(many: None, alice: User) -> None:
     read_few(asked)
 
 
+def test_the_search_of_all_shows_a_unit_once_by_its_newest_name(periods: None, alice: User) -> None:
+    execute(
+        "INSERT INTO analytics_words SELECT tax_ident, to_tsvector('simple', string_agg(name, ' '))"
+        " FROM imports_unit GROUP BY tax_ident"
+    )
+    hits = top_search._found(alice, "of", 4)
+    assert [hit.sub for hit in hits] == ["1", "2", "3", "4"]
+    assert [hit.title for hit in hits] == ["1 of 2025", "2 of None", "3 of 2024", "4 of 2023"]
+
+
 def test_what_ends_earlier_periods_looks_for_its_units_alone(many: None, run: Run) -> None:
     file = "tax_ident,name,valid_from\n000007,a,2024-01-01\n000009,b,2025-01-01\n"
     with CaptureQueriesContext(connection) as asked:

@@ -17,9 +17,11 @@ def register() -> None:
 
 
 def _found(user: Any, query: str, most: int) -> list[search.Hit]:
-    rows = finding.search(query).order_by(*finding.ORDER.by)[:most]
+    rows = finding.search(query).order_by(*finding.ORDER.by).only("tax_ident", "name")
     place = reverse("imports:units")
-    return [
-        search.Hit(f"{place}?{urlencode({'q': one.tax_ident})}", one.name or one.tax_ident, one.tax_ident)
-        for one in rows
-    ]
+    # A unit may have many periods, one after the other; the newest of them that matches shows it.
+    found: dict[str, search.Hit] = {}
+    for one in rows[: most * 4]:
+        url = f"{place}?{urlencode({'q': one.tax_ident})}"
+        found.setdefault(one.tax_ident, search.Hit(url, one.name or one.tax_ident, one.tax_ident))
+    return list(found.values())[:most]
