@@ -129,17 +129,21 @@ def _prune_broadcasts(age: timedelta) -> int:
 def prune_deliveries(batches: int = 1000) -> int:
     """Delete deliveries of long ago that came to an end, however they did. Return how many.
 
-    From the first on, until one is not old: where nothing is old, that is one look at 1,000 rows.
+    From the first on, until some are not old: where nothing is old, that is one look at 1,000 rows. What is
+    still due, as all mail is that was queued before the mail server was taken away, is passed by.
     """
     old = Now() - timedelta(days=settings.RETENTION_DELIVERIES_DAYS)
-    gone = 0
+    gone = after = 0
     for _ in range(batches):
-        first = list(Delivery.objects.order_by("pk").values_list("pk", flat=True)[:BATCH])
-        ended = Delivery.objects.filter(pk__in=first, created_at__lt=old).exclude(state=DeliveryState.DUE)
-        count, _models = ended.delete()
+        next_ones = Delivery.objects.filter(pk__gt=after).order_by("pk").values_list("pk", flat=True)
+        looked_at = list(next_ones[:BATCH])
+        aged = Delivery.objects.filter(pk__in=looked_at, created_at__lt=old)
+        due = aged.filter(state=DeliveryState.DUE).count()
+        count, _models = aged.exclude(state=DeliveryState.DUE).delete()
         gone += count
-        if count < BATCH:
+        if count + due < BATCH:
             break
+        after = looked_at[-1]
     return gone
 
 

@@ -93,6 +93,18 @@ def test_deliveries_that_ended_go_after_30_days(alice, rows, monkeypatch):
     assert retention.prune()["deliveries"] == 0
 
 
+def test_what_is_due_for_long_keeps_no_delivery_behind_it(alice, rows, monkeypatch):
+    monkeypatch.setattr(keeping, "BATCH", 2)
+    long_ago = timezone.now() - timedelta(days=31)
+    for version, state in enumerate(["due", "due", "due", "failed", "failed", "dropped"], start=1000):
+        Delivery.objects.create(
+            notification_id=rows["one"], version=version, channel="email", state=state, created_at=long_ago
+        )
+
+    assert retention.prune()["deliveries"] == 3
+    assert set(Delivery.objects.values_list("state", flat=True)) == {"due"}
+
+
 @pytest.mark.seed("S2.98")
 def test_what_is_archived_or_snoozed_is_kept_until_asked_for(alice, rows, counted):
     acting.archive(alice, [rows["one"]])
