@@ -35,9 +35,13 @@ def from_named_network(request: HttpRequest) -> bool:
 
 
 def from_here(request: HttpRequest) -> bool:
-    """Say whether a request comes from the machine itself."""
+    """Say whether a request comes from the machine itself, and not for somebody else.
+
+    A proxy beside us that is not named in HEADWAY_TRUSTED_PROXIES has our address, whoever asks it.
+    """
     address = _address(request)
-    return address is not None and address.is_loopback
+    handed_on = "X-Forwarded-For" in request.headers
+    return address is not None and address.is_loopback and not handed_on
 
 
 def _address(request: HttpRequest) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:

@@ -89,6 +89,8 @@ def test_only_they_and_the_machine_itself_are_told_what_is_missing(
     assert_problem(ready(), 401, "auth_required")
     assert_problem(ready(alice), 404, "not_found")
     assert_problem(ready(authorization="Bearer x"), 404, "not_found")
+    # A proxy on this machine that nobody named.
+    assert_problem(ready(address="127.0.0.1", x_forwarded_for="203.0.113.9"), 401, "auth_required")
     of_staff = f"Bearer {tokens.create(staff, 't', scopes=('read',))[1]}"
     told = [ready(staff), ready(authorization=of_staff), ready(address="127.0.0.1"), ready(address="::1")]
     settings.METRICS_NETWORKS = ["192.0.2.0/24"]
