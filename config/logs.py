@@ -63,12 +63,11 @@ def configure(level: str, form: str) -> None:
         structlog.stdlib.add_logger_name,
         structlog.stdlib.add_log_level,
         structlog.stdlib.ExtraAdder(),
-        _without_secrets,
         _refused_in_short,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     if form == "json":
-        render: list[Any] = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+        render: list[Any] = [structlog.processors.JSONRenderer()]
     else:
         # Plain: the rich form prints local variables, and with them secrets (SEC72).
         render = [
@@ -88,7 +87,12 @@ def configure(level: str, form: str) -> None:
                 "structured": {
                     "()": structlog.stdlib.ProcessorFormatter,
                     "foreign_pre_chain": shared,
-                    "processors": [structlog.stdlib.ProcessorFormatter.remove_processors_meta, *render],
+                    "processors": [
+                        structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                        structlog.processors.format_exc_info,
+                        _without_secrets,  # of what was raised too
+                        *render,
+                    ],
                 }
             },
             "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "structured"}},

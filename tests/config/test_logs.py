@@ -89,6 +89,23 @@ def test_what_stands_in_an_address_and_opens_something_is_not_logged(form: str) 
         assert kept in line
 
 
+RAISING = """
+import logging, structlog
+for log in (logging.getLogger("theirs"), structlog.get_logger("ours")):
+    try:
+        raise OSError("https://x.test/?token=hw_canary did not answer")
+    except OSError:
+        log.exception("broke")
+"""
+
+
+@pytest.mark.seed("SEC74")
+@pytest.mark.parametrize("form", ["json", "console"])
+def test_what_is_raised_does_not_tell_it_either(form: str) -> None:
+    told = "\n".join(written(form, RAISING))
+    assert told.count("?token=... did not answer") == 2 and "hw_canary did" not in told
+
+
 def test_each_line_names_the_job_in_hand_whoever_writes_it() -> None:
     jobs = [json.loads(line).get("job") for line in written("json", LINES)]
     assert jobs == [None, None, "01-job", "01-job", "02-other"]
