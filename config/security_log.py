@@ -44,10 +44,16 @@ def _failed(request: HttpRequest | None = None, **rest: Any) -> None:
 def refused(request: HttpRequest, response: HttpResponseBase) -> None:
     """Write down who may not do what they asked for, or asked too often; any other answer is no news."""
     if event := REFUSALS.get(response.status_code):
-        user = getattr(request, "_cached_user", None)  # who nobody asked for is not looked up for a log
-        path = request.path[:PATH_CHARACTERS]
-        known = {"user": getattr(user, "pk", None), "address": _address(request)}
-        log.warning(event, method=request.method, path=path, **known)
+        known = {"user": _known_user(request), "address": _address(request)}
+        log.warning(event, method=request.method, path=request.path[:PATH_CHARACTERS], **known)
+
+
+def _known_user(request: HttpRequest) -> int | None:
+    # Who nobody asked for is not looked up for a log.
+    if (token := getattr(request, "token", None)) is not None:
+        return int(token.user_id)
+    pk: int | None = getattr(getattr(request, "_cached_user", None), "pk", None)
+    return pk
 
 
 def _address(request: HttpRequest | None) -> str:

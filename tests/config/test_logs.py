@@ -145,3 +145,10 @@ def test_a_refusal_is_a_line_with_who_and_from_where(
     assert (line["path"], line["request_id"]) == ("/api/jobs", response["X-Request-Id"])
     caplog.clear()
     assert asked(lambda request: HttpResponse("fine"), caplog)[1] == []
+
+    def refuse_a_program(request: Any) -> HttpResponse:
+        request.token = SimpleNamespace(user_id=8)
+        return refuse(request)
+
+    caplog.clear()
+    assert asked(refuse_a_program, caplog)[1][0]["user"] == 8
