@@ -13,5 +13,5 @@ def register() -> None:
 def job_in_hand() -> str | None:
     """Return the id of the job whose attempt runs in this process, in whichever of its threads; else None."""
     worker = sys.modules.get("ingestion.worker")  # who is no worker has not loaded it, and need not
-    run = worker._current_run if worker is not None else None
+    run = getattr(worker, "_current_run", None)  # half loaded it has none yet, and no line may fail
     return None if run is None else str(run.id)

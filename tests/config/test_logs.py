@@ -4,7 +4,7 @@ import json
 import logging
 import subprocess
 import sys
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
@@ -116,6 +116,8 @@ def test_the_job_in_hand_is_that_of_the_attempt_that_runs(monkeypatch: pytest.Mo
     monkeypatch.setattr(worker, "_current_run", SimpleNamespace(id="01-job"))
     assert in_hand.job_in_hand() == "01-job"
     assert logs._told["job"] is in_hand.job_in_hand
+    monkeypatch.setitem(sys.modules, "ingestion.worker", ModuleType("ingestion.worker"))  # half loaded
+    assert in_hand.job_in_hand() is None
 
 
 def asked(answer: Any, caplog: pytest.LogCaptureFixture) -> tuple[HttpResponse, list[dict[str, Any]]]:
