@@ -141,7 +141,8 @@ def test_the_checks_of_a_deployment_name_what_is_missing(settings: Any, tmp_path
     assert all(one.hint for one in found)
     settings.EMAIL_READY, settings.TRUSTED_PROXIES = True, ["10.0.0.1"]
     settings.SEC_CONTACT = "Example admin@example.org"
-    settings.MEDIA_ROOT = "/proc/self/nobody-writes-here"
+    (tmp_path / "file").write_text("")  # in which nobody can make a folder, whatever they may
+    settings.MEDIA_ROOT = str(tmp_path / "file" / "folder")
     found = [*checks.files_can_be_stored(), *checks.what_will_be_missing()]
     assert [(one.id, bool(one.hint)) for one in found] == [("headway.E005", True)]
 
