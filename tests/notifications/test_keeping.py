@@ -101,7 +101,8 @@ def test_what_is_due_for_long_keeps_no_delivery_behind_it(alice, rows, monkeypat
             notification_id=rows["one"], version=version, channel="email", state=state, created_at=long_ago
         )
 
-    assert retention.prune()["deliveries"] == 3
+    assert retention.prune(batches=1)["deliveries"] == 2  # as a keeper's tick does
+    assert retention.prune(batches=1)["deliveries"] == 1
     assert set(Delivery.objects.values_list("state", flat=True)) == {"due"}
 
 
