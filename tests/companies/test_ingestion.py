@@ -72,7 +72,7 @@ def test_the_five_latest_reports_are_brought(sec: Standin, alice: User) -> None:
     company = Company.objects.get()
     assert sorted(company.filings.values_list("accession", flat=True)) == sorted(accessions[:5])
     assert company.facts.count() == 5  # of the reports that are here
-    messages = list(job.events.values_list("message", flat=True))
+    messages = list(job.events.order_by("version").values_list("message", flat=True))
     assert messages[-1] == "ABC Corp is ready"
     assert Passage.objects.get(filing__accession=accessions[0]).text == "10-K of ABC for 2025-12-31"
     assert len(documents_asked(sec)) == 5
