@@ -7,6 +7,7 @@ from urllib.parse import urlencode
 from django.db import connection
 from django.db.models import Count, Max, Min, Q, QuerySet
 
+from config.paging import Order
 from ingestion import source
 from ingestion.models import FINAL, ItemState, Job, JobItem
 
@@ -74,6 +75,16 @@ def items(job: Job, query: Mapping[str, str]) -> dict[str, Any]:
         return result
     result["strip"] = strip(job) if len(some) > MAX_CHIPS and job.items_total <= MAX_STRIP else []
     return result | _table(job, rows, chosen, query)
+
+
+def _after(items: QuerySet[JobItem], key: Sequence[Any]) -> QuerySet[JobItem]:
+    step, name = key
+    behind = Q(step__gt=step) | Q(step=step, key__gt=name)
+    return items.filter(behind, step__gte=step)  # the second is what the index goes by
+
+
+# By step and key: an index of the job's items finds them so.
+ORDER = Order(["step", "key"], ["step", "key"], _after)
 
 
 def as_listed(job: Job, query: Mapping[str, str]) -> QuerySet[JobItem]:

@@ -272,7 +272,8 @@ def failed_csv(request: HttpRequest, pk: UUID) -> HttpResponseBase:
 def items_csv(request: HttpRequest, pk: UUID) -> HttpResponseBase:
     """Give the items of a job, all that match the filters of its page, as a file for a spreadsheet."""
     found = _visible(request, pk)
-    return listed(job_items.as_listed(found, request.GET), job_items.COLUMNS, f"items-{found.pk}")
+    rows = job_items.as_listed(found, request.GET)
+    return listed(rows, job_items.COLUMNS, f"items-{found.pk}", job_items.ORDER)
 
 
 @login_required

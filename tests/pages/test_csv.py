@@ -16,7 +16,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from config import spreadsheets
-from ingestion.models import Dismissal, Job, Schedule
+from ingestion.models import Dismissal, Job, JobItem, Schedule
 from ingestion.sources.articles.models import Analysis, Article, Role, Topic, TopicMember
 from ingestion.sources.companies.models import Company, Filing
 from ingestion.sources.documents import workspaces
@@ -211,7 +211,7 @@ def test_a_file_of_items_and_of_dead_letters_has_the_filters_of_its_page(
     job = rows.job(alice, "partial")
     rows.items(job, {"done": 2, "failed": 2})
     path = reverse("ingestion:items_csv", args=[job.pk])
-    assert [row["Key"] for row in table(web.get(path))] == ["k0003", "k0002", "k0001", "k0000"]
+    assert [row["Key"] for row in table(web.get(path))] == ["k0000", "k0001", "k0002", "k0003"]
     assert [row["State"] for row in table(web.get(f"{path}?items=failed"))] == ["failed"] * 2
     assert [row["Key"] for row in table(web.get(f"{path}?items=all&item=Box+0001"))] == ["k0001"]
     assert table(web.get(f"{path}?items=failed&code=other")) == []
@@ -281,3 +281,16 @@ def test_a_file_is_read_bit_by_bit_and_bounded(
     with CaptureQueriesContext(connection) as asked:
         assert [len(page) for page in given] == [2, 2, 1]
     assert len(asked) == 3 and all("LIMIT 2" in one["sql"] for one in asked)
+
+
+def test_the_items_of_a_job_come_by_step_and_key_however_many_batches_they_are(
+    web: Any, alice: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(spreadsheets, "BATCH", 2)
+    job = rows.job(alice, "partial")
+    names = [("look", "b"), ("fill", "c"), ("fill", "a"), ("look", "a"), ("fill", "b")]
+    JobItem.objects.bulk_create(
+        JobItem(job=job, step=step, key=key, label=key, ordinal=n) for n, (step, key) in enumerate(names)
+    )
+    told = table(web.get(reverse("ingestion:items_csv", args=[job.pk])))
+    assert [(row["Step"], row["Key"]) for row in told] == sorted(names)
