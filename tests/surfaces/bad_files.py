@@ -80,7 +80,7 @@ def nested(times: int = 20) -> bytes:
 
 
 def packed_bomb() -> bytes:
-    """Return a few kilobytes that are a table of 2,000 MB, or a table whose first line never ends."""
+    """Return 2 MB that are a table of 2,000 MB, whose second line never ends."""
     piece = gzip.compress(b"0" * (32 * MB))
     return gzip.compress(HEAD.encode()) + piece * 64
 
@@ -163,7 +163,7 @@ ROWS: dict[str, File] = {
     "gzip of a workbook": File("a.xlsx.gz", lambda: gzip.compress(sheet(["tax_ident", "name"], [1, "a"]))),
     "gzip of a picture": File("a.csv.gz", lambda: gzip.compress(b"\x89PNG\r\n\x1a\n" + bytes(90))),
     "gzip with a tail": File("a.csv.gz", lambda: gzip.compress(b"tax_ident,name\n1,a\n") + b"tail"),
-    "gzip bomb": File("a.csv.gz", packed_bomb, "file_too_large", long=True),
+    "gzip bomb": File("a.csv.gz", packed_bomb, "csv_field_too_long", addresses="file_too_large", long=True),
     "bzip2": File("a.csv", lambda: bz2.compress(b"tax_ident,name\n1,a\n")),
     "ZIP": File("a.zip", lambda: archive(("a.csv", b"tax_ident,name\n1,a\n"))),
     "ZIP of nothing": File("a.zip", archive),
