@@ -40,13 +40,14 @@ def judged(value: Any, *, lines: bool = False) -> Any:
     Any other value comes back as it is. For pydantic, before its own checks. Raises PydanticCustomError
     bad_character for a text, or a list with one, that holds what it may not.
     """
-    for entry, text in enumerate(value if isinstance(value, list) else [value], 1):
+    listed = isinstance(value, list)
+    for entry, text in enumerate(value if listed else [value], 1):
         position = odd_at(text.strip(), lines=lines) if isinstance(text, str) else None
         if position is not None:
             before = len(text) - len(text.lstrip())  # told is where it stands in the text as given
-            place = {"n": before + position} | ({"entry": entry} if isinstance(value, list) else {})
-            raise PydanticCustomError("bad_character", ODD_ENTRY if isinstance(value, list) else ODD, place)
-    if isinstance(value, list):  # what is not looked at must not stay
+            place = {"n": before + position} | ({"entry": entry} if listed else {})
+            raise PydanticCustomError("bad_character", ODD_ENTRY if listed else ODD, place)
+    if listed:  # what is not looked at must not stay
         return [one.strip() if isinstance(one, str) else one for one in value]
     if not isinstance(value, str):
         return value

@@ -7,6 +7,7 @@ import http.client
 import json
 import os
 import secrets
+import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -113,9 +114,9 @@ def start(client: Client, name: str, items: int) -> Job:
     return Job.objects.get(pk=json.loads(body)["id"])
 
 
-def serves(engine: Engine, child: object, address: str) -> bool:
+def serves(engine: Engine, child: "subprocess.Popen[bytes]", address: str) -> bool:
     """Say whether a web process serves at an address. Fails with what it wrote when it ended."""
-    assert child.poll() is None, engine.log.read_text()  # type: ignore[attr-defined]
+    assert child.poll() is None, engine.log.read_text()
     try:
         with urlopen(f"http://{address}:{PORT}/healthz", timeout=1) as answer:
             return bool(answer.status == 200)
