@@ -5,6 +5,7 @@ from django.urls import path
 from ingestion import (
     bulk_views,
     dead_letter_views,
+    download_views,
     operate_views,
     schedule_views,
     search_views,
@@ -34,7 +35,7 @@ urlpatterns = [
     path("schedules/<int:pk>/resume/", schedule_views.resume, name="schedule_resume"),
     path("start/<slug:kind>/", views.start, name="start"),
     path("jobs/", views.jobs, name="jobs"),
-    path("jobs/jobs.csv", views.jobs_csv, name="jobs_csv"),
+    path("jobs/jobs.csv", download_views.jobs_csv, name="jobs_csv"),
     path("jobs/bulk/", views.bulk, name="bulk"),
     path("jobs/all/", bulk_views.page, name="bulk_all"),
     path("jobs/<uuid:pk>/", views.job, name="job"),
@@ -45,7 +46,7 @@ urlpatterns = [
     path("jobs/<uuid:pk>/review/", views.review, name="review"),
     path("jobs/<uuid:pk>/follow/", views.follow, name="follow"),
     path("jobs/<uuid:pk>/mute/", views.mute, name="mute"),
-    path("jobs/<uuid:pk>/items.csv", views.items_csv, name="items_csv"),
-    path("jobs/<uuid:pk>/failed.csv", views.failed_csv, name="failed_csv"),
-    path("jobs/<uuid:pk>/events.txt", views.events_text, name="events_text"),
+    path("jobs/<uuid:pk>/items.csv", download_views.items_csv, name="items_csv"),
+    path("jobs/<uuid:pk>/failed.csv", download_views.failed_csv, name="failed_csv"),
+    path("jobs/<uuid:pk>/events.txt", download_views.events_text, name="events_text"),
 ]

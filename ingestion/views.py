@@ -14,12 +14,10 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
-from django.views.decorators.http import require_GET, require_POST, require_safe
+from django.views.decorators.http import require_POST, require_safe
 
 from config.problems import PROBLEMS, Problem
-from config.spreadsheets import listed
 from ingestion import (
-    downloads,
     home_page,
     job_items,
     job_page,
@@ -35,6 +33,7 @@ from ingestion.admission import Refused
 from ingestion.forms import AnswerForm, StartForm, source_form
 from ingestion.models import Job, State
 from ingestion.tagged import part
+from ingestion.visible_job import visible
 from notifications import inbox
 
 # What the bulk bar can do to a job.
@@ -71,7 +70,7 @@ def jobs(request: HttpRequest) -> HttpResponseBase:
 @require_safe
 def job(request: HttpRequest, pk: UUID) -> HttpResponseBase:
     """Show one job, the part of it that a live page asks for, or its row in the list."""
-    found = _visible(request, pk)
+    found = visible(request.user, pk)
     target = _target(request)
     now = timezone.now()
     # What is not in the row's version but shows all the same is in the tag too.
@@ -136,7 +135,7 @@ def acting(
         @require_POST
         @wraps(act)
         def view(request: HttpRequest, pk: UUID) -> HttpResponseBase:
-            found = _visible(request, pk)
+            found = visible(request.user, pk)
             if not may(request.user, found):
                 return _not_yours(request, found)
             try:
@@ -196,7 +195,7 @@ def answer(request: HttpRequest, found: Any) -> HttpResponseBase:
 @require_safe
 def review(request: HttpRequest, pk: UUID) -> HttpResponseBase:
     """Go to where the job wants its answer given: a page of its source, or its own."""
-    found = _visible(request, pk)
+    found = visible(request.user, pk)
     return redirect(job_page.review_url(found) or found)
 
 
@@ -204,7 +203,7 @@ def review(request: HttpRequest, pk: UUID) -> HttpResponseBase:
 @require_POST
 def follow(request: HttpRequest, pk: UUID) -> HttpResponseBase:
     """Hear about a job, or no more."""
-    found = _visible(request, pk)
+    found = visible(request.user, pk)
     if request.POST.get("follow") == "1":
         _if_room(request, inbox.follow, found)
     else:
@@ -217,7 +216,7 @@ def follow(request: HttpRequest, pk: UUID) -> HttpResponseBase:
 @require_POST
 def mute(request: HttpRequest, pk: UUID) -> HttpResponseBase:
     """Hear nothing of a job, or of it again."""
-    found = _visible(request, pk)
+    found = visible(request.user, pk)
     if request.POST.get("mute") == "1":
         _if_room(request, inbox.mute, found)
     else:
@@ -259,63 +258,12 @@ def bulk(request: HttpRequest) -> HttpResponseBase:
     return redirect(f"{request.path.removesuffix('bulk/')}{'?' if query else ''}{query}")
 
 
-@login_required
-@require_GET
-def failed_csv(request: HttpRequest, pk: UUID) -> HttpResponseBase:
-    """Give the failed items as a file for a spreadsheet."""
-    found = _visible(request, pk)
-    return downloads.attachment(downloads.failed_csv(found), f"failed-{found.pk}.csv", "text/csv")
-
-
-@login_required
-@require_GET
-def items_csv(request: HttpRequest, pk: UUID) -> HttpResponseBase:
-    """Give the items of a job, all that match the filters of its page, as a file for a spreadsheet."""
-    found = _visible(request, pk)
-    rows = job_items.as_listed(found, request.GET)
-    return listed(rows, job_items.COLUMNS, f"items-{found.pk}", job_items.ORDER)
-
-
-@login_required
-@require_GET
-def jobs_csv(request: HttpRequest) -> HttpResponseBase:
-    """Give the jobs of the list, all that match its filters, as a file for a spreadsheet."""
-    filters = lists.Filters.from_query(request.GET)
-    return listed(filters.apply(visible_jobs(request.user)), lists.COLUMNS, "jobs")
-
-
-@login_required
-@require_GET
-def events_text(request: HttpRequest, pk: UUID) -> HttpResponseBase:
-    """Give all events as text."""
-    found = _visible(request, pk)
-    return downloads.attachment(downloads.events_text(found), f"events-{found.pk}.txt", "text/plain")
-
-
-class NoSuchJob(Http404):
-    """A job that is absent or not visible, which is the same. `for_people` is shown on the page."""
-
-    def __init__(self, pk: UUID) -> None:
-        super().__init__()
-        self.for_people = (
-            f"Job {str(pk)[-8:]} does not exist, it was removed, or it is not yours to see. "
-            "Whoever started it can tell you."
-        )
-
-
 # ---- what the views share ---------------------------------------------------------------------------------
 
 
 def _target(request: HttpRequest) -> str:
     """Return the id of the element that htmx will replace, or an empty text for a whole page."""
     return request.headers.get("HX-Target", "") if request.headers.get("HX-Request") == "true" else ""
-
-
-def _visible(request: HttpRequest, pk: UUID) -> Any:
-    found = serializers.for_json(visible_jobs(request.user)).filter(pk=pk).first()
-    if found is None:
-        raise NoSuchJob(pk)
-    return found
 
 
 def _stored(request: HttpRequest, form: StartForm) -> dict[str, str]:
