@@ -1,8 +1,13 @@
-"""Which job this process works on: every line of its log says so, whoever writes it."""
+"""Which run this process works on: every line of its log says so, whoever writes it."""
 
-import sys
+from typing import TYPE_CHECKING
 
 from config import logs
+
+if TYPE_CHECKING:
+    from ingestion.run import Run  # who is no worker has not loaded it, and need not
+
+run: "Run | None" = None  # set by the worker for as long as an attempt lasts
 
 
 def register() -> None:
@@ -12,6 +17,5 @@ def register() -> None:
 
 def job_in_hand() -> str | None:
     """Return the id of the job whose attempt runs in this process, in whichever of its threads; else None."""
-    worker = sys.modules.get("ingestion.worker")  # who is no worker has not loaded it, and need not
-    run = getattr(worker, "_current_run", None)  # half loaded it has none yet, and no line may fail
-    return None if run is None else str(run.id)
+    found = run  # once: the attempt may end in between
+    return None if found is None else str(found.id)

@@ -13,7 +13,7 @@ import structlog
 from django.db import DatabaseError, InterfaceError, connection
 
 from config.statements import execute
-from ingestion import lifecycle, queues, schema
+from ingestion import in_hand, lifecycle, queues, schema
 from ingestion.failpoints import hit
 from ingestion.history import Figures
 from ingestion.interrupts import Cancelled, Fenced, Released, Waiting
@@ -28,8 +28,6 @@ log = structlog.get_logger(__name__)
 
 OUTCOME_TRIES = 20  # for the write of an outcome while the database is away; the lease decides in the end
 OUTCOME_WAIT = 0.3
-
-_current_run: Run | None = None
 
 
 def claim(queue: str, token: UUID, worker: str, rq_id: str) -> Job | None:
@@ -56,7 +54,6 @@ def drive_here(job: Job, token: UUID) -> None:
 
 def drive(job: Job, token: UUID) -> None:
     """Run one attempt of a claimed job to its outcome."""
-    global _current_run
     source = find(job.source)
     if source is None:
         error = {"code": "unknown_source", "text": f"The source {job.source!r} is not installed here."}
@@ -64,13 +61,13 @@ def drive(job: Job, token: UUID) -> None:
         return
     run = Run(job, source, token)
     reporter = Reporter(run, time_limit=source.time_limit)
-    _current_run = run
+    in_hand.run = run
     reporter.start()
     try:
         outcome = attempt(run, source, job.params)
     finally:
         figures = reporter.stop()
-        _current_run = None
+        in_hand.run = None
     hit("run.before_outcome")
     _until_written(lambda: outcome(figures))
     hit("run.after_outcome")
@@ -123,8 +120,8 @@ def _until_written(write: Callable[[], bool]) -> None:
 
 def ask_to_release() -> None:
     """Have the running attempt give its job back at its next checkpoint (SIGTERM)."""
-    if _current_run is not None and _current_run.interrupt is None:
-        _current_run.interrupt = Released
+    if in_hand.run is not None and in_hand.run.interrupt is None:
+        in_hand.run.interrupt = Released
 
 
 def horse_ended(token: UUID, status: int | None, released: bool) -> None:

@@ -4,7 +4,7 @@ import json
 import logging
 import subprocess
 import sys
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,7 +14,7 @@ from django.test import RequestFactory
 from config import logs, security_log
 from config.middleware import ProblemMiddleware
 from config.problems import Problem, problem_response
-from ingestion import in_hand, worker
+from ingestion import in_hand
 from tests.engine import ROOT
 
 HOSTILE = 'a\r\n{"event": "signed_in", "user": 1}\n2026-01-01 [info] signed_in user=1'
@@ -113,11 +113,9 @@ def test_each_line_names_the_job_in_hand_whoever_writes_it() -> None:
 
 def test_the_job_in_hand_is_that_of_the_attempt_that_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     assert in_hand.job_in_hand() is None
-    monkeypatch.setattr(worker, "_current_run", SimpleNamespace(id="01-job"))
+    monkeypatch.setattr(in_hand, "run", SimpleNamespace(id="01-job"))
     assert in_hand.job_in_hand() == "01-job"
     assert logs._told["job"] is in_hand.job_in_hand
-    monkeypatch.setitem(sys.modules, "ingestion.worker", ModuleType("ingestion.worker"))  # half loaded
-    assert in_hand.job_in_hand() is None
 
 
 def asked(answer: Any, caplog: pytest.LogCaptureFixture) -> tuple[HttpResponse, list[dict[str, Any]]]:
