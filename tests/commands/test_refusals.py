@@ -17,7 +17,6 @@ OWN_READERS = {"check", "test"}  # they hand their arguments on, and read only t
         (["token", "create", "alice", "--expires", "soon"], "--expires: soon is not a length of time", 2),
         (["token", "revoke", "999999"], "No token 999999.", 1),
         (["sample", "--user", "nobody"], "No user nobody.", 1),
-        (["up", "--workers", "0"], "--workers must be 1-64.", 1),
         (["bench", "nosuch"], "No benchmark nosuch.", 1),
         (["job", "cancel", "0198aaaa-0000-7000-8000-000000000000"], "No job 0198aaaa-", 1),
     ],
@@ -30,6 +29,15 @@ def test_a_refusal_is_a_plain_line(argv, told, code, transactional_db, alice, ca
     assert ended.value.code == code
     assert said.err.startswith(told) and said.err.count("\n") == 1
     assert said.out == ""
+
+
+@pytest.mark.parametrize("workers", ["0", "65", "1_0", "+1", "\u0661"])
+def test_up_takes_1_to_64_workers(workers, capsys):
+    command = load_command_class("config", "up")
+    with pytest.raises(SystemExit) as ended:
+        command.run_from_argv(["manage.py", "up", "--workers", workers])
+    assert ended.value.code == 2
+    assert capsys.readouterr().err.endswith("argument --workers: must be a whole number, 1-64.\n")
 
 
 @pytest.mark.parametrize(

@@ -38,7 +38,7 @@ class Command(PlainCommand):
         """Take what scripts rely on. --data is taken by manage.py, for every command."""
         parser.add_argument("--port", type=PORT, default=8000, help="default 8000; 0 chooses a free one")
         parser.add_argument("--data", help="folder of the instance; default .headway or HEADWAY_DATA")
-        workers = whole_number(0, 10_000)
+        workers = whole_number(1, MAX_WORKERS)
         parser.add_argument(
             "--workers", type=workers, default=2, help="workers of the default queue; default 2"
         )
@@ -46,8 +46,6 @@ class Command(PlainCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Run until SIGINT or SIGTERM."""
-        if not 1 <= options["workers"] <= MAX_WORKERS:
-            raise CommandError(f"--workers must be 1-{MAX_WORKERS}.")
         port = _free_port(options["port"])
         output = Output()
         try:
