@@ -1,13 +1,10 @@
 """Good rows become units: new ones, updated ones, in periods; once, whatever kills the worker."""
 
-import multiprocessing
 import threading
-from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 from django.contrib.auth.models import User
-from django.db import connection, connections, transaction
+from django.db import connection, transaction
 
 from config.statements import execute
 from ingestion import lifecycle
@@ -15,6 +12,7 @@ from ingestion.models import Job, JobItem
 from ingestion.sources.imports import status
 from ingestion.sources.imports.models import Import, Unit
 from ingestion.testing import Killed, kill_at, lose_worker, resume_inline, run_inline
+from tests.costs import cost_of
 from tests.imports.conftest import Run, state_of, store
 from tests.waiting import until
 
@@ -212,10 +210,10 @@ def test_300_000_rows_take_little_memory(alice: User) -> None:
     upload = store(alice, data)
     size = len(data)
     del data
-    assert growth_of(lambda: bytearray(b"x" * (300 << 20))) > 290  # what is measured here can be seen
-    grown = growth_of(lambda: run_inline("imports", alice, file=upload))
+    assert cost_of(lambda: bytearray(b"x" * (300 << 20))).megabytes > 290  # what is measured here can be seen
+    grown = cost_of(lambda: run_inline("imports", alice, file=upload)).megabytes
     assert (Job.objects.get(source="imports").state, Unit.objects.count()) == ("completed", 300_000)
-    assert grown < 200, f"{grown} MB for a file of {size >> 20} MB"
+    assert grown < 200, f"{grown:.0f} MB for a file of {size >> 20} MB"
 
 
 @pytest.mark.parametrize("place", [1, 2, 3])
@@ -232,28 +230,3 @@ def test_new_units_among_known_ones_are_made(run: Run) -> None:
     run("tax_ident,name\n2,a\n4,b\n")
     imported = run("tax_ident,name\n1,x\n3,y\n5,z\n")
     assert (imported.created, imported.updated, Unit.objects.count()) == (3, 0, 5)
-
-
-def growth_of(call: Callable[[], object]) -> int:
-    """Return by how many MB a call makes the peak of a process grow, whatever this one has had."""
-    connections.close_all()
-    given, taken = multiprocessing.Pipe(duplex=False)
-
-    def measure() -> None:
-        before = memory("VmRSS")
-        call()
-        taken.send(memory("VmHWM") - before)
-        connections.close_all()
-
-    # Forked: its peak begins at what it has then (fork(2): resource usage is not inherited).
-    process = multiprocessing.get_context("fork").Process(target=measure)
-    process.start()
-    process.join()
-    assert process.exitcode == 0
-    return int(given.recv()) >> 10
-
-
-def memory(name: str) -> int:
-    """Return a figure of /proc/self/status in kB."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith(f"{name}:"))
