@@ -95,6 +95,11 @@ def test_health_is_asked_for_under_a_name_that_is_allowed() -> None:
     asked = "\n".join(COMPOSE["services"]["web-1"]["healthcheck"]["test"])
     asked += (ROOT / "docs" / "install.md").read_text()
     assert {"127.0.0.1"} == set(re.findall(r"http://([\w.]+):", asked)) <= set(allowed.split(","))
+    page = (ROOT / "docs" / "proxy.md").read_text()
+    (allowed,) = re.findall(r"^    HEADWAY_ALLOWED_HOSTS=(.+)$", page, re.MULTILINE)
+    (balanced,) = re.findall(r"^\treverse_proxy (.+) \{\n(?:.+\n)*\t\thealth_uri", page, re.MULTILINE)
+    asked = "http://" + " http://".join(balanced.split()) + page
+    assert {"127.0.0.1"} == set(re.findall(r"http://([\w.]+):", asked)) <= set(allowed.split(","))
 
 
 def test_nothing_runs_as_root_and_every_image_is_one_version() -> None:
