@@ -5,7 +5,8 @@ from dataclasses import dataclass, fields, replace
 from typing import ClassVar, Self
 from urllib.parse import urlencode
 
-from config.texts import plain
+from config.problems import Problem
+from config.texts import plain, shows
 
 MAX_TEXT = 200  # characters
 
@@ -13,6 +14,18 @@ MAX_TEXT = 200  # characters
 def texts_of(query: Mapping[str, str], names: Iterable[str]) -> dict[str, str]:
     """Return the text of each of these filters, in one line of at most MAX_TEXT; "" where nothing is said."""
     return {name: plain(query.get(name) or "", MAX_TEXT) for name in names}
+
+
+def visible_text(query: Mapping[str, str], name: str, most: int = MAX_TEXT) -> str:
+    """Return the text of a filter in one line of at most `most` characters; "" where nothing is said.
+
+    Raises Problem for one of which nothing shows: it would be no filter, and all would be meant.
+    """
+    given = query.get(name) or ""
+    text = plain(given, most)
+    if given.strip() and not shows(text):
+        raise Problem("bad_parameter", name=name, reason="nothing of it can be seen")
+    return text
 
 
 @dataclass(frozen=True)
@@ -27,8 +40,10 @@ class UrlFilters:
 
     @classmethod
     def from_query(cls, query: Mapping[str, str]) -> Self:
-        """Read the filters of a URL or of a form."""
-        said = texts_of(query, [field.name for field in fields(cls)])
+        """Read the filters of a URL or of a form. Raises Problem as `visible_text` does."""
+        names = [field.name for field in fields(cls)]
+        free = [name for name in names if name not in cls.known and name != "before"]
+        said = texts_of(query, names) | {name: visible_text(query, name) for name in free}
         return cls(**{k: v for k, v in said.items() if k not in cls.known or v in cls.known[k]})
 
     def query(self, **changes: str) -> str:

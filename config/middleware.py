@@ -13,11 +13,14 @@ from django.shortcuts import render
 
 from config import audit, security_log, unexpected
 from config.problems import UNAVAILABLE_SECONDS, Problem, from_response, problem_response, request_id
+from config.texts import marked
 
 log = structlog.get_logger(__name__)
 
 API = "/api/"
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+
+PAGES = frozenset({400, 403, 404, 409, 413, 429, 503})  # statuses with a page of their own
 
 # What Django itself turns into 404, 403 and 400; `_end` then makes problems of them.
 _DJANGO_ANSWERS = (Http404, PermissionDenied, SuspiciousOperation)
@@ -61,9 +64,14 @@ class ProblemMiddleware:
         return self._end(request, response)
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
-        """Answer for a view under /api/ that raised; anywhere for one that was sent what cannot be stored."""
+        """Answer for a view that raised a problem; under /api/ for any exception.
+
+        Anywhere for a view that was sent what cannot be stored.
+        """
         if isinstance(exception, DataError) and _has_zero_byte(request):
             raise SuspiciousOperation("a zero byte") from exception
+        if not request.path.startswith(API) and isinstance(exception, Problem):
+            return _page(request, exception)
         if not request.path.startswith(API) or isinstance(exception, _DJANGO_ANSWERS):
             return None
         return exception_response(request, exception)
@@ -93,6 +101,14 @@ class ProblemMiddleware:
         response["X-Request-Id"] = request_id(request)
         security_log.refused(request, response)
         return response
+
+
+def _page(request: HttpRequest, problem: Problem) -> HttpResponse:
+    template = f"errors/{problem.status if problem.status in PAGES else 400}.html"
+    response = render(request, template, {"message": marked(problem.detail)}, status=problem.status)
+    for name, value in problem.headers.items():
+        response[name] = value
+    return response
 
 
 def _has_zero_byte(request: HttpRequest) -> bool:

@@ -7,6 +7,7 @@ from urllib.parse import urlencode
 from django.db import connection
 from django.db.models import Count, Max, Min, Q, QuerySet
 
+from config.filters import visible_text
 from config.paging import Order
 from ingestion import source
 from ingestion.models import FINAL, ItemState, Job, JobItem
@@ -103,7 +104,7 @@ def _filtered(
     code = query.get("code", "")[:50].replace("\0", "")
     if code:
         rows = rows.filter(error_code=code)
-    text = query.get("item", "")[:200].replace("\0", "").strip()
+    text = visible_text(query, "item")
     if text:
         rows = rows.filter(Q(label__icontains=text) | Q(key__icontains=text))
     return rows, code, text

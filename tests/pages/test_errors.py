@@ -95,3 +95,30 @@ def test_409_shows_the_job(client: Client, alice):
     response = client.post(f"{job.get_absolute_url()}cancel/")
     assert response.status_code == 409
     assert f'href="{job.get_absolute_url()}"' in response.content.decode()
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/jobs/",
+        "/jobs/jobs.csv",
+        "/jobs/all/",
+        "/inbox/",
+        "/companies/",
+        "/imports/units/",
+        "/imports/units.csv",
+    ],
+)
+def test_a_filter_of_which_nothing_shows_is_told_and_lists_nothing(path: str, client: Client, alice):
+    """It would be none, and everything would be listed, or changed."""
+    client.force_login(alice)
+    job = rows.job(alice, "failed", subject="Quince")
+    assert client.get(f"{job.get_absolute_url()}items.csv", {"item": "\u202e"}).status_code == 400
+    for unseen in ("\u202e", "\u200b", "\0"):
+        answer = client.get(path, {"q": unseen})
+        text = answer.content.decode()
+        assert (answer.status_code, "Quince" in text) == (400, False)
+        assert "&quot;q&quot; is not valid: nothing of it can be seen." in text and 'href="/jobs/"' in text
+    many = client.post("/jobs/bulk/", {"verb": "retry", "all": "1", "q": "\u202e"})
+    assert many.status_code == 400
+    assert client.get(path, {"q": " "}).status_code == 200

@@ -12,9 +12,9 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
+from config.filters import visible_text
 from config.problems import Problem
 from config.spreadsheets import listed
-from config.texts import plain
 from ingestion import lifecycle, schedules
 from ingestion.access import can_act, visible_jobs
 from ingestion.admission import Refused
@@ -206,7 +206,7 @@ def filing(request: HttpRequest, accession: str) -> HttpResponse:
 
 
 def _query(request: HttpRequest) -> str:
-    return plain(request.GET.get("q", ""), search.MAX_QUERY)
+    return visible_text(request.GET, "q", search.MAX_QUERY)
 
 
 def _is_search(request: HttpRequest) -> bool:

@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 
 from django.db.models import Count, QuerySet
 
-from config import texts
+from config.filters import visible_text
 from ingestion import source
 from ingestion.models import FINAL, OPEN, Job, State
 from ingestion.sources.documents import members, refresh, search
@@ -59,7 +59,7 @@ def context(workspace: Workspace, user: Any, given: Mapping[str, str]) -> dict[s
         rows = rows.filter(pk__lt=int(before))
     page = list(rows[: PAGE + 1])
     role = members.role_of(user, workspace.pk)
-    query = texts.plain(given.get("q", ""), search.MAX_QUERY)
+    query = visible_text(given, "q", search.MAX_QUERY)
     filters = filters_of(given)
     looked_in = {"format": "".join(filters.formats), "name": filters.name}
     asked = {"q": query, **looked_in, "s": chosen, "before": before}
@@ -95,7 +95,7 @@ def filters_of(given: Mapping[str, str]) -> search.Filters:
     """Return where a search looks, as the query string says; what nobody knows is left out."""
     chosen = given.get("format", "")
     formats = (chosen,) if chosen in search.FORMATS else ()
-    return search.Filters(formats=formats, name=texts.plain(given.get("name", ""), MAX_NAME))
+    return search.Filters(formats=formats, name=visible_text(given, "name", MAX_NAME))
 
 
 def counts_of(workspace: Workspace) -> dict[str, int]:

@@ -11,7 +11,7 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_GET, require_POST
 
-from config import texts
+from config.filters import visible_text
 from config.problems import PROBLEMS, Problem
 from config.spreadsheets import listed
 from ingestion import lifecycle, source, uploads
@@ -234,7 +234,7 @@ def errors(request: HttpRequest, pk: int) -> HttpResponseBase:
 @require_GET
 def units(request: HttpRequest) -> HttpResponse:
     """Show the register by identifier, or the units that match a search."""
-    query = texts.plain(request.GET.get("q", ""), finding.MAX_QUERY)
+    query = visible_text(request.GET, "q", finding.MAX_QUERY)
     cursor = request.GET.get("cursor")
     try:
         shown, following = finding.page(request.user, query, cursor, PAGE)
@@ -262,7 +262,7 @@ def imports_csv(request: HttpRequest) -> HttpResponseBase:
 @require_GET
 def units_csv(request: HttpRequest) -> HttpResponseBase:
     """Give the units of the register that match the search as a file for a spreadsheet."""
-    query = texts.plain(request.GET.get("q", ""), finding.MAX_QUERY)
+    query = visible_text(request.GET, "q", finding.MAX_QUERY)
     return listed(finding.search(query), UNIT_COLUMNS, "register", finding.ORDER)
 
 
