@@ -34,6 +34,7 @@ class ShelfParams(SourceParams):
     flaky: list[str] = Field(default_factory=list, description="Keys that fail once an attempt")
     skip: list[str] = Field(default_factory=list)
     kill: list[str] = Field(default_factory=list, description="Keys that end the process")
+    eat: list[str] = Field(default_factory=list, description="Keys that ask for a gigabyte of memory")
 
 
 @register
@@ -70,6 +71,8 @@ class Shelves(Source):
                         time.sleep(p.wait)
                     if item.key in p.kill:
                         os.kill(os.getpid(), 9)
+                    if item.key in p.eat:
+                        bytearray(1 << 30)
                     if item.key in p.fail:
                         raise SourceError("broken_box", f"Box {item.key} is broken.")
                     if item.key in p.flaky and item.key not in seen:

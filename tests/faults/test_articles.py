@@ -167,3 +167,19 @@ def test_thousands_of_pages_end_with_exact_counts_however_often_their_worker_die
     assert again.items_done == PAGES - failures + ONE_KIND, described(again)
     assert codes(again) == dict.fromkeys(CODES[1:], ONE_KIND), described(again)
     assert Article.objects.count() == PAGES - failures + ONE_KIND, told
+
+
+def test_a_page_that_eats_memory_ends_its_parser_and_no_job(engine: Engine, owner: User, site: Site) -> None:
+    """X3: it needs more than the gigabyte that a page may take; its neighbours are read and judged."""
+    engine.keeper()
+    engine.worker(HEADWAY_FETCH_ALLOW="127.0.0.1", HEADWAY_ARTICLES_PER_SECOND="100")
+    topic = topics.make(owner, {"name": "Ferries", "keywords": ["ferry", "harbour"], "threshold": 0.2})
+    hungry = site.put("/hungry", f"<html><body>{'<p>x' * 2_600_000}</body></html>")
+    urls = [page(site, 1), hungry, page(site, 2)]
+    job = ended(lifecycle.create("bulk_analysis", {"topic": topic.pk, "urls": urls}, owner=owner).job, 300)
+
+    assert (job.state, job.items_done, job.items_failed) == (State.PARTIAL, 2, 1), described(job)
+    failed = job.items.get(state="failed")
+    assert (failed.key, failed.error_code) == (hungry, "page_limits")
+    assert failed.error == "This page takes too much time or memory to read."
+    assert (job.attempt, job.crashes) == (1, 0), described(job)

@@ -1,4 +1,4 @@
-"""Disk and descriptors run out for a web process: it refuses in words, lives on, and is whole again."""
+"""Disk, descriptors and memory run out: a process refuses in words, lives on, and is whole again."""
 
 import os
 import resource
@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 from django.contrib.auth.models import User
 
-from ingestion.models import Upload
+from ingestion import lifecycle
+from ingestion.models import State, Upload
 from tests.crowd import Crowd, all_right, has_all
+from tests.engine import Engine, described, effects_once, ended, keys
 from tests.faults.conftest import FULL, rounds, within
 from tests.faults.programs import Program
 from tests.realtime.rows import make_job, move
@@ -73,3 +75,20 @@ def test_without_free_descriptors_pages_live_on_and_newcomers_wait(
         all_right([*viewers, *late], within(10))
         assert process.poll() is None
     assert {len(viewer.connections) for viewer in viewers} == {1}
+
+
+def test_an_item_that_is_refused_memory_fails_alone(engine: Engine, owner: User) -> None:
+    """X3: its work-horse has a limit, as `LimitAS` of a unit gives it; it lives on and does the rest."""
+    engine.keeper()
+    worker = engine.worker()
+    now = int(Path(f"/proc/{worker.pid}/statm").read_text().split()[0]) * resource.getpagesize()
+    with limited(worker.pid, resource.RLIMIT_AS, now + 512 * MEGABYTE):
+        params = {"name": "hungry", "n": 20, "eat": ["k0007"]}
+        job = ended(lifecycle.create("shelves", params, owner=owner).job)
+
+    assert job.state == State.PARTIAL, described(job)
+    effects_once(job, [key for key in keys(20) if key != "k0007"])
+    failed = job.items.get(key="k0007")
+    assert (failed.state, failed.error_code) == ("failed", "internal_error")
+    assert failed.error == "Something went wrong inside this source. The operator can see the details."
+    assert (job.attempt, job.crashes) == (1, 0), described(job)
