@@ -95,7 +95,7 @@ def configure(level: str, form: str) -> None:
                     ],
                 }
             },
-            "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "structured"}},
+            "handlers": {"stderr": {"class": "config.log_floods.Bounded", "formatter": "structured"}},
             "root": {"handlers": ["stderr"], "level": level},
             "loggers": {name: {"level": "WARNING"} for name in QUIET},
         }

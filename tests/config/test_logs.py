@@ -1,21 +1,27 @@
 """The log: one line an event, whatever is in it, with the request or the job that it belongs to."""
 
+import io
 import json
 import logging
 import subprocess
 import sys
+from collections import Counter
+from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import structlog
 from django.http import HttpRequest, HttpResponse
 from django.test import RequestFactory
+from structlog.contextvars import get_contextvars
 
-from config import logs, security_log
+from config import log_floods, logs, security_log
 from config.middleware import ProblemMiddleware
 from config.problems import Problem, problem_response
 from ingestion import in_hand
 from tests.engine import ROOT
+from tests.waiting import until
 
 HOSTILE = 'a\r\n{"event": "signed_in", "user": 1}\n2026-01-01 [info] signed_in user=1'
 LINES = f"""
@@ -152,3 +158,98 @@ def test_a_refusal_is_a_line_with_who_and_from_where(
 
     caplog.clear()
     assert asked(refuse_a_program, caplog)[1][0]["user"] == 8
+
+
+FLOOD = """
+import logging, structlog
+for n in range(100):
+    structlog.get_logger("ours").warning("request_forbidden", n=n)
+    logging.getLogger("django.request").warning("%s: %s", "Forbidden", n)
+    logging.getLogger("django.security.DisallowedHost").error("Invalid HTTP_HOST header: %s", n)
+    logging.getLogger("theirs").warning("ws_origin_refused", extra={"origin": n})
+for n in range(100):
+    structlog.get_logger("ours").warning("attempt_failed", n=n)
+    logging.getLogger("django.request").error("%s: %s", "Internal Server Error", n)
+structlog.get_logger("ours").warning("request_limited")
+"""
+
+
+@pytest.mark.seed("SEC70")
+def test_a_flood_of_refusals_is_some_lines_and_one_that_counts_the_others() -> None:
+    lines = [json.loads(line) for line in written("json", FLOOD)]
+    left_out = [(one["of"], one["count"]) for one in lines if one["event"] == "lines_left_out"]
+    most = log_floods.MOST
+    flooded = ["request_forbidden", "django.request", "django.security.DisallowedHost", "ws_origin_refused"]
+    assert left_out == [(kind, 100 - most) for kind in flooded]
+    kinds = Counter((one["logger"], one["level"], one["event"].partition(":")[0]) for one in lines)
+    assert kinds["ours", "warning", "request_forbidden"] == most
+    assert kinds["django.request", "warning", "Forbidden"] == most
+    assert kinds["django.security.DisallowedHost", "error", "Invalid HTTP_HOST header"] == most
+    assert kinds["theirs", "warning", "ws_origin_refused"] == most
+    # A kind of its own, and what is no refusal, are written whatever else there is.
+    assert kinds["ours", "warning", "attempt_failed"] == 100
+    assert kinds["django.request", "error", "Internal Server Error"] == 100
+    assert kinds["ours", "warning", "request_limited"] == 1
+
+
+def refusing(handler: log_floods.Bounded, times: int) -> None:
+    """Give a handler lines about refusals, each of a request."""
+    handler.acquire()  # the timer waits until all were given
+    with structlog.contextvars.bound_contextvars(request_id="of-a-request"):
+        for _ in range(times):
+            record = logging.LogRecord("x", logging.WARNING, "", 0, {"event": "request_limited"}, (), None)
+            handler.handle(record)
+    handler.release()
+
+
+@pytest.fixture
+def bounded() -> Iterator[tuple[log_floods.Bounded, io.StringIO, list[float]]]:
+    """Return a handler of two lines a minute, what it writes, and its clock."""
+    stream, now = io.StringIO(), [0.0]
+    handler = log_floods.Bounded(stream, most=2, seconds=0.01, clock=lambda: now[0])
+    handler.setFormatter(logging.Formatter("%(message)s %(of)s %(count)s", defaults={"of": "", "count": ""}))
+    log_floods.log.addHandler(handler)
+    yield handler, stream, now
+    log_floods.log.removeHandler(handler)
+
+
+def test_the_count_comes_when_the_minute_is_over_though_nobody_asks_again(
+    bounded: tuple[log_floods.Bounded, io.StringIO, list[float]],
+) -> None:
+    handler, stream, _ = bounded
+    refusing(handler, 5)  # the clock stands: the timer alone ends the minute
+    until(lambda: "lines_left_out" in stream.getvalue(), what="the line that counts")
+    assert "lines_left_out request_limited 3\n" in stream.getvalue()
+    assert handler._minutes == {}
+
+
+def test_the_next_minute_has_lines_of_its_own(
+    bounded: tuple[log_floods.Bounded, io.StringIO, list[float]],
+) -> None:
+    handler, stream, now = bounded
+    handler._seconds = 60.0
+    refusing(handler, 3)
+    now[0] = 59.9
+    refusing(handler, 1)
+    assert stream.getvalue().count("request_limited") == 2
+    ended = handler._minutes["request_limited"]
+    now[0] = 60.0
+    refusing(handler, 1)
+    handler._end("request_limited", ended)  # its timer comes late
+    assert stream.getvalue().count("{'event': 'request_limited'}") == 3
+    assert stream.getvalue().count("lines_left_out request_limited 2\n") == 1
+    handler.close()
+    assert stream.getvalue().count("lines_left_out") == 1  # nothing was left out of the last one
+
+
+def test_the_count_belongs_to_no_request(
+    bounded: tuple[log_floods.Bounded, io.StringIO, list[float]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    handler, _, now = bounded
+    handler._seconds = 60.0
+    seen: list[dict[str, Any]] = []
+    monkeypatch.setattr(log_floods.log, "warning", lambda *a, **k: seen.append(get_contextvars()))
+    refusing(handler, 3)
+    now[0] = 60.0
+    refusing(handler, 1)
+    assert seen == [{}]
