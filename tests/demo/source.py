@@ -106,7 +106,10 @@ class Nap(Source):
                 time.sleep(0.05)
 
 
-@source("hurried", label="Hurried", queue="default", time_limit=1.5)
+HURRIED_SECONDS = 1.5
+
+
+@source("hurried", label="Hurried", queue="default", time_limit=HURRIED_SECONDS)
 def hurried(job: Any, p: NapParams) -> None:
     """Sleep, and may do so for a second and a half."""
     end = time.monotonic() + (p.seconds if p.name == "long" else 0)

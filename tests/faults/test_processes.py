@@ -3,17 +3,23 @@
 import os
 import signal
 import time
+from datetime import timedelta
+from typing import TYPE_CHECKING
 
 import pytest
 from django.contrib.auth.models import User
 from django.db import connection, transaction
 
 from ingestion import lifecycle
+from ingestion.clock import ClockTimestamp
+from ingestion.keeper import STALL_MINUTES
 from ingestion.models import Job, Sighting, State
 from tests.demo.models import Effect
+from tests.demo.source import HURRIED_SECONDS
 from tests.engine import (
     Engine,
     alive,
+    described,
     effects_once,
     ended,
     fresh,
@@ -25,6 +31,9 @@ from tests.engine import (
 )
 from tests.faults.conftest import FULL, ROUNDS, rounds, within
 from tests.waiting import until
+
+if TYPE_CHECKING:
+    from django.db.models import QuerySet
 
 N = 20
 
@@ -173,12 +182,40 @@ def test_a_worker_that_must_be_killed_costs_one_attempt(engine: Engine, owner: U
         engine.kill(other)
 
 
+def test_who_hangs_is_told_of_in_seconds_and_is_not_killed(engine: Engine, owner: User) -> None:
+    """X6: an item sleeps while its reporter beats. Its last progress is made older: five minutes are long."""
+    engine.keeper()
+    engine.worker()
+    stall = timedelta(minutes=STALL_MINUTES)
+    for n in rounds(3 if FULL else 1):
+        job = shelves(owner, f"hung-{n}", n=1, wait=60)
+        running(job, 0)
+        row = Job.objects.filter(pk=job.pk)
+
+        def told(job: Job = job, row: "QuerySet[Job]" = row) -> bool:
+            row.filter(progress_at__gt=ClockTimestamp() - stall).update(progress_at=ClockTimestamp() - stall)
+            return job.events.filter(kind="stalled").exists()
+
+        until(told, within(5), "the warning")
+        row.update(progress_at=ClockTimestamp() - 2 * stall)
+        for _ in range(3):  # a second each, as a keeper's look
+            lease = fresh(job).lease_until
+            until(lambda job=job, lease=lease: fresh(job).lease_until > lease, 20, "the reporter's beat")
+        job = fresh(job)
+        assert (job.state, job.attempt, job.crashes) == (State.RUNNING, 1, 0), described(job)
+        assert job.events.filter(kind="stalled").count() == 1
+        lifecycle.cancel(job, owner)
+
+
 def test_a_source_takes_no_longer_than_it_says(engine: Engine, owner: User) -> None:
+    """X6: where a source says how long it may take, who hangs is ended within twice that."""
     engine.keeper()
     engine.worker()
     job = ended(lifecycle.create("hurried", {"seconds": 500, "name": "long"}, owner=owner).job)
     assert (job.state, job.error["code"], job.attempt) == (State.FAILED, "time_limit", 1)
     assert job.error["text"] == "The job took longer than this source allows."
+    attempt = job.attempts.get()
+    assert (attempt.ended_at - attempt.started_at).total_seconds() <= within(2 * HURRIED_SECONDS)
 
 
 def test_a_worker_that_cannot_write_ends_itself_before_its_lease_does(engine: Engine, owner: User) -> None:
