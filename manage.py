@@ -4,6 +4,8 @@
 import os
 import sys
 
+ROLES = {"serve": "web", "worker": "worker", "keeper": "keeper"}  # of these processes, as settings know them
+
 
 def main() -> int:
     """Run the command; what a person can repair is one line, not a traceback."""
@@ -17,6 +19,8 @@ def main() -> int:
             os.environ["HEADWAY_DATA"] = argument.removeprefix("--data=")
             del arguments[place]
             break
+    if arguments and arguments[0] in ROLES:
+        os.environ.setdefault("HEADWAY_ROLE", ROLES[arguments[0]])
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
     from django.conf import settings
     from django.core.exceptions import ImproperlyConfigured

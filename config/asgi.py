@@ -23,8 +23,9 @@ from ingestion.sources.articles import sockets as articles
 from ingestion.sources.companies import subscribers
 from ingestion.sources.documents import sockets as documents
 from ingestion.sources.lifelogs import sockets as lifelogs
+from realtime import paths
 from realtime.credentials import identify
-from realtime.http import PATH, LiveHttp
+from realtime.http import LiveHttp
 from realtime.plain_events import PlainEvents
 from realtime.routing import websockets
 
@@ -53,7 +54,7 @@ http = BodyLimit(
 websocket = websockets(
     patterns=[subscribers.SOCKET, lifelogs.SOCKET, documents.SOCKET, articles.JOB, articles.TOPIC]
 )
-live = {PATH: LiveHttp(), stability.PATH: PlainEvents(stability.STREAM, stability.message)}
+live = {paths.HTTP: LiveHttp(), stability.PATH: PlainEvents(stability.STREAM, stability.message)}
 
 
 def _is_live(scope: Scope) -> bool:

@@ -6,7 +6,6 @@ this, anybody could fill the disk by sending to an address that does not even ex
 
 import asyncio
 import contextlib
-import errno
 import json
 import re
 import time
@@ -18,7 +17,7 @@ from uuid import uuid4
 import structlog
 
 from config.heads import LINGER_SECONDS
-from config.problems import PROBLEMS
+from config.problems import NO_ROOM, PROBLEMS
 
 log = structlog.get_logger(__name__)
 
@@ -34,7 +33,6 @@ UPLOADS_AT_ONCE = 5  # of one user and process: each may hold a temporary file o
 
 Scope = dict[str, Any]
 SignedIn = Callable[[Scope], Awaitable[str | None]]
-NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class BodyLimit:

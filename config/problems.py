@@ -1,5 +1,6 @@
 """The one catalogue of errors, and the one place that makes an error answer (RFC 9457)."""
 
+import errno
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,6 +15,7 @@ from config.texts import marked
 JsonObject = dict[str, Any]
 
 MAX_ERRORS = 20  # of one answer
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # of an OSError: "storage_full"
 
 # code: (status, text). The text is for people; a program reads the code.
 PROBLEMS: dict[str, tuple[int, str]] = {

@@ -302,7 +302,7 @@ MIDDLEWARE = [
     "django_htmx.middleware.HtmxMiddleware",
     "account.middleware.in_zone",
 ]
-ROOT_URLCONF = "config.urls"
+ROOT_URLCONF = "config.urls" if _pages else "config.page_urls"
 ASGI_APPLICATION = "config.asgi.application"
 TEMPLATES = [
     {

@@ -1,35 +1,16 @@
 """Addresses of the whole site."""
 
 from django.contrib import admin
-from django.urls import include, path
+from django.urls import path
 
-from account import recovery
-from config import errors, health, signin
+from config import errors, page_urls, signin
 from config.api import api
-from config.metrics import metrics
 
 urlpatterns = [
-    path("healthz", health.healthz, name="healthz"),
-    path("readyz", health.readyz, name="readyz"),
-    path("metrics", metrics, name="metrics"),
-    path("csp-report/", health.csp_report, name="csp_report"),
-    path("signin/", signin.signin, name="signin"),
-    path("signin/link/<str:token>/", signin.signin_link, name="signin_link"),
-    path("signin/mail/", recovery.ask, name="recovery"),
-    path("signin/password/<str:uidb64>/<str:token>/", recovery.NewPassword.as_view(), name="new_password"),
-    path("signout/", signin.signout, name="signout"),
     path("admin/login/", signin.admin_login),
     path("admin/", admin.site.urls),
     path("api/", api.urls),
-    path("imports/", include("ingestion.sources.imports.urls")),
-    path("companies/", include("ingestion.sources.companies.urls")),
-    path("days/", include("ingestion.sources.lifelogs.urls")),
-    path("workspaces/", include("ingestion.sources.documents.urls")),
-    path("topics/", include("ingestion.sources.articles.urls")),
-    path("charts/", include("ingestion.sources.imports.analytics.urls")),
-    path("account/", include("account.urls")),
-    path("inbox/", include("notifications.urls")),
-    path("", include("ingestion.urls")),
+    *page_urls.urlpatterns,
 ]
 handler400 = errors.bad_request
 handler403 = errors.forbidden

@@ -9,6 +9,7 @@ from uuid import UUID
 import structlog
 from django.db import DatabaseError, InterfaceError, OperationalError, connection
 from django.db.models.functions import Now
+from django.urls import reverse
 
 from ingestion import lifecycle, schema
 from ingestion.models import Process
@@ -83,5 +84,6 @@ def settle() -> None:
     lifecycle.claim("", worker="", token=nobody)
     lifecycle.start(nobody, worker="", token=nobody)
     lifecycle.finish(nobody, nobody, Outcome())
+    reverse("ingestion:job", args=[nobody])  # loads the pages that results lead to
     gc.collect()
     gc.freeze()

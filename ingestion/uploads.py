@@ -24,8 +24,7 @@ from django.http import FileResponse
 from pydantic import BaseModel
 from uuid6 import uuid7
 
-from config.bodies import NO_ROOM
-from config.problems import Problem
+from config.problems import NO_ROOM, Problem
 from ingestion.file_types import HEAD, UNKNOWN, check_promise, type_of
 from ingestion.models import OPEN, Upload
 from ingestion.source import Source, upload_fields

@@ -18,9 +18,9 @@ from realtime import limits
 from realtime.admission import NotAdmitted, admit_socket
 from realtime.credentials import Standing
 from realtime.credit import Credit
+from realtime.frame_writer import EXTENSION
 from realtime.frames import Ack, Frame, Hello, Subscribe, Unsubscribe, Wrong, parse, ready
 from realtime.limits import Close
-from realtime.live_protocol import EXTENSION
 from realtime.origin import Scope, cookies, has_session_cookie
 from realtime.sockets import Socket
 

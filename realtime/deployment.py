@@ -17,8 +17,7 @@ from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_K
 from django.contrib.auth.models import User
 from websockets.sync.client import ClientConnection, connect
 
-from realtime.http import PATH
-from realtime.routing import LIVE
+from realtime import paths
 from realtime.sessions import SessionStore
 
 ANSWER_SECONDS = 10.0  # for anything that should be there at once
@@ -123,7 +122,7 @@ class Deployment:
 
     @contextmanager
     def socket(
-        self, headers: Mapping[str, str], *, origin: str | None = None, path: str = LIVE
+        self, headers: Mapping[str, str], *, origin: str | None = None, path: str = paths.SOCKET
     ) -> Iterator[ClientConnection]:
         """Open a WebSocket. Raises OSError and websockets' exceptions."""
         url = ("wss" if self.secure else "ws") + self.origin.removeprefix("https").removeprefix("http") + path
@@ -140,7 +139,7 @@ class Deployment:
     def live(self, who: Credentials, **more: str) -> str:
         """Return the path of /api/live for the asker's stream."""
         query = "&".join(f"{name}={quote(value)}" for name, value in {"stream": who.stream, **more}.items())
-        return f"{PATH}?{query}"
+        return f"{paths.HTTP}?{query}"
 
 
 def code_of(answer: http.client.HTTPResponse) -> str:

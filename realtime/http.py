@@ -29,8 +29,6 @@ from realtime.seats import Seat
 
 log = structlog.get_logger(__name__)
 
-PATH = "/api/live"
-
 
 class LiveHttp:
     """An ASGI application for GET and HEAD of one path."""

@@ -4,7 +4,7 @@ import sys
 from functools import partial
 from typing import Any
 
-from realtime.live_protocol import EXTENSION
+from realtime.frame_writer import EXTENSION
 from realtime.origin import Scope
 
 

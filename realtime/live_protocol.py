@@ -12,10 +12,7 @@ from websockets.http11 import Request, Response
 from websockets.protocol import State
 from websockets.server import ServerProtocol
 
-# In `extensions` of a connection's ASGI scope: an object with the two methods below. Where it is absent, as
-# under another server, `send` does the same at a higher price.
-EXTENSION = "headway.frames"
-
+from realtime.frame_writer import EXTENSION
 
 # The web process bounds the head as a whole (config.heads). A line that is longer than the library likes
 # would leave the client without any answer, and the socket open.

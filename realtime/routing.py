@@ -3,13 +3,12 @@
 from collections.abc import Sequence
 from typing import Any
 
+from realtime import paths
 from realtime.consumers import LiveConsumer
 from realtime.limits import Close
 from realtime.live_daphne import DaphneFrames
 from realtime.origin import OriginCheck, Scope
 from realtime.plain_sockets import PlainSocket
-
-LIVE = "/ws/live/"
 
 
 def websockets(more: dict[str, Any] | None = None, patterns: Sequence[PlainSocket] = ()) -> Any:
@@ -17,7 +16,7 @@ def websockets(more: dict[str, Any] | None = None, patterns: Sequence[PlainSocke
 
     more: other paths -> their applications. patterns: those that know their paths themselves.
     """
-    apps = {LIVE: LiveConsumer(), **(more or {})}
+    apps = {paths.SOCKET: LiveConsumer(), **(more or {})}
 
     async def route(scope: Scope, receive: Any, send: Any) -> None:
         path = scope["path"]

@@ -7,22 +7,13 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Awaitable, Callable
-from typing import Any, Protocol
+from typing import Any
 
 from realtime import limits
 from realtime.credentials import Standing
 from realtime.credit import Credit
+from realtime.frame_writer import FrameWriter
 from realtime.frames import Cursor, Ready, text_frame
-
-
-class FrameWriter(Protocol):
-    """A server that writes frames which are bytes already; realtime/live_protocol.py is ours."""
-
-    def takes_frame(self) -> bool:
-        """Tell whether the client is there and reads."""
-
-    def write_frame(self, frame: bytes) -> None:
-        """Write a frame, after `takes_frame` said yes."""
 
 
 class Viewer:

@@ -8,9 +8,9 @@ import sys
 import pytest
 from websockets.sync.client import connect
 
+from realtime.frame_writer import EXTENSION
 from realtime.frames import text_frame
 from realtime.live_daphne import DaphneFrames
-from realtime.live_protocol import EXTENSION
 from tests.servers import free_port
 from tests.waiting import until
 

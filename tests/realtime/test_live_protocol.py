@@ -15,8 +15,8 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
 from config.heads import BoundedHead
+from realtime.frame_writer import EXTENSION
 from realtime.frames import text_frame
-from realtime.live_protocol import EXTENSION
 from tests.servers import MAX_BYTES, serving
 from tests.waiting import until
 

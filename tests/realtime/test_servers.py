@@ -13,9 +13,8 @@ from django.test import Client
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
-from realtime import limits
+from realtime import limits, paths
 from realtime.limits import Close
-from realtime.routing import LIVE
 from tests.engine import Engine
 from tests.realtime.client import session
 from tests.realtime.raw import Raw
@@ -117,8 +116,10 @@ def test_no_page_of_another_origin_gets_a_socket(alice, server, address):
     cookie = session(alice)[0]
     refused = {403} if server == "uvicorn" else {400, 403}
     for origin in FOREIGN:
-        assert Raw(port, LIVE, {"Cookie": cookie, "Origin": origins(origin, port)}).status in refused, origin
-    assert Raw(port, LIVE, {"Cookie": cookie, "Origin": f"http://{address}"}).status == 101
+        assert (
+            Raw(port, paths.SOCKET, {"Cookie": cookie, "Origin": origins(origin, port)}).status in refused
+        ), origin
+    assert Raw(port, paths.SOCKET, {"Cookie": cookie, "Origin": f"http://{address}"}).status == 101
 
 
 def test_a_sign_out_closes_the_page_and_ends_the_events(alice, address, open_page):
@@ -133,7 +134,7 @@ def test_a_sign_out_closes_the_page_and_ends_the_events(alice, address, open_pag
     while events.readline() != b"event: state\n":
         pass
     at = {"origin": f"http://{address}", "additional_headers": {"Cookie": cookie}}
-    with connect(f"ws://{address}{LIVE}", **at) as page:
+    with connect(f"ws://{address}{paths.SOCKET}", **at) as page:
         Page(page, csrf, [job.stream]).next("state")
         assert client.post("/signout/").status_code == 200
         assert closed_with(page) == Close.SIGNED_OUT
