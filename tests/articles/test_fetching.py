@@ -6,6 +6,8 @@ import threading
 from typing import Any
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from ingestion import outside_connections
 from ingestion.models import Pause
@@ -288,6 +290,14 @@ def test_robots_are_asked_once_a_day_for_all(fetcher, site):
         assert other.get(f"{site.url}/a") is not None
     assert site.asked == ["/robots.txt", "/a", "/a"]
     assert Robots.objects.get().origin == site.url
+
+
+def test_threads_that_learn_of_a_host_together_collide_in_no_statement(fetcher: Fetcher, site: Site):
+    site.put("/robots.txt", "User-agent: *\nDisallow:", Content_Type="text/plain")
+    with CaptureQueriesContext(connection) as asked:
+        assert fetcher.get(site.put("/a", PAGE)) is not None
+    written = [one["sql"] for one in asked if 'INTO "articles_robots"' in one["sql"]]
+    assert len(written) == 1 and "ON CONFLICT" in written[0]
 
 
 def test_without_an_answer_on_robots_nothing_is_read(fetcher, site):

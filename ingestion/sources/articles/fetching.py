@@ -185,8 +185,13 @@ class Fetcher:
         row = Robots.objects.filter(origin=origin, read_at__gt=since).first()
         if row is None:
             status, text = self._read_robots(origin, first=first)
-            values = {"status": status, "text": text, "read_at": read_clock()}
-            row = Robots.objects.update_or_create(origin=origin, defaults=values)[0]
+            row = Robots(origin=origin, status=status, text=text, read_at=read_clock())
+            Robots.objects.bulk_create(  # one statement: threads of a job often learn of a host together
+                [row],
+                update_conflicts=True,
+                unique_fields=["origin"],
+                update_fields=["status", "text", "read_at"],
+            )
         return robots.parse(row.text) if 200 <= row.status < 300 else robots.ANYTHING
 
     def _read_robots(self, origin: str, *, first: bool) -> tuple[int, str]:
