@@ -1,8 +1,11 @@
 """The database ends sessions, takes no writes, locks a row, is full: nothing is lost, and it is said."""
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from statistics import median
 
+import psycopg
 import pytest
 from django.contrib.auth.models import User
 from django.db import connection, transaction
@@ -106,6 +109,39 @@ def test_a_row_that_somebody_holds_holds_nobody_else(site: Site, engine: Engine,
     status, _ = program.ask("POST", f"/api/jobs/{held.pk}/cancel")
     assert status in (200, 202)
     assert ended(held).state == State.CANCELLED
+
+
+@pytest.mark.skipif(not FULL, reason="a rate takes a minute: with all rounds")
+def test_others_keep_their_rate_while_a_row_is_held(engine: Engine, owner: User) -> None:
+    """X22: the row of a job that runs is held for 30 s; the job in the middle says how fast others are."""
+    engine.keeper()
+    engine.worker()
+    held = running(lifecycle.create("nap", {"seconds": 500, "name": "held"}, owner=owner).job, 0)
+    engine.worker()
+    before = seconds_each(owner, "before", 4)
+    with another_session() as session:
+        session.execute("SELECT 1 FROM ingestion_job WHERE id = %s FOR UPDATE", [held.pk])
+        meanwhile = median(seconds_each(owner, "meanwhile", 8))
+    calm = median(before + seconds_each(owner, "after", 3))
+    assert calm / meanwhile >= 0.9, f"{meanwhile:.2f} s a job, {calm:.2f} s before and after"
+
+
+def another_session() -> psycopg.Connection:
+    """Open a session beside ours, in a transaction that ends with it."""
+    at = connection.settings_dict
+    return psycopg.connect(
+        dbname=at["NAME"], host=at["HOST"], user=at["USER"], port=at["PORT"] or None, password=at["PASSWORD"]
+    )
+
+
+def seconds_each(owner: User, name: str, n: int) -> list[float]:
+    """Return what each of some jobs takes, one after the other: a worker more or less does not count."""
+    took = []
+    for number in range(n):
+        began = time.monotonic()
+        effects_once(ended(shelves(owner, f"{name}-{number}", wait=0.2)), keys(20))
+        took.append(time.monotonic() - began)
+    return took
 
 
 def later() -> object:
