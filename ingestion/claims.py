@@ -38,9 +38,13 @@ DUE = """
                         AND p.scope IN ('all', 'queue:' || j.queue, 'source:' || j.source))
 """
 FREE = "source_runs < slots AND (limit_key = '' OR key_runs < key_slots)"
+_FREE = (
+    "coalesce(of_source.n, 0) < slots AND (j.limit_key = '' OR coalesce(of_key.n, 0) < key_slots)"  # in `DUE`
+)
 _CLAIMABLE = f"({DUE}) due WHERE {FREE}"
 ORDER = "class, owner_runs, created_at, id"
-_PICK = f"SELECT id FROM {_CLAIMABLE} ORDER BY {ORDER} LIMIT 1"  # nosec B608  # our own words
+# A row that somebody holds is passed over: who waited for it would hold the lock of the queue meanwhile.
+_PICK = f"{DUE} AND {_FREE} ORDER BY {ORDER} LIMIT 1 FOR NO KEY UPDATE OF j SKIP LOCKED"  # nosec B608
 _COUNT = f"SELECT count(*) FROM (SELECT 1 FROM {_CLAIMABLE} LIMIT %(most)s) found"  # nosec B608
 # A worker frozen inside the claim stops nobody longer than this.
 _LOCK = """

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from statistics import median
 
-import psycopg
 import pytest
 from django.contrib.auth.models import User
 from django.db import connection, transaction
@@ -15,6 +14,7 @@ from ingestion.models import Job, State
 from tests.engine import Engine, effects_once, ended, fresh, keys, running
 from tests.faults.conftest import FULL, rounds
 from tests.faults.programs import Program
+from tests.sessions import another_session
 from tests.site import Site
 from tests.waiting import until
 
@@ -126,14 +126,6 @@ def test_others_keep_their_rate_while_a_row_is_held(engine: Engine, owner: User)
     assert calm / meanwhile >= 0.9, f"{meanwhile:.2f} s a job, {calm:.2f} s before and after"
 
 
-def another_session() -> psycopg.Connection:
-    """Open a session beside ours, in a transaction that ends with it."""
-    at = connection.settings_dict
-    return psycopg.connect(
-        dbname=at["NAME"], host=at["HOST"], user=at["USER"], port=at["PORT"] or None, password=at["PASSWORD"]
-    )
-
-
 def seconds_each(owner: User, name: str, n: int) -> list[float]:
     """Return what each of some jobs takes, one after the other: a worker more or less does not count."""
     took = []
@@ -142,6 +134,20 @@ def seconds_each(owner: User, name: str, n: int) -> list[float]:
         effects_once(ended(shelves(owner, f"{name}-{number}", wait=0.2)), keys(20))
         took.append(time.monotonic() - began)
     return took
+
+
+def test_a_due_job_whose_row_is_held_holds_nobody_else(engine: Engine, owner: User) -> None:
+    """X22: though it would be the next."""
+    held = shelves(owner, "held", wait=0)
+    others = [shelves(owner, f"other-{n}", wait=0) for n in range(6)]
+    with another_session() as session:
+        session.execute("SELECT 1 FROM ingestion_job WHERE id = %s FOR UPDATE", [held.pk])
+        engine.keeper()
+        engine.worker()
+        for other in others:
+            effects_once(ended(other), keys(20))
+        assert Job.objects.get(pk=held.pk).state == State.PENDING
+    effects_once(ended(held), keys(20))
 
 
 def later() -> object:

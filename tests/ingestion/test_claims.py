@@ -18,6 +18,7 @@ from ingestion.admission import Created
 from ingestion.keeper import Keeper
 from ingestion.models import Job, Pause, Priority, State
 from ingestion.source import get
+from tests.sessions import another_session
 
 pytestmark = pytest.mark.django_db
 
@@ -97,6 +98,17 @@ def test_a_pause_holds_jobs_back_until_it_is_over(alice: User, scope: str) -> No
     assert claim() is not None
 
 
+@pytest.mark.django_db(transaction=True)
+def test_a_due_job_whose_row_another_session_holds_is_passed_over(alice: User) -> None:
+    """X22: who waited for the row would hold the lock of the queue meanwhile."""
+    held, other = ping(alice), ping(alice)
+    with another_session() as session:
+        session.execute("SELECT 1 FROM ingestion_job WHERE id = %s FOR UPDATE", [held.pk])
+        assert claim() == other
+        assert claim() is None
+    assert claim() == held
+
+
 def test_a_pause_of_another_source_holds_nothing(alice: User) -> None:
     ping(alice)
     Pause.objects.create(scope="source:shelves", reason="x")
@@ -108,7 +120,7 @@ def test_the_question_of_the_claim_is_not_planned_at_every_claim() -> None:
         with connection.cursor() as cursor:
             cursor.execute(
                 "SELECT sum(custom_plans) FROM pg_prepared_statements WHERE statement LIKE %s",
-                ["SELECT id FROM (%"],
+                ["%OF j SKIP LOCKED"],
             )
             return int(cursor.fetchone()[0])
 

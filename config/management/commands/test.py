@@ -28,6 +28,7 @@ LANES = ("-n", "3", "--dist", "load", "--maxschedchunk", "1")
 BREAKS_SERVICES = "tests/faults/test_services.py"  # stops the PostgreSQL and Valkey of its own process
 # They compare what people wait for with a promise, or the same in peace: with all rounds nothing runs beside.
 WANT_PEACE = (
+    "tests/faults/test_database.py::test_others_keep_their_rate_while_a_row_is_held",
     "tests/faults/test_live_readers.py",
     "tests/faults/test_live_restarts.py",
     "tests/faults/test_live_delivery.py::test_the_end_reaches_every_page_within_a_second",
