@@ -20,7 +20,7 @@ def register() -> None:
 def _jobs(user: Any, keys: Collection[str]) -> Mapping[str, tuple[str, str]]:
     found = visible_jobs(user).filter(pk__in=[key for key in keys if _is_id(key)])
     return {
-        str(pk): (f"{title}, {subject}" if subject else title, reverse("ingestion:job", args=[pk]))
+        str(pk): (title if subject in title else f"{title}, {subject}", reverse("ingestion:job", args=[pk]))
         for pk, title, subject in found.values_list("pk", "title", "subject")
     }
 

@@ -102,9 +102,7 @@ def _jobs(user: Any, query: str, most: int) -> list[Hit]:
 
 
 def _sub(job: Job) -> str:
-    # Some titles have the subject in them.
-    subject = "" if job.subject in job.title else f"{job.subject} · "
-    return f"{subject}{word(display(job))}"
+    return f"{job.detail} · {word(display(job))}" if job.detail else word(display(job))
 
 
 register("jobs", Kind(label="Jobs", icon="jobs", find=_jobs, more="ingestion:jobs"))

@@ -86,7 +86,7 @@ def _needs(job: Job, user: Any) -> str:
     needed = Job.objects.filter(dependant_rows__job=job, state__in=OPEN)
     count = needed.count()
     seen = visible_jobs(user).filter(pk__in=needed.values("pk")).order_by("pk")[:MAX_NAMED]
-    names = [f"{one.title} {one.subject}".strip() for one in seen]
+    names = [one.name for one in seen]
     others = count - len(names)
     if others:
         names.append(f"{others} other job{'' if others == 1 else 's'}" if names else _jobs(others))

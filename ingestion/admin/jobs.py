@@ -72,7 +72,7 @@ class JobAdmin(OperatorAdmin):
     @admin.display(description="what")
     def what(self, job: Job) -> str:
         """Return title and subject."""
-        return f"{job.title} {job.subject}".strip()
+        return job.name
 
     @admin.display(description="status")
     def status(self, job: Job) -> str:

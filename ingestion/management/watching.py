@@ -120,7 +120,7 @@ class Bars:
 
     def figures(self, job: Job) -> None:
         """Draw where the job is."""
-        name = printable(f"{job.title} {job.subject}".strip())
+        name = printable(job.name)
         if self.whole is None:
             self.whole = self.progress.add_task(name, total=1.0, figures="")
         self.progress.update(self.whole, completed=job.progress, figures=figures(job))

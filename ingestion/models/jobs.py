@@ -259,6 +259,16 @@ class Job(Versioned):
             return self.items_failed > 0
         return self.state in (State.FAILED, State.CANCELLED)
 
+    @property
+    def detail(self) -> str:
+        """Return the subject, unless the title has it in it."""
+        return "" if self.subject in self.title else self.subject
+
+    @property
+    def name(self) -> str:
+        """Return title and subject in one line."""
+        return f"{self.title} {self.detail}".rstrip()
+
     def get_absolute_url(self) -> str:
         """Return the path of the job's page."""
         return reverse("ingestion:job", args=[self.pk])

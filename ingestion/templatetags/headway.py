@@ -77,19 +77,18 @@ def chip(item: JobItem, href: str = "") -> SafeString:
 @register.simple_tag
 def bar(job: Job, noun: str = "items", css: str = "") -> SafeString:
     """Draw a job's progress. Without a total and without progress there is no percentage to draw."""
-    name = f"{job.title} {job.subject}".strip()
     live = SafeString(' data-field="bar"') if job.state not in FINAL else ""
     if not job.items_total and job.progress <= 0 and job.state == State.RUNNING:
         return format_html(
             '<div class="bar{}" role="progressbar" aria-label="{}" aria-valuetext="{}" data-indeterminate>'
             '<svg aria-hidden="true"><rect data-status="running" width="40%" height="100%"/></svg></div>',
-            _css(css), name, job.message or "Working, no total yet",
+            _css(css), job.name, job.message or "Working, no total yet",
         )  # fmt: skip
     done, failed = figures.bar(job)
     return format_html(
         '<div class="bar{}" role="progressbar" aria-label="{}" aria-valuemin="0" aria-valuemax="100" '
         'aria-valuenow="{}" aria-valuetext="{}"{}><svg aria-hidden="true">{}{}</svg></div>',
-        _css(css), name, figures.percent(job), _spoken(job, noun), live,
+        _css(css), job.name, figures.percent(job), _spoken(job, noun), live,
         _rect("complete", "bar.done", 0.0, done, job),
         _rect("failed", "bar.failed", done, failed, job),
     )  # fmt: skip

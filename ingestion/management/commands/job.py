@@ -210,7 +210,7 @@ def _facts(job: Job) -> list[tuple[str, str]]:
     asked = (job.waiting_for or {}).get("text", "")
     return [
         ("Job", str(job.pk)),
-        ("What", f"{job.title} {job.subject}".strip()),
+        ("What", job.name),
         ("Source", job.source),
         ("Owner", job.owner.get_username() if job.owner else "nobody"),
         ("State", figures(job)),

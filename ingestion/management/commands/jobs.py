@@ -76,5 +76,5 @@ def _row(job: Job) -> list[str]:
         f"{job.progress:.0%}",
         moment(job.created_at),
         job.owner.get_username() if job.owner else "",
-        f"{job.source}: {job.title} {job.subject}".strip(),
+        f"{job.source}: {job.name}",
     ]

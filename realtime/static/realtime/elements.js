@@ -91,7 +91,8 @@ class JobProgress extends Streamed {
     this.hidden = Boolean(gone); // not theirs, or no more: one and the same
     if (!data || gone) return;
     const { items = {}, state } = data;
-    track.setAttribute("aria-label", this.getAttribute("label") ?? [data.title, data.subject].filter(Boolean).join(" "));
+    const more = data.title?.includes(data.subject) ? "" : data.subject;
+    track.setAttribute("aria-label", this.getAttribute("label") ?? [data.title, more].filter(Boolean).join(" "));
     const ended = (items.done ?? 0) + (items.failed ?? 0) + (items.skipped ?? 0);
     const percent = Math.floor((data.progress ?? 0) * 100 + 1e-9);
     const known = items.total > 0 || percent > 0 || state === "completed";
