@@ -3,14 +3,17 @@
 import logging
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from contextvars import Context
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 log = logging.getLogger(__name__)
 
-MOST = 60  # lines of a kind that a process writes a minute
+MOST = 60  # lines of a kind, and about one address, that a process writes a minute
+ADDRESSES = 20  # of a kind, that are counted each by itself; all others share
 SECONDS = 60.0
 
 # What is written about a request that was refused, ours by event, others' by logger.
@@ -41,11 +44,24 @@ def kind_of(record: logging.LogRecord) -> str | None:
     return None
 
 
+def address_of(record: logging.LogRecord) -> str:
+    """Return from where what a line tells of came; "" where it does not say."""
+    said = record.msg.get("address") if isinstance(record.msg, dict) else None
+    return said if isinstance(said, str) else ""
+
+
 @dataclass
 class _Minute:
+    """What was written and what was not, by kind and address; "" is all addresses that have no own count."""
+
     began: float
-    written: int = 0
-    left_out: int = 0
+    written: Counter[tuple[str, str]] = field(default_factory=Counter)
+    left_out: Counter[tuple[str, str]] = field(default_factory=Counter)
+
+    def key(self, kind: str, address: str) -> tuple[str, str]:
+        """Return what a line is counted as: who floods hides nobody else's lines."""
+        others = sum(1 for one, whose in self.written if one == kind and whose)
+        return (kind, address if (kind, address) in self.written or others < ADDRESSES else "")
 
 
 class Bounded(logging.StreamHandler[Any]):
@@ -63,45 +79,47 @@ class Bounded(logging.StreamHandler[Any]):
     ) -> None:
         super().__init__(stream)
         self._most, self._seconds, self._clock = most, seconds, clock
-        self._minutes: dict[str, _Minute] = {}
+        self._minute: _Minute | None = None
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write a line, or count it. Called with the handler's lock held."""
         kind = kind_of(record)
-        if kind is None or self._has_room(kind):
+        if kind is None or self._has_room(kind, address_of(record)):
             super().emit(record)
 
     def close(self) -> None:
         """Tell what is left to tell; the process ends."""
-        for kind, minute in list(self._minutes.items()):
-            self._end(kind, minute)
+        if self._minute is not None:
+            self._end(self._minute)
         super().close()
 
-    def _has_room(self, kind: str) -> bool:
+    def _has_room(self, kind: str, address: str) -> bool:
         now = self._clock()
-        minute = self._minutes.get(kind)
-        if minute is not None and now - minute.began >= self._seconds:
-            self._end(kind, minute)
-            minute = None
-        if minute is None:
-            minute = self._minutes[kind] = _Minute(now)
-        if minute.written < self._most:
-            minute.written += 1
+        if self._minute is not None and now - self._minute.began >= self._seconds:
+            self._end(self._minute)
+        if self._minute is None:
+            self._minute = _Minute(now)
+        minute = self._minute
+        key = minute.key(kind, address)
+        if minute.written[key] < self._most:
+            minute.written[key] += 1
             return True
-        minute.left_out += 1
-        if minute.left_out == 1:  # nobody may come after the flood
-            timer = threading.Timer(minute.began + self._seconds - now, self._end, (kind, minute))
+        if not minute.left_out:  # nobody may come after the flood
+            timer = threading.Timer(minute.began + self._seconds - now, self._end, (minute,))
             timer.daemon = True
-            timer.start()
+            with suppress(RuntimeError):  # no thread is to be had: the next line tells it, or the end
+                timer.start()
+        minute.left_out[key] += 1
         return False
 
-    def _end(self, kind: str, minute: _Minute) -> None:
+    def _end(self, minute: _Minute) -> None:
         self.acquire()
         try:
-            count, minute.left_out = minute.left_out, 0
-            if self._minutes.get(kind) is minute:
-                del self._minutes[kind]
+            left_out, minute.left_out = minute.left_out, Counter()
+            if self._minute is minute:
+                self._minute = None
         finally:
             self.release()
-        if count:  # in a context of its own: it belongs to no request
-            Context().run(log.warning, "lines_left_out", extra={"of": kind, "count": count})
+        for (kind, address), count in left_out.items():
+            told = {"of": kind, "count": count} | ({"address": address} if address else {})
+            Context().run(log.warning, "lines_left_out", extra=told)  # it belongs to no request

@@ -5,6 +5,7 @@ import json
 import logging
 import subprocess
 import sys
+import threading
 from collections import Counter
 from collections.abc import Iterator
 from types import SimpleNamespace
@@ -192,13 +193,13 @@ def test_a_flood_of_refusals_is_some_lines_and_one_that_counts_the_others() -> N
     assert kinds["ours", "warning", "request_limited"] == 1
 
 
-def refusing(handler: log_floods.Bounded, times: int) -> None:
+def refusing(handler: log_floods.Bounded, times: int, **more: str) -> None:
     """Give a handler lines about refusals, each of a request."""
     handler.acquire()  # the timer waits until all were given
+    said: Any = {"event": "request_limited"} | more
     with structlog.contextvars.bound_contextvars(request_id="of-a-request"):
         for _ in range(times):
-            record = logging.LogRecord("x", logging.WARNING, "", 0, {"event": "request_limited"}, (), None)
-            handler.handle(record)
+            handler.handle(logging.LogRecord("x", logging.WARNING, "", 0, said, (), None))
     handler.release()
 
 
@@ -207,7 +208,8 @@ def bounded() -> Iterator[tuple[log_floods.Bounded, io.StringIO, list[float]]]:
     """Return a handler of two lines a minute, what it writes, and its clock."""
     stream, now = io.StringIO(), [0.0]
     handler = log_floods.Bounded(stream, most=2, seconds=0.01, clock=lambda: now[0])
-    handler.setFormatter(logging.Formatter("%(message)s %(of)s %(count)s", defaults={"of": "", "count": ""}))
+    form, unsaid = "%(message)s %(of)s %(count)s %(address)s", {"of": "", "count": "", "address": ""}
+    handler.setFormatter(logging.Formatter(form, defaults=unsaid))
     log_floods.log.addHandler(handler)
     yield handler, stream, now
     log_floods.log.removeHandler(handler)
@@ -219,8 +221,8 @@ def test_the_count_comes_when_the_minute_is_over_though_nobody_asks_again(
     handler, stream, _ = bounded
     refusing(handler, 5)  # the clock stands: the timer alone ends the minute
     until(lambda: "lines_left_out" in stream.getvalue(), what="the line that counts")
-    assert "lines_left_out request_limited 3\n" in stream.getvalue()
-    assert handler._minutes == {}
+    assert "lines_left_out request_limited 3 \n" in stream.getvalue()
+    assert handler._minute is None
 
 
 def test_the_next_minute_has_lines_of_its_own(
@@ -232,12 +234,13 @@ def test_the_next_minute_has_lines_of_its_own(
     now[0] = 59.9
     refusing(handler, 1)
     assert stream.getvalue().count("request_limited") == 2
-    ended = handler._minutes["request_limited"]
+    ended = handler._minute
+    assert ended is not None
     now[0] = 60.0
     refusing(handler, 1)
-    handler._end("request_limited", ended)  # its timer comes late
+    handler._end(ended)  # its timer comes late
     assert stream.getvalue().count("{'event': 'request_limited'}") == 3
-    assert stream.getvalue().count("lines_left_out request_limited 2\n") == 1
+    assert stream.getvalue().count("lines_left_out request_limited 2 \n") == 1
     handler.close()
     assert stream.getvalue().count("lines_left_out") == 1  # nothing was left out of the last one
 
@@ -253,3 +256,42 @@ def test_the_count_belongs_to_no_request(
     now[0] = 60.0
     refusing(handler, 1)
     assert seen == [{}]
+
+
+@pytest.mark.seed("SEC70")
+def test_who_floods_hides_nobody_elses_lines(
+    bounded: tuple[log_floods.Bounded, io.StringIO, list[float]],
+) -> None:
+    handler, stream, _ = bounded
+    handler._seconds = 60.0
+    refusing(handler, 100, address="192.0.2.1")
+    refusing(handler, 1, address="192.0.2.2")
+    assert stream.getvalue().count("192.0.2.1") == 2 and stream.getvalue().count("192.0.2.2") == 1
+    handler.close()
+    assert stream.getvalue().endswith("lines_left_out request_limited 98 192.0.2.1\n")
+
+
+def test_addresses_without_end_share_what_is_written_of_them(
+    bounded: tuple[log_floods.Bounded, io.StringIO, list[float]],
+) -> None:
+    handler, stream, _ = bounded
+    handler._seconds = 60.0
+    for number in range(1000):
+        refusing(handler, 1, address=f"192.0.2.{number}")
+    refusing(handler, 1, address="192.0.2.0")  # one of the first has its own count still
+    assert stream.getvalue().count("\n") == log_floods.ADDRESSES + 2 + 1
+    handler.close()
+    assert stream.getvalue().endswith(f"lines_left_out request_limited {998 - log_floods.ADDRESSES} \n")
+
+
+def test_a_flood_is_counted_where_no_thread_is_to_be_had(
+    bounded: tuple[log_floods.Bounded, io.StringIO, list[float]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(timer: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    handler, stream, _ = bounded
+    monkeypatch.setattr(threading.Timer, "start", refuse)
+    refusing(handler, 5)
+    handler.close()
+    assert "lines_left_out request_limited 3 \n" in stream.getvalue()
