@@ -64,12 +64,11 @@ def ask(request: HttpRequest) -> HttpResponse:
         said = {"ready": True, "address": shown, "error": "That is not an e-mail address."}
         return render(request, template, said, status=422)
     here = request.META.get("REMOTE_ADDR") or "unknown"
-    if wait := rates.wait(FROM_ADDRESS, here):
+    if wait := rates.take(FROM_ADDRESS, here):
         said = {"ready": True, "address": address, "error": f"Too many tries. Wait {wait} s."}
         answer = render(request, template, said, status=429)
         answer["Retry-After"] = str(wait)
         return answer
-    rates.count(FROM_ADDRESS, here)
     log.info("recovery_asked", address=here)
     send_later(address, way if way in WAYS else "link")
     return render(request, template, {"ready": True, "sent_to": address})
@@ -87,9 +86,8 @@ def _send(address: str, way: str) -> None:
     try:
         # Folded as the database compares, which takes a dotless i for an I: else each way to write counts.
         digest = hashlib.sha256(address.upper().casefold().encode()).hexdigest()
-        if rates.wait(TO_ADDRESS, digest):
+        if rates.take(TO_ADDRESS, digest):
             return
-        rates.count(TO_ADDRESS, digest)
         found = User.objects.filter(email__iexact=address, is_active=True).order_by("pk")[:MAX_ACCOUNTS]
         for user in found:
             message(user, way).send()

@@ -238,12 +238,8 @@ def _page(request: HttpRequest, *, status: int = 200, **more: Any) -> HttpRespon
 
 def _must_wait(request: HttpRequest) -> int:
     """Count a try of the password. Return the seconds to wait where there were too many, else 0."""
-    # Counted before it is tried: many at once would all be tried else.
-    who = str(request.user.pk)
-    wait = rates.wait(TRIES, who)
-    if not wait:
-        rates.count(TRIES, who)
-    return wait
+    # Before it is tried: many at once would all be tried else.
+    return rates.take(TRIES, str(request.user.pk))
 
 
 def _refused(request: HttpRequest, wait: int) -> HttpResponse:

@@ -72,8 +72,31 @@ def wait(limit: RateLimitItem, who: str) -> int:
         return _wait(_local(), limit, who)
 
 
+def take(limit: RateLimitItem, who: str) -> int:
+    """Count one try of somebody. Return 0, or the seconds until they may try: then it is not counted.
+
+    Asked and counted at once: of many that come together none slips through between the two.
+    """
+    limiter = _limiter()
+    try:
+        return _take(limiter, limit, who)
+    except (RedisError, OSError) as error:
+        _skip(error)
+        return _take(_local(), limit, who)
+
+
+def forgive(limit: RateLimitItem, who: str) -> None:
+    """Forget the tries of somebody."""
+    limiter = _limiter()
+    try:
+        limiter.clear(limit, who)
+    except (RedisError, OSError) as error:
+        _skip(error)
+        _local().clear(limit, who)
+
+
 def count(limit: RateLimitItem, who: str) -> None:
-    """Count one try of somebody."""
+    """Count one try of somebody, whether they may or not."""
     limiter = _limiter()
     try:
         limiter.hit(limit, who)
@@ -86,6 +109,10 @@ def _wait(limiter: MovingWindowRateLimiter, limit: RateLimitItem, who: str) -> i
     if limiter.test(limit, who):
         return 0
     return max(1, round(limiter.get_window_stats(limit, who).reset_time - time.time()))
+
+
+def _take(limiter: MovingWindowRateLimiter, limit: RateLimitItem, who: str) -> int:
+    return 0 if limiter.hit(limit, who) else max(1, _wait(limiter, limit, who))
 
 
 def _limiter() -> MovingWindowRateLimiter:

@@ -27,6 +27,8 @@ BY_USER = RateLimitItemPerSecond(
 BY_ADDRESS = RateLimitItemPerSecond(
     settings.SIGN_IN_TRIES_PER_ADDRESS, settings.SIGN_IN_SECONDS, namespace="signin-from"
 )
+# Tries that were begun, right ones too: those that are still under way are not wrong yet.
+AT_ONCE = RateLimitItemPerSecond(settings.SIGN_IN_TRIES_PER_ADDRESS, 10, namespace="signin-begun")
 WRONG = "That username and password do not match. Check both and try again."
 USED = "This link was used already, or is over. Ask for a new one by mail, or with ./run user link NAME."
 
@@ -47,14 +49,15 @@ def signin(request: HttpRequest) -> HttpResponse:
         return render(request, "registration/signin.html", {"form": SignInForm(), "next": target})
     form = SignInForm(request, request.POST)
     form.error_messages = form.error_messages | {"invalid_login": WRONG, "inactive": WRONG}
-    limits = _limits(request)
-    wait = max(rates.wait(limit, who) for limit, who in limits)
+    name, address = _who(request)
+    # Of a name each try is counted before it is made: many at once would all be made else.
+    wait = rates.wait(BY_ADDRESS, address) or rates.take(AT_ONCE, address) or rates.take(BY_USER, name)
     if not wait:
         if form.is_valid():
+            rates.forgive(BY_USER, name)
             auth.login(request, form.get_user())
             return HttpResponseRedirect(target)
-        for limit, who in limits:
-            rates.count(limit, who)
+        rates.count(BY_ADDRESS, address)
         return render(request, "registration/signin.html", {"form": form, "next": target})
     # Not the form itself: asking it for its errors would try the password.
     shown = {
@@ -111,8 +114,8 @@ def safe_next(request: HttpRequest) -> str:
     return resolve_url(settings.LOGIN_REDIRECT_URL)
 
 
-def _limits(request: HttpRequest) -> list[tuple[RateLimitItemPerSecond, str]]:
+def _who(request: HttpRequest) -> tuple[str, str]:
     # A hash, so that names that people typed, passwords among them, are not kept. Unknown names count alike.
     name = User.normalize_username(request.POST.get("username", "")[:150]).casefold()
     digest = hashlib.sha256(name.encode("utf-8", "replace")).hexdigest()
-    return [(BY_USER, digest), (BY_ADDRESS, request.META.get("REMOTE_ADDR") or "unknown")]
+    return digest, request.META.get("REMOTE_ADDR") or "unknown"

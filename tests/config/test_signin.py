@@ -2,8 +2,10 @@
 
 import re
 from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 
 import pytest
+from django.contrib.auth.signals import user_login_failed
 from django.db import connection
 from django.test import Client
 
@@ -83,6 +85,32 @@ def test_an_address_has_fifty_tries(client, db):
         assert wrong_password(client, f"user{number}").status_code == 200
     assert wrong_password(client, "another").status_code == 429
     assert wrong_password(client, "another", address="10.0.0.2").status_code == 200
+
+
+@pytest.mark.seed("SEC61")
+@pytest.mark.django_db(transaction=True)
+def test_of_many_tries_at_once_no_more_are_made(alice, monkeypatch):
+    monkeypatch.setattr(rates, "_skip_until", float("inf"))  # a slow Redis would begin another count
+    everybody = Barrier(14)  # a try that was made waits for those that were begun with it
+
+    def failed(**rest):
+        everybody.wait(timeout=60)
+
+    def guess(_: int) -> int:
+        try:
+            status = wrong_password(Client(), "alice").status_code
+            if status == 429:
+                everybody.wait(timeout=60)
+            return status
+        finally:
+            connection.close()
+
+    user_login_failed.connect(failed)
+    try:
+        with ThreadPoolExecutor(14) as threads:
+            assert sorted(threads.map(guess, range(14))) == [200] * 10 + [429] * 4
+    finally:
+        user_login_failed.disconnect(failed)
 
 
 def test_right_passwords_are_not_counted(client, alice):
