@@ -125,14 +125,6 @@ def _options(request: HttpRequest, response: HttpResponseBase) -> HttpResponse:
     return HttpResponse(status=204, headers={"Allow": response["Allow"]})
 
 
-def csrf_failed(request: HttpRequest, reason: str = "") -> HttpResponse:
-    """Answer a form that came without its token (CSRF_FAILURE_VIEW)."""
-    problem = Problem("csrf_failed")
-    if request.path.startswith(API):
-        return problem_response(request, problem)
-    return render(request, "errors/403.html", {"message": problem.detail}, status=problem.status)
-
-
 def is_away(error: object) -> bool:
     """Say whether an error means that the database cannot be reached, or takes no writes (a standby)."""
     if isinstance(error, InternalError):
