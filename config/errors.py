@@ -57,4 +57,5 @@ def server_error(request: HttpRequest) -> HttpResponse:
         log.warning("database_unavailable", path=request.path, error=type(error).__name__)
         return HttpResponse(page(503), status=503, headers={"Retry-After": "5"})
     unexpected.note()
+    log.error("request_failed", path=request.path)  # what it was Django writes
     return HttpResponse(page(500, reference=request_id(request)), status=500)

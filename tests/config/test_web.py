@@ -301,9 +301,11 @@ def test_an_error_page_tells_nothing_of_the_inside(db, url, status):
 
 
 @pytest.mark.urls("tests.config.test_web")
-def test_the_page_of_an_unexpected_error_names_the_request(db):
+def test_the_page_of_an_unexpected_error_names_the_request(db, caplog):
     answer = Client(raise_request_exception=False).get("/broken/")
     assert answer["X-Request-Id"] in answer.content.decode()
+    (line,) = [dict(one.msg) for one in caplog.records if one.name == errors.__name__]
+    assert (line["event"], line["path"]) == ("request_failed", "/broken/")
 
 
 @pytest.mark.seed("SEC42")
