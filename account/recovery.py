@@ -31,7 +31,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 from limits import RateLimitItemPerHour, RateLimitItemPerSecond
 
-from config import audit, links, rates, texts
+from config import addresses, audit, links, rates, texts
 
 log = structlog.get_logger(__name__)
 
@@ -63,8 +63,8 @@ def ask(request: HttpRequest) -> HttpResponse:
         shown = texts.marked(address[:LONGEST])
         said = {"ready": True, "address": shown, "error": "That is not an e-mail address."}
         return render(request, template, said, status=422)
-    here = request.META.get("REMOTE_ADDR") or "unknown"
-    if wait := rates.take(FROM_ADDRESS, here):
+    here = request.META.get("REMOTE_ADDR", "")
+    if wait := rates.take(FROM_ADDRESS, addresses.counted(here)):
         said = {"ready": True, "address": address, "error": f"Too many tries. Wait {wait} s."}
         answer = render(request, template, said, status=429)
         answer["Retry-After"] = str(wait)

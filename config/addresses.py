@@ -1,4 +1,7 @@
-"""Which addresses of the outside world may be called: public ones, judged after the name was resolved."""
+"""Which addresses of the outside world may be called: public ones, judged after the name was resolved.
+
+And as whom an address that calls us is counted.
+"""
 
 import ipaddress
 import socket
@@ -20,6 +23,7 @@ _INSIDE = [
         "fec0::/10",
     )
 ]
+HOUSEHOLD_BITS = 64  # the least that is given to a household or a machine (RFC 6177)
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
 
@@ -38,6 +42,22 @@ def is_public(text: str) -> bool:
     if any(address in network for network in _INSIDE if network.version == address.version):
         return False
     return address.is_global and not address.is_multicast and not address.is_reserved
+
+
+def counted(text: str) -> str:
+    """Return as whom an address that asks is counted: of IPv6 its network, which is what one household has.
+
+    There are so many addresses in it that limits of each would be none.
+    """
+    try:
+        address = ipaddress.ip_address(text.partition("%")[0])
+    except ValueError:  # a socket of the machine has none
+        return text or "unknown"
+    if isinstance(address, ipaddress.IPv4Address):
+        return str(address)
+    if address.ipv4_mapped is not None:
+        return str(address.ipv4_mapped)
+    return str(ipaddress.ip_network((address, HOUSEHOLD_BITS), strict=False))
 
 
 def resolve(host: str, port: int, allowed: Collection[str] = ()) -> list[Address]:

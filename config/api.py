@@ -14,7 +14,7 @@ from ninja.schema import NinjaGenerateJsonSchema
 from ninja.security.base import AuthBase
 from ninja.utils import check_csrf
 
-from config import live_api, rates
+from config import addresses, live_api, rates
 from config.http import StrictParser
 from config.middleware import exception_response
 from config.problems import Problem, field_errors, from_errors, problem_response
@@ -57,7 +57,7 @@ class Caller(AuthBase):
         who = self._of_token(request) if "Authorization" in request.headers else self._of_session(request)
         if who is None:
             # Counted only when nobody is signed in: users behind one address do not slow each other.
-            rates.spend(rates.UNSIGNED, request.META.get("REMOTE_ADDR", ""))
+            rates.spend(rates.UNSIGNED, addresses.counted(request.META.get("REMOTE_ADDR", "")))
             raise Problem("auth_required")
         rates.spend(limit, who)
         return request.user

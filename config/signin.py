@@ -18,7 +18,7 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST
 from limits import RateLimitItemPerSecond
 
-from config import links, rates
+from config import addresses, links, rates
 from config.fields import Plain
 
 BY_USER = RateLimitItemPerSecond(
@@ -118,4 +118,4 @@ def _who(request: HttpRequest) -> tuple[str, str]:
     # A hash, so that names that people typed, passwords among them, are not kept. Unknown names count alike.
     name = User.normalize_username(request.POST.get("username", "")[:150]).casefold()
     digest = hashlib.sha256(name.encode("utf-8", "replace")).hexdigest()
-    return digest, request.META.get("REMOTE_ADDR") or "unknown"
+    return digest, addresses.counted(request.META.get("REMOTE_ADDR", ""))

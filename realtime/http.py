@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Sequence
 import structlog
 from django.conf import settings
 
+from config import addresses
 from config.problems import Problem
 from realtime import hub as hubs
 from realtime import limits
@@ -88,7 +89,7 @@ class LiveHttp:
     async def _standing(self, hub: "hubs.Hub", scope: Scope) -> Standing:
         if hub.draining:
             raise Problem("unavailable", n=1, retry_after=1)
-        address = ("address", (scope.get("client") or ("", 0))[0])
+        address = ("address", addresses.counted((scope.get("client") or ("", 0))[0]))
         self._rates.check(address, settings.RATE_UNSIGNED_PER_MINUTE, time.monotonic())
         try:
             return await admit(hub, scope)

@@ -9,7 +9,7 @@ from django.contrib.auth.signals import user_login_failed
 from django.db import connection
 from django.test import Client
 
-from config import links, rates
+from config import addresses, links, rates
 
 BAD_NEXT = [
     "//evil.test", "/\\evil.test", "/\t/evil.test", "https:evil.test", "http:///evil.test",
@@ -111,6 +111,29 @@ def test_of_many_tries_at_once_no_more_are_made(alice, monkeypatch):
             assert sorted(threads.map(guess, range(14))) == [200] * 10 + [429] * 4
     finally:
         user_login_failed.disconnect(failed)
+
+
+@pytest.mark.seed("SEC43", "SEC61")
+def test_a_household_has_no_more_tries_though_it_has_addresses_without_end(client, db):
+    for number in range(50):
+        assert wrong_password(client, f"user{number}", f"2001:db8:0:1::{number:x}").status_code == 200
+    assert wrong_password(client, "another", "2001:db8:0:1:ffff::1").status_code == 429
+    assert wrong_password(client, "another", "2001:db8:0:2::1").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("address", "counted"),
+    [
+        ("192.0.2.7", "192.0.2.7"),
+        ("::ffff:192.0.2.7", "192.0.2.7"),
+        ("2001:DB8:0:1:2:3:4:5", "2001:db8:0:1::/64"),
+        ("fe80::1%eth0", "fe80::/64"),
+        ("", "unknown"),
+        ("unix:", "unix:"),
+    ],
+)
+def test_an_address_is_counted_as_its_household(address, counted):
+    assert addresses.counted(address) == counted
 
 
 def test_right_passwords_are_not_counted(client, alice):
