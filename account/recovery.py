@@ -6,7 +6,7 @@ after the answer. Tokens and the page of the new password are Django's own.
 
 import hashlib
 import smtplib
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from threading import BoundedSemaphore
 from typing import Any
 
@@ -44,6 +44,7 @@ FROM_ADDRESS = RateLimitItemPerSecond(10, settings.SIGN_IN_SECONDS, namespace="r
 
 _pool = ThreadPoolExecutor(1, thread_name_prefix="recovery")
 _places = BoundedSemaphore(MAX_WAITING)
+_begun: "set[Future[None]]" = set()
 
 
 @never_cache
@@ -79,7 +80,15 @@ def send_later(address: str, way: str) -> "Future[None] | None":
     if not _places.acquire(blocking=False):
         log.warning("recovery_full")
         return None
-    return _pool.submit(_send, address, way)
+    sending = _pool.submit(_send, address, way)
+    _begun.add(sending)
+    sending.add_done_callback(_begun.discard)
+    return sending
+
+
+def finish(seconds: float) -> None:
+    """Wait, so long at most, for the mails that were asked for: the process ends."""
+    wait(list(_begun), timeout=seconds)
 
 
 def _send(address: str, way: str) -> None:

@@ -2,7 +2,9 @@
 
 import asyncio
 import gc
+import logging
 import os
+import signal
 import socket
 import sys
 from typing import Any
@@ -19,6 +21,7 @@ log = structlog.get_logger(__name__)
 DRAIN_SECONDS = 3.0
 STUCK_MS = 30_000  # for which a client may take nothing of what waits for it, before the kernel drops it
 GRACEFUL_SECONDS = 5
+MAIL_SECONDS = 2.0  # for which the end waits for mails that somebody was told to look for
 OLD_AFTER = 50  # searches of younger objects between two of all; Python's own are 10
 SWITCH_SECONDS = 0.001  # for which a thread may compute while others wait
 
@@ -73,6 +76,22 @@ def _settle() -> None:
     sys.setswitchinterval(SWITCH_SECONDS)
 
 
+def _end_well() -> None:
+    """Let SIGTERM end the process after its last words.
+
+    uvicorn, once it has stopped, ends by the signal itself: nothing happens that Python does at its own end.
+    """
+    from account import recovery  # Django must be set up
+
+    def end(number: int, frame: object) -> None:
+        recovery.finish(MAIL_SECONDS)
+        logging.shutdown()
+        signal.signal(number, signal.SIG_DFL)
+        signal.raise_signal(number)
+
+    signal.signal(signal.SIGTERM, end)
+
+
 def _drop_the_stuck(listening: int) -> None:
     """Have the kernel end every connection, once accepted, that takes nothing for STUCK_MS.
 
@@ -117,4 +136,5 @@ def serve(host: str, port: int) -> None:
 
     server = Server(configuration("config.asgi:application", host, port, max_bytes=settings.WS_MAX_BYTES))
     server.lookout = Lookout("web")
+    _end_well()
     server.run()

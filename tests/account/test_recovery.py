@@ -3,6 +3,7 @@
 import re
 import smtplib
 from collections.abc import Callable
+from threading import Event
 from typing import Any
 
 import pytest
@@ -147,6 +148,18 @@ def test_too_many_that_wait_are_not_kept(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(recovery, "_places", recovery.BoundedSemaphore(1))
     assert recovery._places.acquire(blocking=False)
     assert recovery.send_later("ann@example.org", "link") is None
+
+
+def test_who_ends_waits_for_mails_that_were_asked_for(ann: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    may = Event()
+    sent: list[bool] = []
+    monkeypatch.setattr(mail.EmailMessage, "send", lambda one: sent.append(may.wait(60)))
+    recovery.send_later("ann@example.org", "link")
+    recovery.finish(0.0)  # no longer than it is told
+    assert not sent
+    may.set()
+    recovery.finish(60.0)
+    assert sent == [True]
 
 
 @pytest.mark.parametrize("path", ["MQ/abc-def", "_/x", "OTk5OTk5OTk5OTk5OTk5OTk5OTk5OTk5/abc-def"])

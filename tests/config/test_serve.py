@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import signal
 import socket
 import subprocess
 import sys
@@ -100,3 +101,26 @@ def test_what_was_loaded_is_not_searched_for_garbage_again_and_all_the_rest_seld
         [sys.executable, "-c", SETTLED], cwd=ROOT, capture_output=True, text=True, check=True
     )
     assert said.stdout.split() == ["True", "True", "0.001"]
+
+
+ENDED = """
+import logging, signal
+import django
+django.setup()
+from account import recovery
+from config import serve
+serve._end_well()
+for number in range(100):
+    logging.getLogger("django.request").warning("Not Found: %s", number)
+recovery._begun.add(recovery._pool.submit(lambda: print("mail", flush=True)))
+signal.raise_signal(signal.SIGTERM)
+"""
+
+
+def test_a_process_that_is_told_to_end_has_said_everything() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", ENDED], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == -signal.SIGTERM, done.stderr
+    assert done.stdout == "mail\n"
+    assert "lines_left_out" in done.stderr.splitlines()[-1]
