@@ -132,7 +132,8 @@ class BodyLimit:
             text = text.format(n=max(1, (limit - MULTIPART_BYTES * (limit > self.small)) // 1024**2))
         if status == 429:
             text = text.format(n=UPLOADS_AT_ONCE, things="uploads on their way")
-        log.warning("body_refused", path=scope["path"][:200], code=code, request_id=reference)
+        known = {"request_id": reference, "address": (scope.get("client") or ("",))[0]}
+        log.warning("body_refused", path=scope["path"][:200], code=code, **known)
         if scope["path"].startswith("/api/"):
             kind = b"application/problem+json"
             problem = {"type": "about:blank", "title": text, "status": status, "code": code, "detail": text}

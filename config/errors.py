@@ -44,7 +44,7 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
     """Answer a form without a valid CSRF token (403)."""
-    log.warning("csrf_failed", path=request.path, reason=reason)
+    log.warning("csrf_failed", path=request.path, reason=reason, address=request.META.get("REMOTE_ADDR", ""))
     return _answer(request, 403, "csrf_failed", PROBLEMS["csrf_failed"][1])
 
 

@@ -86,5 +86,6 @@ def _backlog() -> float:
 @require_POST
 def csp_report(request: HttpRequest) -> HttpResponse:
     """Write down what a browser refused to load."""
-    log.warning("csp_violation", report=request.body[:REPORT_BYTES].decode("utf-8", "replace"))
+    report = request.body[:REPORT_BYTES].decode("utf-8", "replace")
+    log.warning("csp_violation", report=report, address=request.META.get("REMOTE_ADDR", ""))
     return HttpResponse(status=204)

@@ -10,10 +10,12 @@ from contextvars import Context
 from dataclasses import dataclass, field
 from typing import Any
 
+from config.addresses import counted
+
 log = logging.getLogger(__name__)
 
 MOST = 60  # lines of a kind, and about one address, that a process writes a minute
-ADDRESSES = 20  # of a kind, that are counted each by itself; all others share
+ADDRESSES = 10  # of a kind, that are counted each by itself; all others share
 SECONDS = 60.0
 
 # What is written about a request that was refused, ours by event, others' by logger.
@@ -45,9 +47,9 @@ def kind_of(record: logging.LogRecord) -> str | None:
 
 
 def address_of(record: logging.LogRecord) -> str:
-    """Return from where what a line tells of came; "" where it does not say."""
-    said = record.msg.get("address") if isinstance(record.msg, dict) else None
-    return said if isinstance(said, str) else ""
+    """Return from where what a line tells of came, as it is counted; "" where it does not say."""
+    said = record.msg.get("address") if isinstance(record.msg, dict) else getattr(record, "address", None)
+    return counted(said) if isinstance(said, str) and said else ""
 
 
 @dataclass

@@ -8,7 +8,7 @@ from uuid import uuid4
 import structlog
 
 from config.problems import Problem, problem_body
-from realtime.origin import Scope
+from realtime.origin import Scope, address
 
 log = structlog.get_logger(__name__)
 
@@ -32,7 +32,7 @@ async def respond(send: Send, status: int, headers: Headers, body: bytes) -> Non
 async def refuse(scope: Scope, send: Send, problem: Problem) -> None:
     """Send an error in the one shape that all have (RFC 9457)."""
     reference = uuid4().hex
-    log.info("live_refused", code=problem.code, request_id=reference)
+    log.info("live_refused", code=problem.code, request_id=reference, address=address(scope))
     headers = [(b"content-type", b"application/problem+json"), (b"x-request-id", reference.encode())]
     if problem.status == 401:
         headers.append((b"www-authenticate", b'Bearer realm="headway"'))

@@ -24,7 +24,7 @@ from realtime.cursors import Places
 from realtime.events import EventAnswer, EventStream
 from realtime.frames import Ready
 from realtime.limits import Close
-from realtime.origin import Scope, cookies, has_session_cookie, is_foreign, shown
+from realtime.origin import Scope, address, cookies, has_session_cookie, is_foreign, shown
 from realtime.rates import Rates
 from realtime.seats import Seat
 
@@ -57,7 +57,7 @@ class LiveHttp:
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         if is_foreign(scope):
-            log.warning("live_origin_refused", origin=shown(scope))
+            log.warning("live_origin_refused", origin=shown(scope), address=address(scope))
             raise Problem("permission_denied")
         asked = self.read(scope)
         hub = hubs.current()
@@ -89,14 +89,14 @@ class LiveHttp:
     async def _standing(self, hub: "hubs.Hub", scope: Scope) -> Standing:
         if hub.draining:
             raise Problem("unavailable", n=1, retry_after=1)
-        address = ("address", addresses.counted((scope.get("client") or ("", 0))[0]))
-        self._rates.check(address, settings.RATE_UNSIGNED_PER_MINUTE, time.monotonic())
+        who = ("address", addresses.counted(address(scope)))
+        self._rates.check(who, settings.RATE_UNSIGNED_PER_MINUTE, time.monotonic())
         try:
             return await admit(hub, scope)
         except NotAdmitted as refused:
             if refused.code == Close.DRAINING:
                 raise Problem("unavailable", n=5, retry_after=5) from None
-            self._rates.spend(address, settings.RATE_UNSIGNED_PER_MINUTE, time.monotonic())
+            self._rates.spend(who, settings.RATE_UNSIGNED_PER_MINUTE, time.monotonic())
             raise Problem("auth_required") from None
 
 

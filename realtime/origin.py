@@ -30,7 +30,7 @@ class OriginCheck:
 
     async def __call__(self, scope: Scope, receive: Any, send: Any) -> None:
         if scope["type"] == "websocket" and has_session_cookie(scope) and not is_ours(scope):
-            logger.warning("ws_origin_refused", extra={"origin": shown(scope)})
+            logger.warning("ws_origin_refused", extra={"origin": shown(scope), "address": address(scope)})
             await receive()  # websocket.connect; a close before the accept is answered with HTTP 403
             await send({"type": "websocket.close", "code": 4403})
             return
@@ -81,6 +81,11 @@ def _allowed(scope: Scope) -> set[str | None]:
         # An unknown name may be a foreign site that resolves to us.
         return set()
     return {own}
+
+
+def address(scope: Scope) -> str:
+    """Return from where a request comes, "" where it is not known."""
+    return str((scope.get("client") or ("",))[0])
 
 
 def headers(scope: Scope, name: bytes) -> list[str]:

@@ -2,6 +2,7 @@
 
 import pytest
 
+from config import log_floods
 from realtime import origin
 from tests.realtime.client import connect, in_database, session
 
@@ -78,3 +79,22 @@ async def test_a_foreign_page_with_a_cookie_is_refused_before_the_upgrade(alice,
 
     assert wire.close_code == 403
     assert wire.frames == []
+
+
+@pytest.mark.seed("SEC70")
+async def test_a_refusal_is_a_line_that_says_from_where(caplog):
+    asked = scope("https://evil.test") | {"client": ("192.0.2.7", 4711)}
+    asked["headers"].append((b"cookie", b"sessionid=a"))
+    sent = []
+
+    async def receive():
+        return {"type": "websocket.connect"}
+
+    async def send(message):
+        sent.append(message["type"])
+
+    await origin.OriginCheck(None)(asked, receive, send)
+    (line,) = [one for one in caplog.records if one.name == origin.__name__]
+    assert (line.msg, line.address) == ("ws_origin_refused", "192.0.2.7")
+    assert log_floods.address_of(line) == "192.0.2.7"
+    assert sent == ["websocket.close"]
