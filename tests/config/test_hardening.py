@@ -279,9 +279,9 @@ def test_the_checkout_and_the_image_hold_no_secret() -> None:
     assert [path.name for path, text in texts.items() if LIKE_A_SECRET.search(text)] == []
     assert LIKE_A_SECRET.search("token = 'hw_" + "x" * 43 + "'")
     # What a checkout comes to hold when it is used, and deploy/, where its settings are: not in the image.
-    assert {".git", ".headway", ".venv", "deploy"} <= ignored
+    assert {".git", ".headway", ".venv", "deploy", "headway-*.tar"} <= ignored
     kept = (ROOT / ".gitignore").read_text() + (ROOT / "deploy" / ".gitignore").read_text()
-    assert {".headway/", "headway.env", ".env", "tls/"} <= set(kept.split())
+    assert {".headway/", "headway-*.tar", "headway.env", ".env", "tls/"} <= set(kept.split())
 
 
 @pytest.mark.seed("SEC79")
