@@ -16,8 +16,9 @@ from django.contrib.auth.models import User
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from django.db import connection
+from django.test import Client
 
-from config import archives, dumps, embedded
+from config import archives, dumps, embedded, links
 from config.models import AuditLog
 from ingestion import tokens, uploads
 from ingestion.models import ApiToken, Job, Upload
@@ -166,6 +167,16 @@ def test_what_was_withdrawn_since_stays_withdrawn(ann: User, tmp_path: Path) -> 
     assert User.objects.get(pk=ann.pk).check_password("of today")
     assert not User.objects.filter(username__in=["gone", "left"], is_active=True).exists()
     assert User.objects.count() == 3
+
+
+def test_a_link_that_was_used_since_signs_nobody_in_again(ann: User, tmp_path: Path) -> None:
+    link = links.make(ann, "")
+    archive = backup(tmp_path)
+    assert Client().post(link).status_code == 302
+
+    assert restore(archive) == ""
+
+    assert Client().post(link).status_code == 404
 
 
 def key_of(cookie: str) -> str:
