@@ -11,7 +11,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
 
-from config import audit, security_log, unexpected
+from config import audit, security_log, signin, unexpected
 from config.problems import UNAVAILABLE_SECONDS, Problem, from_response, problem_response, request_id
 from config.texts import marked
 
@@ -98,6 +98,8 @@ class ProblemMiddleware:
             and response.get("Content-Type") != "application/problem+json"
         ):
             response = from_response(request, response)
+        elif request.method == "POST" and response.status_code == 302:
+            signin.lead_back(request, response)
         response["X-Request-Id"] = request_id(request)
         security_log.refused(request, response)
         return response

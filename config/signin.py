@@ -1,6 +1,7 @@
 """Sign-in by password or link, and sign-out."""
 
 import hashlib
+from urllib.parse import urlencode, urlsplit
 
 from django.conf import settings
 from django.contrib import auth
@@ -10,6 +11,7 @@ from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http.response import HttpResponseBase
 from django.shortcuts import render, resolve_url
 from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
@@ -30,6 +32,7 @@ BY_ADDRESS = RateLimitItemPerSecond(
 # Tries that were begun, right ones too: those that are still under way are not wrong yet.
 AT_ONCE = RateLimitItemPerSecond(settings.SIGN_IN_TRIES_PER_ADDRESS, 10, namespace="signin-begun")
 WRONG = "That username and password do not match. Check both and try again."
+UNSENT = "unsent"  # in the query: a form came from somebody who was signed out
 USED = "This link was used already, or is over. Ask for a new one by mail, or with ./run user link NAME."
 
 
@@ -46,7 +49,8 @@ def signin(request: HttpRequest) -> HttpResponse:
     if request.user.is_authenticated:
         return HttpResponseRedirect(target)
     if request.method != "POST":
-        return render(request, "registration/signin.html", {"form": SignInForm(), "next": target})
+        context = {"form": SignInForm(), "next": target, "unsent": UNSENT in request.GET}
+        return render(request, "registration/signin.html", context)
     form = SignInForm(request, request.POST)
     form.error_messages = form.error_messages | {"invalid_login": WRONG, "inactive": WRONG}
     name, address = _who(request)
@@ -67,6 +71,26 @@ def signin(request: HttpRequest) -> HttpResponse:
     answer = render(request, "registration/signin.html", {"form": shown, "next": target}, status=429)
     answer["Retry-After"] = str(wait)
     return answer
+
+
+def lead_back(request: HttpRequest, response: HttpResponseBase) -> None:
+    """Have who sends a form while signed out come back to its page: the form's own address takes no GET."""
+    path = request.get_full_path()
+    if response.headers.get("Location") != redirect_to_login(path)["Location"]:
+        return
+    referer = request.headers.get("Referer", "")
+    if not url_has_allowed_host_and_scheme(referer, {request.get_host()}):
+        return
+    page = urlsplit(referer)
+    back = f"{page.path}?{page.query}" if page.query else page.path
+    target = f"{reverse('signin')}?{urlencode({'next': back, UNSENT: 1}, safe='/')}"
+    if request.headers.get("HX-Request") != "true":
+        response.headers["Location"] = target
+        return
+    # htmx would follow it, and put the page of the sign-in into a part of this one.
+    response.status_code = 200
+    del response.headers["Location"]
+    response.headers["HX-Redirect"] = target
 
 
 def admin_login(request: HttpRequest) -> HttpResponse:

@@ -208,3 +208,30 @@ def test_signing_out_is_no_link(client, alice):
     client.force_login(alice)
     assert client.get("/signout/").status_code == 405
     assert "_auth_user_id" in client.session
+
+
+FORM = "/account/password/"  # takes forms alone
+
+
+def test_a_form_of_who_was_signed_out_leads_back_to_its_page(client, alice):
+    page = "http://testserver/jobs/?state=failed&q=two+words"
+    answer = client.post(FORM, headers={"referer": page})
+    assert answer.status_code == 302
+    asked = client.get(answer["Location"])
+    assert "You were signed out, so nothing was done." in asked.text
+    back = client.post(
+        "/signin/", {"username": "alice", "password": "alice's secret", "next": asked.context["next"]}
+    )
+    assert back["Location"] == "/jobs/?state=failed&q=two+words"
+
+
+def test_what_htmx_sends_signed_out_leaves_the_page_for_the_sign_in(client, db):
+    answer = client.post(FORM, headers={"referer": "http://testserver/jobs/", "hx-request": "true"})
+    assert (answer.status_code, answer["HX-Redirect"]) == (200, "/signin/?next=/jobs/&unsent=1")
+    assert "Location" not in answer
+
+
+@pytest.mark.parametrize("referer", [None, "", "https://evil.test/jobs/", "http://[", "//evil.test/"])
+def test_a_form_that_no_page_of_ours_sent_leads_to_no_other_site(client, db, referer):
+    headers = {} if referer is None else {"referer": referer}
+    assert client.post(FORM, headers=headers)["Location"] == f"/signin/?next={FORM}"
