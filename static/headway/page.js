@@ -13,12 +13,28 @@ document.addEventListener("submit", (event) => {
   const button = event.submitter;
   if (button) button.setAttribute("aria-disabled", "true");
 });
-addEventListener("pageshow", () => {
-  for (const form of $$("[data-sent]")) {
-    delete form.dataset.sent;
-    for (const button of $$("[aria-disabled]", form)) button.removeAttribute("aria-disabled");
-  }
-});
+
+// Let a form be sent again.
+function free(form) {
+  delete form.dataset.sent;
+  for (const button of $$("[aria-disabled]", form)) button.removeAttribute("aria-disabled");
+}
+
+addEventListener("pageshow", () => $$("[data-sent]").forEach(free));
+
+// ---- what htmx sent and nobody took: its button would seem dead, and a switch would show what is not so ----
+
+for (const name of ["htmx:sendError", "htmx:responseError"]) {
+  document.addEventListener(name, ({ detail: { elt, xhr, requestConfig } }) => {
+    if (requestConfig.verb === "get") return; // a page asks again by itself
+    if (elt.matches("[hx-trigger=change]")) elt.reset();
+    free(elt);
+    const page = new DOMParser().parseFromString(xhr.responseText, "text/html");
+    const text = $(".empty p", page)?.textContent ?? "The server did not answer. Look whether it was done, and try again.";
+    const detail = { title: "Not done", text, status: "failed", icon: "fail", stays: true };
+    document.dispatchEvent(new CustomEvent("message", { detail }));
+  });
+}
 
 // ---- what was switched in this browser gives way to what is now said for all of them ----
 
