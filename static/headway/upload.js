@@ -37,7 +37,8 @@ function send(root, file, { url, body, headers, done, end }) {
       // not ours: a proxy's page
     }
     const taken = request.status < 300 && (data.url || data.id);
-    over(taken ? done : end, taken ? data : (data.detail ?? "The file could not be sent. Try again."));
+    const led = request.status < 300 && "You are signed out. Sign in and send it again."; // to the page for that
+    over(taken ? done : end, taken ? data : (data.detail ?? (led || "The file could not be sent. Try again.")));
   });
   request.addEventListener("error", () => over(end, "The connection was lost while the file was sent. Try again."));
   request.addEventListener("abort", () => over(end, "The upload was cancelled. Nothing was kept."));

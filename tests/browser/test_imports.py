@@ -3,6 +3,7 @@
 import re
 
 import pytest
+from django.conf import settings
 from django.contrib.auth.models import Permission, User
 from playwright.sync_api import expect
 
@@ -270,6 +271,14 @@ def test_a_dropped_file_shows_its_progress_and_can_be_stopped(
     page.get_by_role("button", name="Start import").click()
     page.wait_for_url("**/jobs/*/")
     assert page.watched.wrong == []
+
+
+def test_a_file_of_who_was_signed_out_meanwhile_asks_for_a_sign_in(page, context, signed_in, alice):
+    signed_in(alice, "/imports/")
+    context.clear_cookies(name=settings.SESSION_COOKIE_NAME)
+    page.set_input_files("#upload-file", {"name": "a.csv", "mimeType": "text/csv", "buffer": REVIEWED})
+    expect(page.locator("#upload-said")).to_have_text("You are signed out. Sign in and send it again.")
+    expect(page.locator("#upload-file")).to_be_enabled()
 
 
 def test_a_file_given_at_home_is_sent_while_the_rest_is_filled_in(
