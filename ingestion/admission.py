@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from django.db import IntegrityError
 from django.db.models import Q, QuerySet
 from pydantic import ValidationError
 
@@ -153,11 +152,6 @@ def inherit(job: Job, rows: QuerySet[JobItem]) -> None:
         items_skipped=count[ItemState.SKIPPED],
         items_failed=count[ItemState.FAILED] + count[ItemState.QUARANTINED],
     )
-
-
-def constraint_of(error: IntegrityError) -> str:
-    """Return the name of the constraint that was violated, or an empty text."""
-    return getattr(getattr(error.__cause__, "diag", None), "constraint_name", None) or ""
 
 
 def not_waiting(job: Job) -> Refused:

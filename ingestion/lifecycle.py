@@ -13,7 +13,7 @@ from typing import Any, Concatenate, ParamSpec
 from uuid import UUID
 
 import structlog
-from django.db import IntegrityError, transaction
+from django.db import transaction
 from django.db.models import F, Q, QuerySet
 from django.db.models.functions import Now
 
@@ -24,7 +24,6 @@ from ingestion.admission import (
     Created,
     Refused,
     check_capacity,
-    constraint_of,
     inherit,
     invalid,
     let_wait,
@@ -179,10 +178,8 @@ def _insert(
                     audit.write("job.retry", f"job:{job.retry_of_id}", by, job=job.pk)
                 _tell(job, *_unblock([job.pk] if parents else []))
                 hit("job.create.before_commit")
-        except IntegrityError as error:
-            if constraint_of(error) not in ("job_one_open_per_key", "job_one_open_retry"):
-                raise
-            joined = _join(job, constraint_of(error))
+        except moves.Met:
+            joined = _join(job)
             if joined is not None:
                 return Created(joined, created=False)
             continue
@@ -195,12 +192,10 @@ def _insert(
     )
 
 
-def _join(job: Job, constraint: str) -> Job | None:
-    same = (
-        Q(retry_of=job.retry_of_id)
-        if constraint == "job_one_open_retry"
-        else Q(source=job.source, unique_key=job.unique_key)
-    )
+def _join(job: Job) -> Job | None:
+    same = Q(source=job.source, unique_key=job.unique_key, unique_key__isnull=False)
+    if job.retry_of_id is not None:
+        same |= Q(retry_of=job.retry_of_id)
     found = Job.objects.filter(same, state__in=OPEN).first()
     if found is not None and job.owner_id is not None and found.owner_id != job.owner_id:
         with transaction.atomic():

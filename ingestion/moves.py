@@ -31,6 +31,10 @@ class Later(NamedTuple):
 NOW = Later()
 
 
+class Met(Exception):
+    """An open job has the same key, or is the same retry: nothing was written."""
+
+
 class Moved(NamedTuple):
     """What a move tells of the row after it."""
 
@@ -43,14 +47,16 @@ _NEW = [name for name, field in _FIELDS.items() if field.db_default is models.NO
 _CREATE = f"""
     WITH moved AS (
         INSERT INTO ingestion_job ({", ".join(f'"{_FIELDS[name].column}"' for name in _NEW)})
-        VALUES ({", ".join("%s" for _ in _NEW)}) RETURNING id, version
-    ) {EVENTS}
+        VALUES ({", ".join("%s" for _ in _NEW)}) ON CONFLICT DO NOTHING RETURNING id, version
+    ) {EVENTS} RETURNING 1
 """  # nosec B608  # names of our own columns
 
 
 def create(job: Job, note: Note) -> None:
-    """Write the row of a new job and the event that tells of it. Raises IntegrityError."""
-    execute(_CREATE, [*(_assigned(name, getattr(job, name))[1] for name in _NEW), *arrays([note])])
+    """Write the row of a new job and the event that tells of it. Raises Met."""
+    # Every day somebody joins a job: an error of the database would be a line in its log each time.
+    if not execute(_CREATE, [*(_assigned(name, getattr(job, name))[1] for name in _NEW), *arrays([note])]):
+        raise Met
     job._state.adding = False  # the row is there: a `save` from now on is an update of it
 
 

@@ -1,12 +1,14 @@
 """The verbs: what each writes, and that a second caller changes nothing."""
 
+from typing import Any
 from uuid import uuid4
 
 import pytest
 from django.contrib.auth.models import User
+from django.db import DatabaseError, connection
 
 from ingestion import admission, lifecycle
-from ingestion.admission import Refused
+from ingestion.admission import Created, Refused
 from ingestion.history import Figures, Note
 from ingestion.models import Job, JobItem, PendingReason, State
 from ingestion.source import Outcome, get
@@ -60,6 +62,34 @@ def test_the_same_work_is_joined_by_its_owner(alice: User) -> None:
 
     assert (first.created, second.created) == (True, False)
     assert first.job.pk == second.job.pk
+
+
+def test_to_join_is_no_error_of_the_database(alice: User) -> None:
+    failed: list[str] = []
+
+    def watch(execute: Any, sql: str, *rest: Any) -> Any:
+        try:
+            return execute(sql, *rest)
+        except DatabaseError:
+            failed.append(sql)
+            raise
+
+    with connection.execute_wrapper(watch):
+        first = lifecycle.create("shelves", {"name": "a"}, owner=alice).job
+        assert lifecycle.create("shelves", {"name": "a"}, owner=alice).job == first
+        lifecycle.cancel(first, alice)
+        again = lifecycle.retry(first, alice)
+        assert lifecycle.retry(first, alice) == Created(again.job, created=False)
+        assert lifecycle.create("shelves", {"name": "a"}, owner=alice).job == again.job
+    assert failed == []
+    assert Job.objects.count() == 2 and list(again.job.events.values_list("kind", flat=True)) == ["created"]
+
+
+def test_a_retry_without_a_key_is_joined_and_no_other_job(alice: User) -> None:
+    ended, other = (lifecycle.create("ping", {}, owner=alice).job for _ in range(2))
+    lifecycle.cancel(ended, alice)
+    again = lifecycle.retry(ended, alice).job
+    assert lifecycle.retry(ended, alice).job == again != other
 
 
 @pytest.mark.parametrize("verb", ["finish", "fail", "stop", "release", "wait", "try_again"])
