@@ -168,26 +168,3 @@ const look = () => {
 };
 look();
 document.addEventListener("htmx:afterSettle", look);
-
-// What is being typed or chosen for a search stays when news come, and so does the caret in it.
-const asked = () => document.querySelectorAll("#document-q, #document-format, #document-name");
-let typed = [];
-document.addEventListener("htmx:beforeSwap", ({ detail }) => {
-  if (detail.target?.id !== "workspace") return;
-  typed = [...asked()].map(({ id, value, selectionStart, selectionEnd, defaultValue, options }) => {
-    const begun = options ? ([...options].find((one) => one.defaultSelected)?.value ?? "") : defaultValue;
-    const focused = document.activeElement?.id === id;
-    return { id, value, selectionStart, selectionEnd, focused, kept: focused || value !== begun };
-  });
-});
-document.addEventListener("htmx:afterSwap", () => {
-  for (const { id, value, selectionStart, selectionEnd, focused } of typed.filter((one) => one.kept)) {
-    const input = document.getElementById(id);
-    if (!input) continue;
-    input.value = value;
-    if (!focused) continue;
-    input.focus({ preventScroll: true });
-    if (input.setSelectionRange) input.setSelectionRange(selectionStart, selectionEnd);
-  }
-  typed = [];
-});

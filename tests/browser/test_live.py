@@ -7,6 +7,7 @@ from playwright.sync_api import expect
 
 from ingestion import lifecycle
 from ingestion.models import Job
+from realtime import publish
 from tests.browser.test_wire import hide
 from tests.engine import ended
 from tests.pages import rows
@@ -46,6 +47,21 @@ def test_a_job_reaches_100_percent_without_a_reload(page, signed_in, alice, work
     until(lambda: page.title().startswith("✓"), what="the tick in the tab's title")
     assert same_page(page)
     assert violations(page) == []
+    assert page.watched.wrong == []
+
+
+def test_a_filter_that_is_being_typed_stays_when_news_come(page, signed_in, alice):
+    job = rows.job(alice, "running")
+    rows.items(job, {"done": 61, "pending": 9})  # more than a page shows without a filter
+    signed_in(alice, job.get_absolute_url())
+    expect(page.locator(LIVE)).to_be_visible(timeout=10_000)
+    page.fill("#item-filter", "Box 6")
+    page.press("#item-filter", "ArrowLeft")
+    rows.event(job, "The shelf is half full")
+    publish.publish(job.stream, job.version)
+    expect(page.locator("#feed")).to_contain_text("The shelf is half full")
+    page.keyboard.type("00")
+    expect(page.locator("#item-filter")).to_have_value("Box 006")
     assert page.watched.wrong == []
 
 
