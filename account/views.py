@@ -81,7 +81,12 @@ def save_appearance(request: HttpRequest) -> HttpResponse:
     form = AppearanceForm(request.POST)
     if not form.is_valid():
         return _page(request, status=422, looks=form)
-    Appearance.objects.update_or_create(user_id=cast(int, request.user.pk), defaults=form.cleaned_data)
+    Appearance.objects.bulk_create(  # in one statement: the first time is often clicked twice
+        [Appearance(user_id=cast(int, request.user.pk), **form.cleaned_data)],
+        update_conflicts=True,
+        unique_fields=["user"],
+        update_fields=list(form.cleaned_data),
+    )
     messages.success(request, "Saved, for all your devices.")
     return redirect("account:account")
 

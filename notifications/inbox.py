@@ -115,8 +115,9 @@ def _want(model: type[Follow] | type[Mute], user: Any, about: str, things: str, 
         return False
     if limited and mine.count() >= MOST_ABOUTS:
         raise Problem("quota_exceeded", n=f"{MOST_ABOUTS:,}", things=things)
-    _, is_new = model._default_manager.get_or_create(user=user, about=about)
-    return is_new
+    # In one statement: two clicks may both have found nothing.
+    model._default_manager.bulk_create([model(user=user, about=about)], ignore_conflicts=True)
+    return True
 
 
 def unmute(user_id: int, about: str) -> None:

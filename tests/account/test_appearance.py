@@ -76,3 +76,10 @@ def test_a_page_asks_for_the_reader_and_their_choices_at_once(web: Client, alice
         web.get("/account/")
     of_account = [one["sql"] for one in asked if "account_appearance" in one["sql"]]
     assert len(of_account) == 1 and 'FROM "auth_user"' in of_account[0]
+
+
+def test_two_clicks_collide_in_no_statement(web: Client) -> None:
+    with CaptureQueriesContext(connection) as asked:
+        web.post("/account/appearance/", CHOSEN)
+    written = [one["sql"] for one in asked if 'INTO "account_appearance"' in one["sql"]]
+    assert len(written) == 1 and "ON CONFLICT" in written[0]

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.db import connections, transaction
+from django.db import connection, connections, transaction
 from django.db.models.functions import Now
+from django.test.utils import CaptureQueriesContext
 
 from ingestion.management.parameters import params_of, read_pairs
 from ingestion.source import SourceError, get
@@ -159,6 +160,16 @@ def test_the_sample_and_the_real_list_leave_each_other_alone(sec: Standin) -> No
     with Sec(Job(), bundled=True) as asking:  # type: ignore[arg-type]
         tickers.read_list(asking)
     assert Ticker.objects.filter(listed=True).count() == 2
+
+
+def test_jobs_that_bring_the_list_together_collide_in_no_statement(sec: Standin) -> None:
+    """The row of the list is made by who holds its lock, so that the other one finds it."""
+    sec.tickers(("ABC", 9))
+    with Sec(Job()) as asking, CaptureQueriesContext(connection) as asked:  # type: ignore[arg-type]
+        tickers.read_list(asking)
+    said = [one["sql"] for one in asked]
+    made = next(n for n, sql in enumerate(said) if 'INTO "companies_listing"' in sql)
+    assert any("pg_advisory_xact_lock(" in sql for sql in said[:made])
 
 
 def test_tickers_are_looked_up_in_our_own_table_alone(sec: Standin) -> None:

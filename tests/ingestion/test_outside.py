@@ -9,6 +9,7 @@ import pytest
 from django.db import connection
 from django.db.models.functions import Now
 from django.test import override_settings
+from django.test.utils import CaptureQueriesContext
 
 from ingestion import outside
 from ingestion.models import Pause
@@ -50,6 +51,16 @@ def test_a_pause_holds_everybody_and_says_so() -> None:
     assert len(job.naps) >= 1
     assert job.messages == ["Reading", "sec.test asked us to stop for 10 minutes", "Reading"]
     assert len(job.lines) == 1
+
+
+def test_threads_that_are_told_to_wait_together_collide_in_no_statement() -> None:
+    host = OutsideHost("sec.test", 1000)
+    with CaptureQueriesContext(connection) as asked:
+        for seconds in (60, 600, 5):
+            host.pause(seconds, f"for {seconds} s")
+    written = [one["sql"] for one in asked if 'INTO "ingestion_pause"' in one["sql"]]
+    assert len(written) == 3 and all("ON CONFLICT DO NOTHING" in one for one in written)
+    assert Pause.objects.get().reason == "for 600 s"
 
 
 def test_what_a_job_said_before_a_pause_is_said_again_whichever_of_its_threads_waited() -> None:

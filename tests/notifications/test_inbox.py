@@ -2,6 +2,7 @@
 
 import pytest
 from django.db import connection, transaction
+from django.test.utils import CaptureQueriesContext
 
 from notifications import inbox, telling
 from notifications.models import Follow, Inbox
@@ -58,6 +59,14 @@ def test_following_twice_is_one_follow(alice, bob):
 
     assert inbox.followers("company:12") == {alice.pk, bob.pk}
     assert Follow.objects.count() == 2
+
+
+@pytest.mark.parametrize("want", [inbox.follow, inbox.mute])
+def test_two_clicks_collide_in_no_statement(alice, want):
+    with CaptureQueriesContext(connection) as asked:
+        assert want(alice, "company:12") and not want(alice, "company:12")
+    written = [one["sql"] for one in asked if one["sql"].startswith("INSERT")]
+    assert len(written) == 1 and "ON CONFLICT DO NOTHING" in written[0]
 
 
 def test_unfollowing_ends_it_and_is_harmless_without_a_follow(alice):

@@ -100,8 +100,8 @@ def read_list(sec: Sec) -> None:
         return
     symbols, ciks, names = _parse(answer.content)
     with transaction.atomic():
-        Listing.objects.get_or_create(url=url)
         execute(_ALONE, [_LOCK])
+        Listing.objects.get_or_create(url=url)
         execute(_WRITE, [symbols, ciks, names])
         if not sec.bundled:
             execute(_DROP, [list(standin.CIKS), symbols, ciks])
