@@ -1,12 +1,14 @@
 """Topics: made, changed, shared and removed, on pages and by API; who is no member sees none of it."""
 
+import re
+
 import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 from django.utils import timezone
 from django.utils.html import escape
 
-from ingestion.sources.articles import members, topics
+from ingestion.sources.articles import members, topics, views
 from ingestion.sources.articles.models import Analysis, Article, Feed, Keyword, Match, Role, Topic
 from notifications import inbox
 from realtime import streams
@@ -194,3 +196,15 @@ def test_members_hear_of_new_articles_when_they_wish(web: Client, alice: User, b
     members.add(topic, bob, Role.VIEWER)
     other.post(f"{url}follow/", {"follow": "1"})
     assert inbox.followers(topic.stream) == {bob.pk}
+
+
+def test_more_topics_than_a_page_shows_are_on_the_next(web: Client, alice: User, monkeypatch):
+    monkeypatch.setattr(views, "MOST", 2)
+    for name in ("Cobalt", "Nickel", "Copper"):
+        topics.make(alice, {"name": name})
+    first = web.get("/topics/").text
+    assert "Copper" in first and "Nickel" in first and "Cobalt" not in first
+    following = re.search(r'href="(\?before=\d+)" rel="next"', first)[1]
+    second = web.get(f"/topics/{following}").text
+    assert "Cobalt" in second and "Nickel" not in second and "First page" in second
+    assert web.get("/topics/?before=x").text.count("Cobalt") == 0

@@ -1,5 +1,6 @@
 """The pages of workspaces: uploads, documents as they come, search, members."""
 
+import re
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ from django.test import Client
 
 from ingestion import admission, embedders
 from ingestion.models import Job, State
-from ingestion.sources.documents import members, search, vectors
+from ingestion.sources.documents import members, search, vectors, views, workspace_views, workspaces
 from ingestion.sources.documents.models import DefaultRetrieval, Document, Role, Workspace, WorkspaceRetrieval
 from ingestion.testing import resume_inline
 from realtime import streams
@@ -194,3 +195,34 @@ def test_a_file_is_given_back_as_a_download(web: Client, add: Add) -> None:
     )
     Document.objects.filter(pk=document.pk).update(path="")  # as while it waits
     assert web.get(url).status_code == web.get(f"/api/documents/{document.pk}/file").status_code == 404
+
+
+def test_more_workspaces_than_a_page_shows_are_on_the_next(
+    web: Client, alice: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workspace_views, "MOST", 2)
+    for name in ("Cobalt", "Nickel", "Copper"):
+        workspaces.make(alice, name, "", status="ready")
+    first = read(web, "/workspaces/")
+    assert "Copper" in first and "Nickel" in first and "Cobalt" not in first and "First page" not in first
+    following = re.search(r'href="(\?before=\d+)" rel="next"', first)[1]
+    second = read(web, f"/workspaces/{following}")
+    assert "Cobalt" in second and "Nickel" not in second and 'rel="next"' not in second
+    assert "First page" in second
+
+
+def test_a_workspace_that_is_refused_keeps_what_was_typed(web: Client) -> None:
+    answer = web.post("/workspaces/", {"name": "Ri\u202evers", "description": f"All of them {XSS}"})
+    html = answer.content.decode()
+    assert answer.status_code == 422 and not Workspace.objects.exists()
+    assert 'value="Ri\ufffdvers"' in html and 'value="All of them &lt;img' in html
+
+
+def test_files_beyond_the_most_at_once_are_told_of(
+    web: Client, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(views, "MAX_AT_ONCE", 1)
+    files = [SimpleUploadedFile(f"{n}.txt", b"text of %d" % n) for n in range(3)]
+    answer = web.post(f"/workspaces/{workspace.pk}/upload/", {"file": files}, follow=True)
+    assert "At most 1 files at a time: the last 2 were not taken." in answer.content.decode()
+    assert Document.objects.get().name == "0.txt"

@@ -58,8 +58,16 @@ def topics(request: HttpRequest) -> HttpResponseBase:
         "n_kept": Count("analyses", filter=Q(analyses__kept_at__isnull=False)),
         "n_analysed": Count("analyses"),
     }
-    rows = Topic.objects.filter(pk__in=ids).annotate(**counted).order_by("-pk")[:MOST]
-    context = {"topics": rows, "form": form}
+    rows = Topic.objects.filter(pk__in=ids).annotate(**counted).order_by("-pk")
+    given = request.GET.get("before", "")
+    before = int(given) if given.isascii() and given.isdigit() and len(given) < 19 else 0
+    page = list((rows.filter(pk__lt=before) if before else rows)[: MOST + 1])
+    context = {
+        "topics": page[:MOST],
+        "following": page[MOST - 1].pk if len(page) > MOST else None,
+        "first": not before,
+        "form": form,
+    }
     return render(request, "articles/topics.html", context, status=400 if form.errors else 200)
 
 

@@ -28,8 +28,9 @@ LARGEST_ID = 2**63 - 1
 def upload(request: HttpRequest, pk: int) -> HttpResponse:
     """Keep files and start to process each; a script sends one, and is told what became of it."""
     workspace = workspace_of(request, pk, edits=True)
-    files = request.FILES.getlist("file")[:MAX_AT_ONCE]
-    replaces = _number(request.POST, "replaces") or None if len(files) == 1 else None
+    given = request.FILES.getlist("file")
+    files = given[:MAX_AT_ONCE]
+    replaces = number_in(request.POST, "replaces") or None if len(files) == 1 else None
     wants_json = request.headers.get("Accept") == "application/json"
     refused: list[tuple[str, int]] = [] if files else [("Choose a file.", 400)]
     for file in files:
@@ -41,6 +42,8 @@ def upload(request: HttpRequest, pk: int) -> HttpResponse:
             told = " ".join(one["message"] for one in problem.errors) or problem.message
             status = PROBLEMS[problem.code][0] if problem.code in PROBLEMS else 400
             refused.append((f"{uploads.clean_name(file.name or '')}: {told}", status))
+    if left := len(given) - len(files):
+        refused.append((f"At most {MAX_AT_ONCE} files at a time: the last {left} were not taken.", 413))
     if wants_json:
         if refused:
             return JsonResponse({"detail": refused[0][0]}, status=refused[0][1])
@@ -76,7 +79,7 @@ def _take(request: HttpRequest, workspace: Workspace, file: Any, replaces: int |
 def document(request: HttpRequest, pk: int) -> HttpResponseBase:
     """Show a document: where it stands, what it says of itself, and its passages."""
     found = document_of(request, pk)
-    at = _number(request.GET, "at")
+    at = number_in(request.GET, "at")
     first = at - at % PASSAGES
     rows = (
         found.chunks.filter(generation=found.generation or 0, ordinal__gte=first)
@@ -171,6 +174,7 @@ def document_of(request: HttpRequest, pk: int, *, edits: bool = False) -> Docume
     return found
 
 
-def _number(given: Mapping[str, str], name: str) -> int:
+def number_in(given: Mapping[str, str], name: str) -> int:
+    """Return a number of a query string or form; anything else is 0."""
     text = given.get(name, "")
     return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0

@@ -10,6 +10,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
+from config import texts
 from config.fields import Line, Plain
 from config.spreadsheets import listed
 from ingestion import embedders, lifecycle, sharing
@@ -24,7 +25,7 @@ from ingestion.sources.documents.models import (
     Role,
     Workspace,
 )
-from ingestion.sources.documents.views import workspace_of
+from ingestion.sources.documents.views import number_in, workspace_of
 from ingestion.sources.documents.workspaces import Removal, Workspaces
 
 # Of the files for a spreadsheet.
@@ -87,16 +88,25 @@ class SettingsForm(Plain, forms.Form):
 @require_http_methods(["GET", "HEAD", "POST"])
 def workspaces(request: HttpRequest) -> HttpResponseBase:
     """Show the user's workspaces, or make one."""
+    typed: dict[str, str] = {}
     if request.method == "POST":
-        params = {name: request.POST.get(name, "").strip() for name in ("name", "description")}
+        typed = {name: request.POST.get(name, "").strip() for name in ("name", "description")}
         try:
-            job = lifecycle.create(Workspaces.kind, params, owner=request.user).job
+            job = lifecycle.create(Workspaces.kind, typed, owner=request.user).job
         except Refused as refused:
             messages.error(request, " ".join(one["message"] for one in refused.errors) or refused.message)
-            return redirect("documents:workspaces")
-        return redirect(Workspace.objects.get(job=job))
-    shown = _counted(request.user).order_by("-pk")[:MOST]
-    return render(request, "documents/list.html", {"workspaces": shown})
+        else:
+            return redirect(Workspace.objects.get(job=job))
+    before = number_in(request.GET, "before")
+    rows = _counted(request.user).order_by("-pk")
+    page = list((rows.filter(pk__lt=before) if before else rows)[: MOST + 1])
+    context = {
+        "workspaces": page[:MOST],
+        "following": page[MOST - 1].pk if len(page) > MOST else None,
+        "first": not before,
+        "typed": {name: texts.marked(text[:500]) for name, text in typed.items()},
+    }
+    return render(request, "documents/list.html", context, status=422 if typed else 200)
 
 
 @login_required
