@@ -10,6 +10,7 @@ from django.db import DataError, InterfaceError, InternalError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
+from django.template.loader import render_to_string
 
 from config import audit, security_log, signin, unexpected
 from config.problems import UNAVAILABLE_SECONDS, Problem, from_response, problem_response, request_id
@@ -100,6 +101,10 @@ class ProblemMiddleware:
             response = from_response(request, response)
         elif request.method == "POST" and response.status_code == 302:
             signin.lead_back(request, response)
+        elif request.method == "GET" and response.status_code == 405 and isinstance(response, HttpResponse):
+            if not response.content:  # the address that a refused form left in the browser, opened anew
+                response.content = render_to_string("errors/405.html").encode()
+                response["Content-Length"] = str(len(response.content))
         response["X-Request-Id"] = request_id(request)
         security_log.refused(request, response)
         return response

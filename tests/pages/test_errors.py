@@ -15,7 +15,7 @@ from ingestion.sources.lifelogs import accounts
 from tests.pages import rows
 
 pytestmark = pytest.mark.django_db
-STATUSES = [400, 403, 404, 409, 413, 429, 500, 503]
+STATUSES = [400, 403, 404, 405, 409, 413, 429, 500, 503]
 
 
 @pytest.mark.parametrize("status", STATUSES)
@@ -33,6 +33,14 @@ def test_each_has_one_main_action_and_the_menu_and_no_trace(status):
 def test_each_can_be_shown_without_a_database(status, django_db_blocker):
     with django_db_blocker.block():
         render_to_string(f"errors/{status}.html", {"reference": "ab12"})
+
+
+def test_the_address_of_a_form_says_that_it_is_one(client: Client, alice):
+    client.force_login(alice)
+    response = client.get("/account/tokens/")  # where a browser stands after a form was refused
+    assert (response.status_code, response["Allow"]) == (405, "POST")
+    assert "only takes what a form sends" in response.text
+    assert response["Content-Length"] == str(len(response.content))
 
 
 def test_an_unknown_address_keeps_the_menu(client: Client, alice):
