@@ -216,6 +216,20 @@ def test_the_page_starts_it_and_says_how_often(web: Client, fed: Topic, alice: U
         assert web.post(f"/topics/{fed.pk}/{name}/").status_code == 404
 
 
+@pytest.mark.parametrize("edited", [{"cron": "7 7 * * 1"}, {"zone": "Asia/Kathmandu"}, {"paused": True}])
+def test_the_page_says_that_its_schedule_was_edited_and_leaves_it_so(
+    web: Client, fed: Topic, edited: dict[str, Any]
+) -> None:
+    web.post(f"/topics/{fed.pk}/every/", {"every": "day"})
+    Schedule.objects.update(**edited)
+    assert '<option value="own" selected>as its schedule says' in web.get(fed.get_absolute_url()).text
+    web.post(f"/topics/{fed.pk}/every/", {"every": "own"})
+    assert Schedule.objects.filter(**edited).count() == 1
+    web.post(f"/topics/{fed.pk}/every/", {"every": "hour"})
+    page = web.get(fed.get_absolute_url()).text
+    assert '<option value="hour" selected>' in page and 'value="own"' not in page
+
+
 def test_it_is_for_who_may_edit(fed: Topic, bob: User) -> None:
     members.add(fed, bob, "viewer")
     with pytest.raises(Refused) as refused:

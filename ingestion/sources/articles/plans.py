@@ -15,16 +15,29 @@ EVERY = {
     "quarter": ("Every 6 hours", "{minute} */6 * * *"),
     "day": ("Every day", "{minute} 5 * * *"),
 }
+OWN = "own"  # its member has paused the schedule, or given it other times
+ZONE = "UTC"
 
 
 def of(topic: Topic, user: Any) -> str:
-    """Return how often a user has a topic's feeds read, a key of EVERY, or an empty text."""
+    """Return how often a user has a topic's feeds read: a key of EVERY, OWN, or an empty text."""
     row = _rows(topic, user).first()
-    return next((name for name, (_, cron) in EVERY.items() if row and _cron(topic, cron) == row.cron), "")
+    if row is None:
+        return ""
+    known = {} if row.paused or row.zone != ZONE else EVERY
+    return next((name for name, (_, cron) in known.items() if _cron(topic, cron) == row.cron), OWN)
+
+
+def choices(now: str) -> list[tuple[str, str]]:
+    """Return what may be chosen, as (value, label). now: what `of` returned."""
+    labels = [(name, label) for name, (label, _) in EVERY.items()]
+    return [*labels, (OWN, "As its schedule says")] if now == OWN else labels
 
 
 def put(topic: Topic, user: Any, every: str) -> None:
-    """Have a topic's feeds read by themselves from now on, or no more with an empty choice."""
+    """Have a topic's feeds read by themselves from now on, no more with an empty choice. OWN: as it is."""
+    if every == OWN:
+        return
     with transaction.atomic():
         _rows(topic, user).delete()
         if every in EVERY:
@@ -34,7 +47,7 @@ def put(topic: Topic, user: Any, every: str) -> None:
                     source=AutoCollect.kind,
                     params={"topic": topic.pk},
                     cron=_cron(topic, EVERY[every][1]),
-                    zone="UTC",
+                    zone=ZONE,
                     owner=user,
                 )
             )

@@ -49,8 +49,8 @@ def context(topic: Topic, user: Any, given: Mapping[str, str]) -> dict[str, Any]
             hits=Count("matches", filter=Q(matches__analysis__kept_at__isnull=False))
         ).order_by("-hits", "pk"),
         "trend": trend(topic),
-        "every": plans.of(topic, user),
-        "choices": [(name, label) for name, (label, _) in plans.EVERY.items()],
+        "every": (every := plans.of(topic, user)),
+        "choices": plans.choices(every),
         "follows": Follow.objects.filter(user=user, about=topic.stream).exists(),
         "feeds": topic.feeds.order_by("pk"),
         "causes": job_items.causes(failed, but=_ASKED_AGAIN) if (failed := failed_jobs(topic)) else [],
