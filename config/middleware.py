@@ -101,13 +101,18 @@ class ProblemMiddleware:
             response = from_response(request, response)
         elif request.method == "POST" and response.status_code == 302:
             signin.lead_back(request, response)
-        elif request.method == "GET" and response.status_code == 405 and isinstance(response, HttpResponse):
-            if not response.content:  # the address that a refused form left in the browser, opened anew
-                response.content = render_to_string("errors/405.html").encode()
-                response["Content-Length"] = str(len(response.content))
+        elif request.method == "GET" and response.status_code == 405:
+            _say_forms_only(response)
         response["X-Request-Id"] = request_id(request)
         security_log.refused(request, response)
         return response
+
+
+def _say_forms_only(response: HttpResponseBase) -> None:
+    """Give a page to who opens the address that a refused form left in the browser."""
+    if isinstance(response, HttpResponse) and not response.content:
+        response.content = render_to_string("errors/405.html").encode()
+        response["Content-Length"] = str(len(response.content))
 
 
 def _page(request: HttpRequest, problem: Problem) -> HttpResponse:
