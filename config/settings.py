@@ -131,6 +131,8 @@ def _database() -> dict[str, Any]:
         options["connect_timeout"] = 5
         if ROLE in ("worker", "keeper"):
             session["idle_in_transaction_session_timeout"] = "15000"
+        if ROLE == "keeper":  # one thread does all duties: what somebody holds must not hold them all up
+            session["lock_timeout"] = "2000"
     given = [options["options"]] if "options" in options else []  # of the address; ours come after it
     options["options"] = " ".join([*given, *(f"-c {name}={value}" for name, value in session.items())])
     return database

@@ -44,13 +44,17 @@ _FREE = (
 _CLAIMABLE = f"({DUE}) due WHERE {FREE}"
 ORDER = "class, owner_runs, created_at, id"
 # A row that somebody holds is passed over: who waited for it would hold the lock of the queue meanwhile.
-_PICK = f"{DUE} AND {_FREE} ORDER BY {ORDER} LIMIT 1 FOR NO KEY UPDATE OF j SKIP LOCKED"  # nosec B608
+_PICK = f"""{DUE} AND {_FREE}
+    AND NOT EXISTS (SELECT 1 FROM ingestion_job p
+                    WHERE p.id = ANY(%(passed)s::uuid[]) AND p.owner_id IS NOT DISTINCT FROM j.owner_id)
+    ORDER BY {ORDER} LIMIT 1 FOR NO KEY UPDATE OF j SKIP LOCKED"""  # nosec B608  # our own words
 _COUNT = f"SELECT count(*) FROM (SELECT 1 FROM {_CLAIMABLE} LIMIT %(most)s) found"  # nosec B608
-# A worker frozen inside the claim stops nobody longer than this.
+# A worker frozen inside the claim stops nobody longer than this; nor does one that waits for an inbox.
 _LOCK = """
     SELECT set_config('idle_in_transaction_session_timeout', '2s', true),
            set_config('lock_timeout', '5s', true),
-           pg_advisory_xact_lock(%s, hashtext(%s))
+           pg_advisory_xact_lock(%s, hashtext(%s)),
+           set_config('lock_timeout', '500ms', true)
 """
 
 
@@ -59,9 +63,9 @@ def lock(queue: str) -> None:
     execute(_LOCK, [_QUEUE_LOCK, queue])
 
 
-def pick(queue: str) -> UUID | None:
-    """Choose the best claimable job of a queue; the caller holds the queue's lock."""
-    rows = execute(_PICK, facts(queue))
+def pick(queue: str, *passed: UUID) -> UUID | None:
+    """Choose the best claimable job of a queue, none of the owners of `passed`; the caller holds its lock."""
+    rows = execute(_PICK, {**facts(queue), "passed": list(passed)})
     return rows[0][0] if rows else None
 
 

@@ -14,15 +14,16 @@ from typing import Any
 from uuid import UUID
 
 import structlog
-from django.db import DatabaseError, InterfaceError, OperationalError, connection, transaction
+from django.db import DatabaseError, InterfaceError, OperationalError, connection
 from django.db.models import F
 
+from config import patience
 from ingestion import claims, lifecycle, positions, queues, retention, stability
 from ingestion.clock import ClockTimestamp
 from ingestion.duties import DUTIES
 from ingestion.failpoints import hit
 from ingestion.models import Job, JobAttempt, State
-from ingestion.processes import BEAT_SECONDS, Beat
+from ingestion.processes import BEAT_SECONDS, Beat, end_sessions
 from ingestion.source import QUEUES
 from notifications import keeping
 from notifications.delivery import Courier
@@ -68,8 +69,10 @@ class Keeper:
         for duty in self.duties:
             try:
                 duty()
-            except (OperationalError, InterfaceError):
-                raise
+            except (OperationalError, InterfaceError) as error:
+                if not patience.is_held(error):
+                    raise
+                log.warning("duty_held_up", duty=duty.__name__)
             except Exception:
                 log.exception("duty_failed", duty=duty.__name__)
 
@@ -117,20 +120,18 @@ class Keeper:
             self._take(job, lifecycle.stop)
         current = JobAttempt.objects.filter(job__in=asked, number=F("job__attempt")).exclude(rq_id="")
         for worker, token in current.values_list("worker", "job__lease_token")[:PER_TICK]:
-            if token is not None:
-                queues.stop(worker, token)
+            if token is not None and not queues.stop(worker, token):
+                break  # Redis is away, and each of many would wait for it; the lease does without
 
     def _take(self, job: Job, verb: Callable[[UUID, UUID], bool]) -> bool:
         """Run a verb that takes a lease away, past locks that the old attempt may still hold."""
         if job.lease_token is None:
             return False
         try:
-            with transaction.atomic():
-                with connection.cursor() as cursor:
-                    cursor.execute("SET LOCAL lock_timeout = '500ms'")
+            with patience.a_moment():
                 taken = verb(job.pk, job.lease_token)
         except OperationalError as error:
-            if "lock timeout" not in str(error):
+            if not patience.is_held(error):
                 raise
             end_sessions(job.lease_token)
             return False  # the next tick finds the row free
@@ -141,9 +142,9 @@ class Keeper:
     def note_stalls(self) -> None:
         """Tell once that a running job makes no progress."""
         still = ClockTimestamp() - timedelta(minutes=STALL_MINUTES)
-        for job in Job.objects.filter(state=State.RUNNING, progress_at__lt=still)[:PER_TICK]:
-            if job.lease_token is not None:
-                lifecycle.note_stall(job.pk, job.lease_token, STALL_MINUTES)
+        jobs = Job.objects.filter(lifecycle.UNTOLD_STALL, state=State.RUNNING, progress_at__lt=still)
+        rows = [((one.pk, one.lease_token), one.owner_id) for one in jobs[:PER_TICK] if one.lease_token]
+        patience.each(rows, lambda lease: lifecycle.note_stall(*lease, STALL_MINUTES))
 
     def tell_positions(self) -> None:
         """Write each waiting job's place where it changed."""
@@ -164,14 +165,3 @@ class Keeper:
         # One batch a tick: a long prune would look like an outage of ours.
         if max(retention.prune(batches=1).values()) < retention.BATCH:
             self._last_prune = time.monotonic()
-
-
-def end_sessions(token: UUID) -> int:
-    """End the sessions of an attempt whose lease was taken: its locks would hang the next one."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity"
-            " WHERE application_name = %s AND datname = current_database() AND pid <> pg_backend_pid()",
-            [f"hw:{token}"],
-        )
-        return int(cursor.fetchone()[0])

@@ -13,11 +13,11 @@ from typing import Any, Concatenate, ParamSpec
 from uuid import UUID
 
 import structlog
-from django.db import transaction
-from django.db.models import F, Q, QuerySet
+from django.db import OperationalError, transaction
+from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from django.db.models.functions import Now
 
-from config import audit
+from config import audit, patience
 from ingestion import answers, claims, moves, needs, notices, queues
 from ingestion.admission import (
     MAX_PARENTS,
@@ -39,6 +39,7 @@ from ingestion.models import (
     OPEN,
     ItemState,
     Job,
+    JobEvent,
     JobItem,
     Level,
     PendingReason,
@@ -219,14 +220,23 @@ def _announce_child(parent_id: UUID, child: Job) -> None:
 
 def claim(queue: str, *, worker: str, token: UUID, rq_id: str = "") -> Job | None:
     """Give the best claimable job of a queue to this worker, or return None."""
-    with transaction.atomic():
-        claims.lock(queue)
-        job_id = claims.pick(queue)  # its own statement: its snapshot must be newer than the lock
-        job = None if job_id is None else start(job_id, worker=worker, token=token, rq_id=rq_id)
-        hit("claim.before_commit")
-    if job is not None:
-        hit("claim.after_commit")
-    return job
+    passed: list[UUID] = []  # somebody holds an inbox that their start writes to
+    while True:
+        job_id = None
+        try:
+            with transaction.atomic():
+                claims.lock(queue)
+                job_id = claims.pick(queue, *passed)  # its own statement: its snapshot is newer than the lock
+                job = None if job_id is None else start(job_id, worker=worker, token=token, rq_id=rq_id)
+                hit("claim.before_commit")
+        except OperationalError as error:
+            if job_id is None or len(passed) == patience.MOST_WAITS or not patience.is_held(error):
+                raise
+            passed.append(job_id)
+            continue
+        if job is not None:
+            hit("claim.after_commit")
+        return job
 
 
 def start(job_id: UUID, *, worker: str, token: UUID, rq_id: str = "") -> Job | None:
@@ -445,48 +455,41 @@ def delete(job: Job, by: Any) -> None:
     log.info("job_deleted", job=str(job.pk), by=getattr(by, "pk", None))
 
 
-def make_due(limit: int = 1000) -> int:
+def make_due(limit: int = 200) -> int:
     """Turn pending rows whose time has come (retry, schedule) into queued ones. Return how many."""
-    due = Q(state=State.PENDING, pending_reason__in=(PendingReason.RETRY, PendingReason.SCHEDULE))
-    ids = (
-        Job.objects.filter(due, run_after__lte=ClockTimestamp())
-        .order_by("run_after")
-        .values_list("pk", flat=True)
-    )
-    moved = 0
-    for pk in ids[:limit]:
-        with transaction.atomic():
-            job = Job.objects.select_for_update(skip_locked=True).filter(due, pk=pk).first()
-            if job is not None:
-                _change(job, [], pending_reason=PendingReason.QUEUE, run_after=None, message="")
-                moved += 1
-    return moved
+    due = Job.objects.filter(_LATER, run_after__lte=ClockTimestamp()).order_by("run_after")
+    return patience.each(due.values_list("pk", "owner_id")[:limit], _make_due)
 
 
-def unblock(limit: int = 1000) -> int:
+def _make_due(pk: UUID) -> bool:
+    job = Job.objects.select_for_update(skip_locked=True).filter(_LATER, pk=pk).first()
+    if job is not None:
+        _change(job, [], pending_reason=PendingReason.QUEUE, run_after=None, message="")
+    return job is not None
+
+
+def unblock(limit: int = 200) -> int:
     """Look again at jobs that wait for others; their parents' ends do it first. Return how many were open."""
-    ids = list(
-        Job.objects.filter(state=State.PENDING, pending_reason=PendingReason.DEPENDENCY)
-        .exclude(need_rows__parent__state__in=OPEN)
-        .order_by("pk")
-        .values_list("pk", flat=True)[:limit]
-    )
-    for pk in ids:
-        with transaction.atomic():
-            _tell(*_unblock([pk]))
-    return len(ids)
+    waiting = Job.objects.filter(state=State.PENDING, pending_reason=PendingReason.DEPENDENCY)
+    open_ones = waiting.exclude(need_rows__parent__state__in=OPEN).order_by("pk")
+    rows = list(open_ones.values_list("pk", "owner_id")[:limit])
+    patience.each(rows, lambda pk: _tell(*_unblock([pk])))
+    return len(rows)
 
 
 def note_stall(job_id: UUID, token: UUID, minutes: int) -> bool:
     """Say once that a running job has made no progress for some minutes."""
     with transaction.atomic():
         job = moves.held(job_id, token)
-        if job is None or job.events.filter(kind="stalled", at__gte=job.progress_at).exists():
+        if job is None or not Job.objects.filter(UNTOLD_STALL, pk=job_id).exists():
             return False
         _change(job, [Note("stalled", f"No progress for {minutes} minutes", Level.WARNING)])
     return True
 
 
+_STALLS = JobEvent.objects.filter(job=OuterRef("pk"), kind="stalled", at__gte=OuterRef("progress_at"))
+UNTOLD_STALL = ~Exists(_STALLS)
+_LATER = Q(state=State.PENDING, pending_reason__in=(PendingReason.RETRY, PendingReason.SCHEDULE))
 _READY = (PendingReason.QUEUE, PendingReason.SLOT)
 _BLANK_STEP = {"state": "pending", "started_at": None, "finished_at": None, "done": 0, "total": None}
 
@@ -553,7 +556,9 @@ def _finalise(
         try:
             with transaction.atomic():
                 source.ended(job)
-        except Exception:
+        except Exception as error:
+            if patience.is_held(error):
+                raise  # what follows would be lost: all of it is tried again
             log.exception("source_ended_failed", job=str(job.pk), source=job.source)
     _wake_after_commit(job.queue)
     return [job, *_unblock(needs.needing(job) if moved.needed else ())]

@@ -3,6 +3,7 @@
 from datetime import timedelta
 from uuid import uuid4
 
+from config import patience
 from ingestion import lifecycle
 from ingestion.clock import ClockTimestamp
 from ingestion.models import Job, State
@@ -15,10 +16,13 @@ PER_TICK = 100
 def end_orphans() -> int:
     """Fail pending jobs of unknown sources. Return how many."""
     unknown = Job.objects.filter(state=State.PENDING, created_at__lt=ClockTimestamp() - PATIENCE)
-    ended = 0
-    for job in unknown.exclude(source__in=registry())[:PER_TICK]:
-        token = uuid4()
-        if lifecycle.start(job.pk, worker="keeper", token=token) is not None:
-            text = f"The source {job.source!r} is not installed here."
-            ended += lifecycle.fail(job.pk, token, {"code": "unknown_source", "text": text})
-    return ended
+    jobs = unknown.exclude(source__in=registry())[:PER_TICK]
+    return patience.each([(job, job.owner_id) for job in jobs], _end)
+
+
+def _end(job: Job) -> bool:
+    token = uuid4()
+    if lifecycle.start(job.pk, worker="keeper", token=token) is None:
+        return False
+    text = f"The source {job.source!r} is not installed here."
+    return lifecycle.fail(job.pk, token, {"code": "unknown_source", "text": text})

@@ -1,4 +1,4 @@
-"""What every process of ours does beside its work: signs of life, and getting ready to fork."""
+"""What every process of ours does beside its work: signs of life, getting ready to fork, and its sessions."""
 
 import gc
 import os
@@ -72,6 +72,17 @@ class Beat(threading.Thread):
             Process.objects.filter(name=self.process).delete()
         except (DatabaseError, InterfaceError):
             log.info("process_row_left", name=self.process)
+
+
+def end_sessions(token: UUID) -> int:
+    """End the sessions of an attempt whose lease was taken: its locks would hang the next one."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity"
+            " WHERE application_name = %s AND datname = current_database() AND pid <> pg_backend_pid()",
+            [f"hw:{token}"],
+        )
+        return int(cursor.fetchone()[0])
 
 
 def settle() -> None:

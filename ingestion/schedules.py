@@ -9,7 +9,7 @@ from croniter import CroniterBadDateError, croniter
 from django.db import InterfaceError, OperationalError, transaction
 from django.db.models import QuerySet
 
-from config import audit, texts
+from config import audit, patience, texts
 from ingestion import lifecycle
 from ingestion.access import can_operate, can_view_all
 from ingestion.admission import Refused, validated
@@ -77,28 +77,30 @@ def start_due() -> int:
 
     A slot that was missed while everything was down runs once, late, when less than one period has passed.
     """
-    started = 0
-    for pk in Schedule.objects.filter(paused=False, next_at__lte=ClockTimestamp()).values_list(
-        "pk", flat=True
-    )[:DUE_PER_TICK]:
-        with transaction.atomic():
-            schedule = (
-                Schedule.objects.select_for_update(skip_locked=True)
-                .filter(pk=pk, paused=False, next_at__lte=ClockTimestamp())
-                .annotate(clock=ClockTimestamp())
-                .first()
-            )
-            if schedule is not None and schedule.next_at is not None:
-                try:
-                    late = next_time(schedule.cron, schedule.zone, schedule.next_at) <= schedule.clock
-                    plan(schedule, schedule.clock)
-                except ValueError as error:  # this machine no longer knows its zone
-                    schedule.next_at, schedule.last_error = None, str(error)[:300]
-                    late = True
-                if not late:
-                    started += run_now(schedule)
-                schedule.last_at = schedule.clock
-                schedule.save(update_fields=["next_at", "last_at", "last_job", "last_error"])
+    due = Schedule.objects.filter(paused=False, next_at__lte=ClockTimestamp())
+    return patience.each(list(due.values_list("pk", "owner_id")[:DUE_PER_TICK]), _start)
+
+
+def _start(pk: int) -> bool:
+    schedule = (
+        Schedule.objects.select_for_update(skip_locked=True)
+        .filter(pk=pk, paused=False, next_at__lte=ClockTimestamp())
+        .annotate(clock=ClockTimestamp())
+        .first()
+    )
+    if schedule is None or schedule.next_at is None:
+        return False
+    started = False
+    try:
+        late = next_time(schedule.cron, schedule.zone, schedule.next_at) <= schedule.clock
+        plan(schedule, schedule.clock)
+    except ValueError as error:  # this machine no longer knows its zone
+        schedule.next_at, schedule.last_error = None, str(error)[:300]
+        late = True
+    if not late:
+        started = run_now(schedule)
+    schedule.last_at = schedule.clock
+    schedule.save(update_fields=["next_at", "last_at", "last_job", "last_error"])
     return started
 
 

@@ -14,6 +14,7 @@ LEAVES = (
     "config.env",
     "config.problems",
     "config.paging",
+    "config.patience",
     "config.statements",
     "config.strictjson",
 )

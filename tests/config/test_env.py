@@ -238,6 +238,8 @@ def test_only_web_has_a_pool_and_gives_up_soon(role, settings_with):
     assert ("pool" in options and "statement_timeout=5000" in session) == (role == "web")
     assert (options.get("tcp_user_timeout") == 6000) == (role == "web")
     assert ("idle_in_transaction_session_timeout=15000" in session) == (role in ("worker", "keeper"))
+    waits = {"web": ["3000"], "keeper": ["2000"]}  # a source's own statement may wait for another's
+    assert re.findall(r"-c lock_timeout=(\d+)", session) == waits.get(role, [])
 
 
 def test_the_secret_key_is_made_once_and_private(settings_with, tmp_path):

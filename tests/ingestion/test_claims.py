@@ -109,6 +109,18 @@ def test_a_due_job_whose_row_another_session_holds_is_passed_over(alice: User) -
     assert claim() == held
 
 
+@pytest.mark.django_db(transaction=True)
+def test_a_due_job_whose_owners_inbox_another_session_holds_is_passed_over(alice: User, bob: User) -> None:
+    """X22: the start writes to the inbox, with the lock of the queue."""
+    held = [ping(alice), ping(alice)]
+    other, nobodys = ping(bob), ping(None)  # type: ignore[arg-type]
+    with another_session() as session:
+        session.execute("SELECT 1 FROM notifications_inbox WHERE user_id = %s FOR UPDATE", [alice.pk])
+        assert {claim(), claim()} == {other, nobodys}
+        assert claim() is None
+    assert claim() == held[0]
+
+
 def test_a_pause_of_another_source_holds_nothing(alice: User) -> None:
     ping(alice)
     Pause.objects.create(scope="source:shelves", reason="x")

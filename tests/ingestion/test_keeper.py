@@ -7,15 +7,19 @@ import pytest
 from django.contrib.auth.models import User
 from django.db import connection
 from django.db.models.functions import Now
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from config import patience
+from config.statements import execute
 from ingestion import lifecycle, retention
 from ingestion.keeper import Keeper, end_sessions
 from ingestion.models import IdempotencyKey, Job, PendingReason, Schedule, State, Upload
 from ingestion.orphans import end_orphans
 from ingestion.schedules import next_time, plan, run_now, start_due
-from ingestion.source import Outcome
+from ingestion.source import Outcome, get
 from realtime.models import Session
+from tests.sessions import another_session
 
 pytestmark = pytest.mark.django_db
 
@@ -91,6 +95,78 @@ def test_a_stall_is_told_once(alice: User) -> None:
     for _ in range(10):
         Keeper().note_stalls()
     assert job.events.filter(kind="stalled").count() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_stall_is_told_once_and_beside_one_whose_row_is_held(alice: User, bob: User) -> None:
+    jobs = [lifecycle.create("ping", {}, owner=user).job for user in (alice, bob)]
+    for job in jobs:
+        lifecycle.start(job.pk, worker="w", token=uuid4())
+    Job.objects.update(progress_at=Now() - timedelta(minutes=6))
+    held, other = jobs
+    with another_session() as session:
+        session.execute("SELECT 1 FROM ingestion_job WHERE id = %s FOR UPDATE", [held.pk])
+        Keeper().note_stalls()
+        assert not held.events.filter(kind="stalled").exists()
+        assert other.events.filter(kind="stalled").exists()
+    Keeper().note_stalls()
+    assert held.events.filter(kind="stalled").exists()
+    with CaptureQueriesContext(connection) as queries:
+        Keeper().note_stalls()
+    assert len(queries) == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_somebody_holds_of_one_user_holds_up_nothing_of_others(alice: User, bob: User) -> None:
+    """X22: their inbox, which nearly all that is theirs writes to."""
+    for user in (alice, bob):
+        for _ in range(2):
+            lifecycle.create("ping", {}, owner=user, run_after=timezone.now() + timedelta(hours=1))
+        Schedule.objects.create(name="s", source="ping", cron="0 0 1 1 *", owner=user)
+    Job.objects.update(run_after=Now() - timedelta(seconds=1))
+    Schedule.objects.update(next_at=Now() - timedelta(seconds=1))
+    with another_session() as session:
+        session.execute("SELECT 1 FROM notifications_inbox WHERE user_id = %s FOR UPDATE", [alice.pk])
+        assert (lifecycle.make_due(), start_due()) == (2, 1)
+    assert (lifecycle.make_due(), start_due()) == (2, 1)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_duty_that_waits_for_somebody_keeps_no_other_from_being_done() -> None:
+    def waits() -> None:
+        with patience.a_moment():
+            execute("SELECT pg_advisory_xact_lock(2, 0)")
+
+    done: list[int] = []
+    keeper = Keeper()
+    keeper.duties = [waits, lambda: done.append(1)]
+    with another_session() as session:
+        session.execute("SELECT pg_advisory_xact_lock(2, 0)")
+        keeper.once()
+    assert done == [1]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_follows_an_end_is_not_lost_while_somebody_holds_what_it_needs(
+    alice: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    followed = []
+
+    def ended(self: object, job: Job) -> None:
+        execute("SELECT pg_advisory_xact_lock(4, 0)")
+        followed.append(job.pk)
+
+    monkeypatch.setattr(type(get("shelves")), "ended", ended)
+    job = lifecycle.create("shelves", {"name": "a"}, owner=alice).job
+    lifecycle.start(job.pk, worker="w", token=uuid4())
+    lifecycle.cancel(job, alice)
+    Job.objects.filter(pk=job.pk).update(lease_until=Now() - timedelta(seconds=1))
+    with another_session() as session:
+        session.execute("SELECT pg_advisory_xact_lock(4, 0)")
+        Keeper().rescue()
+        assert Job.objects.get(pk=job.pk).state == State.RUNNING
+    Keeper().rescue()
+    assert (Job.objects.get(pk=job.pk).state, followed) == (State.CANCELLED, [job.pk])
 
 
 @pytest.mark.django_db(transaction=True)
