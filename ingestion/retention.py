@@ -2,19 +2,23 @@
 
 from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
+import structlog
 from django.conf import settings
 from django.core.files.storage import default_storage
-from django.db import transaction
+from django.db import InterfaceError, OperationalError, transaction
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 
-from config import audit
+from config import audit, patience
 from config.models import AuditLog
 from ingestion.models import FINAL, IdempotencyKey, Job, JobAttempt, JobEvent, Process, Sighting, Upload
 from notifications import inbox, keeping
 from realtime.models import Session
+
+log = structlog.get_logger(__name__)
 
 BATCH = 1000
 FORGET_PROCESS_AFTER = timedelta(minutes=10)
@@ -71,26 +75,38 @@ def prune(jobs_older_than: timedelta | None = None, batches: int = 1000) -> dict
     silent = Process.objects.filter(beat_at__lt=Now() - FORGET_PROCESS_AFTER)
     seen = Sighting.objects.filter(at__lt=Now() - FORGET_SIGHTING_AFTER)
     acts = AuditLog.objects.filter(at__lt=Now() - kept("AUDIT", 730))
-    return {
-        "processes": _in_batches(silent, batches),
-        "sightings": _in_batches(seen, batches),
-        "uploads": _in_batches(uploads, batches, _drop_files),
-        "jobs": _in_batches(old_jobs, batches, after=_forget_jobs),
-        "events": _in_batches(chatter, batches),
-        "tracebacks": _in_batches(traces, batches, _forget_tracebacks, delete=False),
-        "idempotency_keys": _in_batches(keys, batches),
-        "audit": _in_batches(acts, batches, lambda _: audit.prune_within()),
-        "sessions": _in_batches(Session.objects.filter(expire_date__lt=Now()), batches),
-        "notifications": keeping.prune(batches),
-        "deliveries": keeping.prune_deliveries(batches),
-        **{name: forget(batches) for name, forget in _contributed.items()},
+    kinds: dict[str, Callable[[], int]] = {
+        "processes": partial(_in_batches, silent, batches),
+        "sightings": partial(_in_batches, seen, batches),
+        "uploads": partial(_in_batches, uploads, batches, _drop_files),
+        "jobs": partial(_in_batches, old_jobs, batches, after=_forget_jobs),
+        "events": partial(_in_batches, chatter, batches),
+        "tracebacks": partial(_in_batches, traces, batches, _forget_tracebacks, delete=False),
+        "idempotency_keys": partial(_in_batches, keys, batches),
+        "audit": partial(_in_batches, acts, batches, lambda _: audit.prune_within()),
+        "sessions": partial(_in_batches, Session.objects.filter(expire_date__lt=Now()), batches),
+        "notifications": partial(keeping.prune, batches),
+        "deliveries": partial(keeping.prune_deliveries, batches),
+        **{name: partial(forget, batches) for name, forget in _contributed.items()},
     }
+    return {name: _pruned(name, forget) for name, forget in kinds.items()}
+
+
+def _pruned(kind: str, forget: Callable[[], int]) -> int:
+    """Return how many went of one kind. What breaks or is held there holds up no other kind."""
+    try:
+        return forget()
+    except Exception as error:
+        if isinstance(error, OperationalError | InterfaceError) and not patience.is_held(error):
+            raise
+        log.exception("prune_failed", kind=kind)
+        return 0
 
 
 def _in_batches(
     rows: QuerySet[Any],
     batches: int,
-    before: Callable[[QuerySet[Any]], None] | None = None,
+    before: Callable[[QuerySet[Any]], set[Any] | None] | None = None,
     *,
     after: Callable[[list[Any]], None] | None = None,
     delete: bool = True,
@@ -103,8 +119,8 @@ def _in_batches(
             ids = [row.pk for row in old]
             batch = rows.model._base_manager.filter(pk__in=ids)
             found = len(ids)
-            if before is not None:
-                before(batch)
+            if before is not None and (stay := before(batch)):
+                batch, found = batch.exclude(pk__in=stay), found - len(stay)
             if delete:
                 batch.delete()
             if after is not None:
@@ -115,9 +131,16 @@ def _in_batches(
     return gone
 
 
-def _drop_files(uploads: QuerySet[Upload]) -> None:
-    for path in uploads.values_list("path", flat=True):
-        default_storage.delete(path)
+def _drop_files(uploads: QuerySet[Upload]) -> set[Any]:
+    """Delete the files of uploads; return those that stay, as their storage did not let go of the file."""
+    stay = set()
+    for pk, path in uploads.values_list("pk", "path"):
+        try:
+            default_storage.delete(path)
+        except OSError as error:  # the others go all the same, and somebody is told of this one
+            log.error("file_of_upload_left", path=path, error=error.strerror or str(error))
+            stay.add(pk)
+    return stay
 
 
 def _forget_jobs(ids: list[Any]) -> None:

@@ -10,6 +10,7 @@ from django.db import transaction
 from django.db.models import Sum
 from django.db.models.functions import Now
 
+from config import patience
 from config.statements import execute
 from notifications import outbox
 from notifications.models import Broadcast, Delivery, DeliveryState, Inbox, Notification
@@ -55,15 +56,16 @@ def end_snoozes() -> int:
 
     What came while they slept goes out by mail and webhook now.
     """
-    ended = 0
-    for (user_id,) in execute(_SLEEPERS, [PER_TICK]):
-        with transaction.atomic():
-            execute(_LOCK, [user_id])
-            for version, count, news in execute(_END, {"user": user_id}):
-                publish(f"user:{user_id}", version, urgent=True)
-                outbox.add(news)
-                ended += count
-    return ended
+    return patience.each([(user_id, user_id) for (user_id,) in execute(_SLEEPERS, [PER_TICK])], _wake_up)
+
+
+def _wake_up(user_id: int) -> int:
+    execute(_LOCK, [user_id])
+    for version, count, news in execute(_END, {"user": user_id}):
+        publish(f"user:{user_id}", version, urgent=True)
+        outbox.add(news)
+        return int(count)
+    return 0
 
 
 # Of those users in whose inboxes something is old: each looks at their own end of the index, so that no index
@@ -104,8 +106,8 @@ def prune(batches: int = 1000) -> int:
         by_user: dict[int, list[int]] = {}
         for row_id, user_id, _was in old:
             by_user.setdefault(user_id, []).append(row_id)
-        for user_id, ids in by_user.items():
-            gone += _remove(user_id, ids, kept)
+        rows = [((user_id, ids), user_id) for user_id, ids in by_user.items()]
+        gone += patience.each(rows, lambda row: _remove(*row, kept))
         if len(old) < BATCH:
             break
         after = max(by_user) - 1  # the last one's rows may have been cut off
@@ -113,11 +115,10 @@ def prune(batches: int = 1000) -> int:
 
 
 def _remove(user_id: int, ids: list[int], kept: dict[str, Any]) -> int:
-    with transaction.atomic():
-        execute(_LOCK, [user_id])
-        for version, count in execute(_REMOVE, {**kept, "user": user_id, "ids": ids}):
-            publish(f"user:{user_id}", version)
-            return int(count)
+    execute(_LOCK, [user_id])
+    for version, count in execute(_REMOVE, {**kept, "user": user_id, "ids": ids}):
+        publish(f"user:{user_id}", version)
+        return int(count)
     return 0
 
 

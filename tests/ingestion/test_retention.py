@@ -8,10 +8,13 @@ from uuid import uuid4
 import psycopg
 import pytest
 from django.contrib.auth.models import User
+from django.core.files.base import ContentFile
+from django.core.files.storage import default_storage
 from django.db import connection
 from django.db.models.functions import Now
 
 from config.models import AuditLog
+from config.statements import execute
 from ingestion import lifecycle, retention
 from ingestion.models import IdempotencyKey, Job, JobAttempt, JobEvent, JobItem, Upload
 from ingestion.source import Outcome
@@ -123,6 +126,43 @@ def test_a_file_that_a_retry_is_taking_stays(alice: User) -> None:
         assert retention.prune()["uploads"] == 0
     assert Upload.objects.filter(pk=upload.pk).exists()
     assert retention.prune()["uploads"] == 1
+
+
+def expired(owner: User, path: str) -> Upload:
+    return Upload.objects.create(
+        owner=owner, name="a.csv", path=path, size=1, sha256="x", type="text/csv", expires_at=OLD
+    )
+
+
+@pytest.mark.django_db
+def test_a_file_that_cannot_be_deleted_stays_and_holds_up_nothing(alice: User) -> None:
+    folder, other = uuid4().hex, uuid4().hex
+    for name in (f"{folder}/inside", other):
+        default_storage.save(name, ContentFile(b"x"))
+    stuck = expired(alice, folder)  # not empty, so nobody may delete it
+    expired(alice, other)
+    IdempotencyKey.objects.create(user=alice, key="k", body_hash="x", created_at=OLD)
+
+    gone = retention.prune()
+
+    assert (gone["uploads"], gone["idempotency_keys"]) == (1, 1)
+    assert list(Upload.objects.all()) == [stuck] and not default_storage.exists(other)
+    default_storage.delete(f"{folder}/inside")
+    assert retention.prune()["uploads"] == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_somebody_holds_of_one_kind_holds_up_no_other(alice: User) -> None:
+    Job.objects.filter(pk=ended(alice).pk).update(finished_at=OLD)
+    IdempotencyKey.objects.create(user=alice, key="k", body_hash="x", created_at=OLD)
+    execute("SET lock_timeout = '500ms'")  # a keeper's sessions begin with one
+    try:
+        with elsewhere("SELECT 1 FROM notifications_inbox WHERE user_id = %s FOR UPDATE", alice.pk):
+            gone = retention.prune()
+    finally:
+        execute("RESET lock_timeout")
+    assert (gone["jobs"], gone["idempotency_keys"]) == (0, 1)
+    assert retention.prune()["jobs"] == 1
 
 
 def old_job(alice: User, age: timedelta) -> None:

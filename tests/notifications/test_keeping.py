@@ -15,6 +15,7 @@ from ingestion.keeper import Keeper
 from notifications import acting, broadcasts, inbox, keeping, listing
 from notifications.listing import Filter
 from notifications.models import Broadcast, Delivery, Inbox, Notification
+from tests.sessions import another_session
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -51,6 +52,19 @@ def test_a_snooze_that_ends_brings_its_row_back_on_top_unread_and_once(alice, ro
     assert top.seen_at is None  # though it was read before
     assert listing.unread_count(alice) == 2
     assert Inbox.objects.get(pk=alice.pk).version == before + 1
+
+
+def test_one_inbox_that_somebody_holds_holds_up_no_other(alice, bob, rows):
+    acting.snooze(alice, [rows["one"]], timezone.now() + timedelta(minutes=1))
+    acting.snooze(bob, Filter(), timezone.now() + timedelta(minutes=1))
+    Notification.objects.exclude(snoozed_at=None).update(snoozed_until=timezone.now() - timedelta(seconds=1))
+    acting.read(alice, [rows["two"]])
+    aged("two", updated_at=200, read_at=200)
+    with another_session() as session:
+        session.execute("SELECT 1 FROM notifications_inbox WHERE user_id = %s FOR UPDATE", [alice.pk])
+        assert (keeping.end_snoozes(), keeping.prune()) == (1, 0)
+        assert listing.unread_count(bob) == 1
+    assert (keeping.end_snoozes(), keeping.prune()) == (1, 1)
 
 
 def test_until_it_finishes_is_no_time_that_comes(alice, counted):
