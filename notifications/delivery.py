@@ -6,7 +6,7 @@ A mail server that is away uses up no try: nothing is taken before somebody answ
 import smtplib
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import structlog
@@ -30,21 +30,24 @@ class Courier:
 
     def __init__(self) -> None:
         self._halt = threading.Event()
-        self._running: threading.Thread | None = None
+        self._running: dict[Channel, threading.Thread] = {}
         self._mail_again_at = 0.0
 
     def start(self) -> None:
         """Begin to send what is due, if anything is, and return at once."""
-        if self._running is not None and self._running.is_alive():
-            return
-        if any(outbox.has_due(channel) for channel in self._open_channels()):
-            self._running = threading.Thread(target=self.deliver_due, name="courier", daemon=True)
-            self._running.start()
+        for channel in self._open_channels():
+            running = self._running.get(channel)
+            if (running is None or not running.is_alive()) and outbox.has_due(channel):
+                sender = threading.Thread(
+                    target=self._send_due, args=[[channel]], name="courier", daemon=True
+                )
+                self._running[channel] = sender
+                sender.start()
 
     def wait(self) -> None:
         """Return when what `start` began is done."""
-        if self._running is not None:
-            self._running.join()
+        for running in self._running.values():
+            running.join()
 
     def stop(self) -> None:
         """Begin nothing more. What is on its way ends, or another finds it when its lease is over."""
@@ -52,7 +55,10 @@ class Courier:
 
     def deliver_due(self) -> int:
         """Send everything that is due, from THREADS threads. Return how many deliveries were settled."""
-        work = [channel for channel in self._open_channels() for _ in range(THREADS // 2)]
+        return self._send_due(self._open_channels())
+
+    def _send_due(self, channels: Sequence[Channel]) -> int:
+        work = [channel for channel in channels for _ in range(THREADS // 2)]
         with ThreadPoolExecutor(THREADS, thread_name_prefix="delivery") as pool:
             return sum(pool.map(self._send_all, work))
 

@@ -335,6 +335,28 @@ def test_a_keeper_begins_at_once_and_does_not_wait(reached, receiver):
     assert len(receiver.calls) == 1 and states() == [("webhook", "sent")]
 
 
+def test_what_comes_while_another_channel_sends_is_begun_at_once(reached, mail_server, receiver):
+    """A mail server with much to send keeps no webhook waiting, and the other way round."""
+    webhooks.put(reached.pk, receiver.url)
+    hold = threading.Event()
+    receiver.answer = lambda call: 204 if hold.wait(20) else 500
+    courier = delivery.Courier()
+    tell(reached, "First")
+    courier.start()
+    until(lambda: receiver.calls and len(mail_server.mails) == 1, what="the mail, and the call that hangs")
+    until(lambda: ("email", "sent") in states(), what="the end of the mail")
+
+    tell(reached, "Second")
+
+    def sent() -> bool:
+        courier.start()  # as the keeper does each second
+        return len(mail_server.mails) == 2
+
+    until(sent, what="the second mail, beside a webhook that hangs")
+    hold.set()
+    courier.wait()
+
+
 def test_a_bug_in_one_delivery_keeps_no_other_from_being_sent(reached, bob, receiver):
     """CMD50: the row stays, and is tried again."""
     webhooks.put(reached.pk, receiver.url)
