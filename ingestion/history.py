@@ -8,6 +8,7 @@ from uuid import UUID
 
 from django.core.serializers.json import DjangoJSONEncoder
 
+from config import texts
 from config.statements import execute
 from ingestion.models import Level
 
@@ -46,7 +47,7 @@ def arrays(notes: Sequence[Note]) -> list[Any]:
         len(notes),
         [str(note.level) for note in notes],
         [note.kind for note in notes],
-        [note.message[:500] for note in notes],
+        [texts.marked(note.message)[:500] for note in notes],
         [json.dumps(note.data, cls=DjangoJSONEncoder) for note in notes],
     ]
 

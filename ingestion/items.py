@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from django.db import DatabaseError, InterfaceError, OperationalError, connection, transaction
 from django.utils import timezone
 
+from config import texts
 from config.statements import execute
 from ingestion.failpoints import hit
 from ingestion.interrupts import Fenced
@@ -170,7 +171,7 @@ class Item:
 def described(error: BaseException) -> tuple[str, str]:
     """Return (code, sentence for the user) of a failure; what is not ours to tell stays in the attempt."""
     if isinstance(error, SourceError):
-        return error.code, error.message
+        return error.code, texts.marked(error.message)
     return "internal_error", "Something went wrong inside this source. The operator can see the details."
 
 

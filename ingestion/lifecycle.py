@@ -17,7 +17,7 @@ from django.db import OperationalError, transaction
 from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from django.db.models.functions import Now
 
-from config import audit, patience
+from config import audit, patience, texts
 from ingestion import answers, claims, moves, needs, notices, queues
 from ingestion.admission import (
     MAX_PARENTS,
@@ -266,7 +266,7 @@ def finish(job: Job, outcome: Outcome, figures: Figures | None = None) -> bool:
     """End an attempt whose code returned: completed, partial or failed by what became of its items."""
     source = find(job.source)
     state, error = judge(job, source.partial_at if source else 1.0, outcome.partial)
-    text = outcome.text or sentence(job, state)
+    text = texts.marked(outcome.text) or sentence(job, state)
     note = Note(state, error["text"] if error else text, LEVEL_OF[state])
     columns: dict[str, Any] = {
         "error": error,

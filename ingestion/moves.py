@@ -13,6 +13,7 @@ from uuid import UUID
 from django.db import connection, models
 
 from config.statements import execute
+from config.texts import marked
 from ingestion.history import EVENTS, Note, arrays
 from ingestion.models import Job, State
 from ingestion.settings import LEASE
@@ -135,7 +136,7 @@ def leave(
             str(job.state),
             job.lease_token,
             outcome[:20],
-            traceback[-20_000:],
+            marked(traceback)[-20_000:],
             *arrays(notes),
         ],
     )

@@ -14,6 +14,7 @@ from typing import Any
 import structlog
 from django.db import DatabaseError, InterfaceError, connection, transaction
 
+from config import texts
 from ingestion.failpoints import hit
 from ingestion.history import Figures, Note, record
 from ingestion.interrupts import Cancelled, Fenced
@@ -69,7 +70,7 @@ class Reporter(threading.Thread):
         run = self.job_run
         rate, eta = self._speed()
         columns = {
-            "message": run.message[:300],
+            "message": texts.marked(run.message)[:300],
             "steps": run.steps_json(),
             "progress": run.progress(),
             "rate": rate,
@@ -85,6 +86,8 @@ class Reporter(threading.Thread):
         except (DatabaseError, InterfaceError) as error:
             log.warning("heartbeat_failed", job=str(self.job_run.id), error=type(error).__name__)
             connection.close()
+        except Exception:  # a step may have come while they were listed; who dies of it cannot fence
+            log.exception("heartbeat_broke", job=str(self.job_run.id))
         silent = time.monotonic() - self.written_at
         if self.job_run.interrupt is Fenced and silent > FENCE_GRACE:
             self.end_process(FENCED_EXIT)

@@ -2,6 +2,7 @@
 
 import json
 import weakref
+from uuid import uuid4
 
 import pytest
 from django.contrib.auth.models import User
@@ -10,10 +11,14 @@ from django.db import connection
 from ingestion import lifecycle
 from ingestion.interrupts import Cancelled, Fenced
 from ingestion.models import Job, State
+from ingestion.queues import FENCED_EXIT
+from ingestion.reporter import Reporter
 from ingestion.run import Run
+from ingestion.settings import SELF_FENCE_SECONDS
 from ingestion.source import Outcome, get
 from ingestion.testing import kill_at, lose_worker, resume_inline, run_inline
 from tests.demo.models import Effect, Shelf
+from tests.waiting import until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -35,6 +40,38 @@ def counts(job: Job) -> dict[str, int]:
 def test_a_source_of_five_lines_runs(alice: User) -> None:
     job = run_inline("ping", alice)
     assert (job.state, job.message, job.progress) == (State.COMPLETED, "pong", 1.0)
+
+
+def started(alice: User) -> tuple[Job, Run]:
+    job = lifecycle.create("shelves", {"name": "a"}, owner=alice).job
+    token = uuid4()
+    begun = lifecycle.start(job.pk, worker="w", token=token)
+    assert begun is not None
+    return job, Run(begun, get("shelves"), token)
+
+
+def test_what_cannot_be_kept_of_a_text_costs_no_attempt(alice: User) -> None:
+    """PostgreSQL takes no zero byte, and nothing half a surrogate pair: outside texts have both."""
+    job, run = started(alice)
+    run.message = "Reading a\x00b"
+    run.log("c\udc80d")
+    figures = Reporter(run).stop()
+    assert figures.columns["message"] == "Reading a\ufffdb"
+    assert lifecycle.try_again(job.pk, run.token, {"code": "x", "text": "E."}, figures, "Traceback f\x00g")
+    assert [event.message for event in job.events.filter(kind="log")] == ["c\ufffdd"]
+    assert job.attempts.get().traceback == "Traceback f\ufffdg"
+
+
+def test_a_reporter_that_breaks_still_ends_what_it_cannot_keep(alice: User) -> None:
+    _, run = started(alice)
+    ended: list[int] = []
+    reporter = Reporter(run, end_process=ended.append)
+    run.steps = {"broken": None}  # type: ignore[dict-item]
+    reporter.written_at -= SELF_FENCE_SECONDS
+    reporter.start()
+    until(lambda: FENCED_EXIT in ended, what="the end of its process")
+    run.steps = {}
+    reporter.stop()
 
 
 def test_every_item_is_done_once_with_its_result(alice: User) -> None:
