@@ -3,11 +3,29 @@
 from typing import TYPE_CHECKING
 
 from config import logs
+from ingestion.interrupts import Released
 
 if TYPE_CHECKING:
     from ingestion.run import Run  # who is no worker has not loaded it, and need not
 
-run: "Run | None" = None  # set by the worker for as long as an attempt lasts
+run: "Run | None" = None  # for as long as an attempt lasts
+leaving = False  # the process was told to stop, maybe while it had nothing in hand yet
+
+
+def take(new: "Run | None") -> None:
+    """Have a run in hand, or none any more; what begins after the process was told to stop is given back."""
+    global run
+    run = new
+    if leaving:
+        give_back()
+
+
+def give_back() -> None:
+    """Have the attempt in hand, or the next one, give its job back at its next checkpoint (SIGTERM)."""
+    global leaving
+    leaving = True
+    if run is not None and run.interrupt is None:
+        run.interrupt = Released
 
 
 def register() -> None:

@@ -61,13 +61,13 @@ def drive(job: Job, token: UUID) -> None:
         return
     run = Run(job, source, token)
     reporter = Reporter(run, time_limit=source.time_limit)
-    in_hand.run = run
+    in_hand.take(run)
     reporter.start()
     try:
         outcome = attempt(run, source, job.params)
     finally:
         figures = reporter.stop()
-        in_hand.run = None
+        in_hand.take(None)
     hit("run.before_outcome")
     _until_written(lambda: outcome(figures))
     hit("run.after_outcome")
@@ -118,12 +118,6 @@ def _until_written(write: Callable[[], bool]) -> None:
             threading.Event().wait(OUTCOME_WAIT)
 
 
-def ask_to_release() -> None:
-    """Have the running attempt give its job back at its next checkpoint (SIGTERM)."""
-    if in_hand.run is not None and in_hand.run.interrupt is None:
-        in_hand.run.interrupt = Released
-
-
 def horse_ended(token: UUID, status: int | None, released: bool) -> None:
     """Write the outcome that a dead work-horse could not. Called by its parent, which knows the token.
 
@@ -152,7 +146,7 @@ def horse_ended(token: UUID, status: int | None, released: bool) -> None:
 
 def hooks(queue: str) -> queues.Hooks:
     """Return what a worker of this queue does around an attempt."""
-    return queues.Hooks(claim, drive_here if queue == "light" else drive, ask_to_release, horse_ended)
+    return queues.Hooks(claim, drive_here if queue == "light" else drive, in_hand.give_back, horse_ended)
 
 
 def serve(queue: str) -> bool:

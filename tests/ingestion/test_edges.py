@@ -1,6 +1,7 @@
 """Engine cases at the edges: crash loops, moved queues, stored params, followers, stale tokens."""
 
 from collections.abc import Callable
+from uuid import uuid4
 
 import pytest
 from django.contrib.auth.models import User
@@ -8,7 +9,7 @@ from django.db import OperationalError, connection
 from pydantic import TypeAdapter
 from redis import Redis
 
-from ingestion import claims, lifecycle, queues
+from ingestion import claims, in_hand, lifecycle, queues, worker
 from ingestion.models import Job, State
 from ingestion.source import get
 from ingestion.testing import Killed, kill_at, lose_worker, resume_inline
@@ -63,6 +64,20 @@ def test_what_a_source_finds_invalid_is_not_its_params_fault(
     monkeypatch.setattr(type(get("shelves")), "run", run)
     job = resume_inline(lifecycle.create("shelves", {"name": "z"}, owner=alice).job)
     assert (job.state, job.pending_reason) == (State.PENDING, "retry")
+
+
+def test_a_worker_that_is_told_to_stop_while_it_claims_gives_back_what_it_claimed(
+    alice: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(in_hand, "leaving", False)
+    hooks = worker.hooks("light")
+    job, token = lifecycle.create("flash", {}, owner=alice).job, uuid4()
+    claimed = hooks.claim("light", token, "w", "")
+    hooks.release()  # SIGTERM, before the claim had returned
+    hooks.drive(claimed, token)
+    job.refresh_from_db()
+    assert (job.state, job.crashes) == (State.PENDING, 0)
+    assert job.events.filter(kind="released").exists()
 
 
 def test_a_job_of_a_source_that_moved_to_another_queue_is_still_claimed(
