@@ -10,8 +10,9 @@ from typing import Any
 from uuid import UUID
 
 import structlog
-from django.db import DatabaseError, InterfaceError, connection
+from django.db import DatabaseError, DataError, InterfaceError, connection
 
+from config import patience
 from config.statements import execute
 from ingestion import in_hand, lifecycle, queues, schema
 from ingestion.failpoints import hit
@@ -69,7 +70,11 @@ def drive(job: Job, token: UUID) -> None:
         figures = reporter.stop()
         in_hand.take(None)
     hit("run.before_outcome")
-    _until_written(lambda: outcome(figures))
+    try:
+        _until_written(lambda: outcome(figures))
+    except (DataError, TypeError, ValueError) as error:  # it cannot be kept: the source's failure, no crash
+        broken = _failure(run, error)
+        _until_written(lambda: broken(Figures()))
     hit("run.after_outcome")
 
 
@@ -111,9 +116,9 @@ def _until_written(write: Callable[[], bool]) -> None:
         try:
             write()
             return
-        except (DatabaseError, InterfaceError):
+        except (DatabaseError, InterfaceError) as error:
             connection.close()
-            if not left:
+            if not left or isinstance(error, DataError):
                 raise
             threading.Event().wait(OUTCOME_WAIT)
 
@@ -129,16 +134,17 @@ def horse_ended(token: UUID, status: int | None, released: bool) -> None:
     if code == queues.FENCED_EXIT:
         return  # no crash by itself; the lease running out is the keeper's to judge
     try:
-        job = Job.objects.filter(lease_token=token, state=State.RUNNING).first()
-        if job is None:
-            return
-        if released:
-            lifecycle.release(job.pk, token)
-        elif code == queues.TIME_LIMIT_EXIT:
-            text = "The job took longer than this source allows."
-            lifecycle.fail(job.pk, token, {"code": "time_limit", "text": text})
-        else:
-            lifecycle.rescue(job.pk, token, crashed=True, expired=False)
+        with patience.a_moment():  # others wait for this worker
+            job = Job.objects.filter(lease_token=token, state=State.RUNNING).first()
+            if job is None:
+                return
+            if released:
+                lifecycle.release(job.pk, token)
+            elif code == queues.TIME_LIMIT_EXIT:
+                text = "The job took longer than this source allows."
+                lifecycle.fail(job.pk, token, {"code": "time_limit", "text": text})
+            else:
+                lifecycle.rescue(job.pk, token, crashed=True, expired=False)
     except (DatabaseError, InterfaceError) as error:
         log.warning("horse_end_not_written", token=str(token), error=type(error).__name__)  # the keeper will
         connection.close()

@@ -1,5 +1,6 @@
 """Engine cases at the edges: crash loops, moved queues, stored params, followers, stale tokens."""
 
+import signal
 from collections.abc import Callable
 from uuid import uuid4
 
@@ -11,10 +12,11 @@ from redis import Redis
 
 from ingestion import claims, in_hand, lifecycle, queues, worker
 from ingestion.models import Job, State
-from ingestion.source import get
+from ingestion.source import Outcome, get
 from ingestion.testing import Killed, kill_at, lose_worker, resume_inline
 from notifications import inbox
 from realtime import publish
+from tests.sessions import another_session
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -64,6 +66,30 @@ def test_what_a_source_finds_invalid_is_not_its_params_fault(
     monkeypatch.setattr(type(get("shelves")), "run", run)
     job = resume_inline(lifecycle.create("shelves", {"name": "z"}, owner=alice).job)
     assert (job.state, job.pending_reason) == (State.PENDING, "retry")
+
+
+def test_an_outcome_that_cannot_be_kept_is_the_sources_failure_and_no_crash(
+    alice: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(type(get("shelves")), "run", lambda *_: Outcome(data={"a": "\x00"}))
+    job, token = lifecycle.create("shelves", {}, owner=alice).job, uuid4()
+    claimed = lifecycle.claim("default", worker="w", token=token)
+    assert claimed is not None
+    worker.drive(claimed, token)
+    job.refresh_from_db()
+    assert (job.state, job.pending_reason, job.failures) == (State.PENDING, "retry", 1)
+    assert "went wrong" in job.message and "DataError" in job.attempts.get().traceback
+
+
+def test_a_worker_waits_no_longer_than_a_moment_to_write_how_its_horse_ended(alice: User) -> None:
+    job, token = lifecycle.create("ping", {}, owner=alice).job, uuid4()
+    lifecycle.start(job.pk, worker="w", token=token)
+    with another_session() as session:
+        session.execute("SELECT 1 FROM notifications_inbox WHERE user_id = %s FOR UPDATE", [alice.pk])
+        worker.horse_ended(token, signal.SIGKILL, False)
+        assert Job.objects.get(pk=job.pk).state == State.RUNNING  # the keeper finds the lease over
+    worker.horse_ended(token, signal.SIGKILL, False)
+    assert Job.objects.get(pk=job.pk).state == State.PENDING
 
 
 def test_a_worker_that_is_told_to_stop_while_it_claims_gives_back_what_it_claimed(
