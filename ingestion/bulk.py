@@ -7,10 +7,10 @@ from itertools import islice
 from time import monotonic
 from typing import Any
 
-from django.db import transaction
+from django.db import OperationalError, transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
-from config import audit
+from config import audit, patience
 from ingestion import lifecycle
 from ingestion.access import can_act, can_operate, visible_jobs
 from ingestion.admission import Refused
@@ -21,6 +21,7 @@ MOST = 5_000  # jobs that may match; a filter that finds more must be narrowed
 MOST_OF_USER = 500  # for who does not operate: each row is asked whether it is theirs to change
 BATCH = 100  # jobs that are read at once
 SECONDS = 10.0  # of one request; what is left then is confirmed again
+HELD = "Something else is at work on it. Try again in a moment."
 DRIFT = 0.1  # share by which the count may have moved since it was shown, ...
 DRIFT_FREE = 5  # ... or so many jobs
 
@@ -125,10 +126,15 @@ def _one(user: Any, verb: Verb, job: Job, done: Done) -> None:
     if not can_act(user, job):
         return
     try:
-        verb.act(job, user)
+        with patience.a_moment():
+            verb.act(job, user)
         done.count += 1
     except Refused as refused:  # it moved meanwhile, or its source refuses
         done.refusals[refused.message] += 1
+    except OperationalError as error:
+        if not patience.is_held(error):
+            raise
+        done.refusals[HELD] += 1
 
 
 def _meant(user: Any, filters: Filters, verb: str, newest: str) -> QuerySet[Job]:

@@ -8,8 +8,10 @@ from django.test import Client
 
 from config.models import AuditLog
 from ingestion import bulk
+from ingestion.lists import Filters
 from ingestion.models import Job
 from tests.pages import rows
+from tests.sessions import another_session
 
 pytestmark = pytest.mark.django_db
 
@@ -52,6 +54,17 @@ def test_each_verb_counts_exactly_what_it_would_change(alice: User, desk: Client
     assert counts(desk) == {"cancel": 4, "retry": 3, "delete": 5}
     assert counts(desk, "state=failed") == {"cancel": 0, "retry": 1, "delete": 2}
     assert counts(desk, "q=nothing") == {"cancel": 0, "retry": 0, "delete": 0}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_job_whose_row_is_held_holds_up_no_other(alice: User, staff: User) -> None:
+    jobs = [rows.job(alice, "pending") for _ in range(3)]
+    found = bulk.find(staff, Filters(), "cancel")
+    with another_session() as session:
+        session.execute("SELECT 1 FROM ingestion_job WHERE id = %s FOR UPDATE", [jobs[1].pk])
+        done = bulk.act(staff, Filters(), "cancel", found.newest)
+    assert (done.count, dict(done.refusals)) == (2, {bulk.HELD: 1})
+    assert states() == ["cancelled", "pending", "cancelled"]
 
 
 def test_all_that_match_are_cancelled_and_written_down(alice: User, bob: User, desk: Client) -> None:
