@@ -63,10 +63,10 @@ class Reporter(threading.Thread):
         self._halt.set()
         if self.is_alive():
             self.join()
-        return self.figures()
+        return self.figures(most=len(self.job_run.notes))
 
-    def figures(self) -> Figures:
-        """Return the run's figures as column values, and the notes that are not written yet."""
+    def figures(self, most: int = NOTES_PER_WRITE) -> Figures:
+        """Return the run's figures as column values, and at most so many notes that are not written yet."""
         run = self.job_run
         rate, eta = self._speed()
         columns = {
@@ -76,7 +76,7 @@ class Reporter(threading.Thread):
             "rate": rate,
             "eta_seconds": eta,
         }
-        notes = [run.notes.popleft() for _ in range(min(len(run.notes), NOTES_PER_WRITE))]
+        notes = [run.notes.popleft() for _ in range(min(len(run.notes), most))]
         return Figures(columns, notes)
 
     def _beat(self) -> None:

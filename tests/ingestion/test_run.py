@@ -12,7 +12,7 @@ from ingestion import lifecycle
 from ingestion.interrupts import Cancelled, Fenced
 from ingestion.models import Job, State
 from ingestion.queues import FENCED_EXIT
-from ingestion.reporter import Reporter
+from ingestion.reporter import NOTES_PER_WRITE, Reporter
 from ingestion.run import Run
 from ingestion.settings import SELF_FENCE_SECONDS
 from ingestion.source import Outcome, get
@@ -60,6 +60,14 @@ def test_what_cannot_be_kept_of_a_text_costs_no_attempt(alice: User) -> None:
     assert lifecycle.try_again(job.pk, run.token, {"code": "x", "text": "E."}, figures, "Traceback f\x00g")
     assert [event.message for event in job.events.filter(kind="log")] == ["c\ufffdd"]
     assert job.attempts.get().traceback == "Traceback f\ufffdg"
+
+
+def test_no_line_is_lost_however_many_come_just_before_the_end(alice: User) -> None:
+    job, run = started(alice)
+    for n in range(3 * NOTES_PER_WRITE):
+        run.log(f"Line {n}")
+    assert lifecycle.finish(job.pk, run.token, Outcome(), Reporter(run).stop())
+    assert job.events.filter(kind="log").count() == 3 * NOTES_PER_WRITE
 
 
 def test_a_reporter_that_breaks_still_ends_what_it_cannot_keep(alice: User) -> None:
