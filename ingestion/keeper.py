@@ -130,11 +130,14 @@ class Keeper:
         try:
             with patience.a_moment():
                 taken = verb(job.pk, job.lease_token)
-        except OperationalError as error:
+        except (OperationalError, InterfaceError) as error:
             if not patience.is_held(error):
                 raise
             end_sessions(job.lease_token)
             return False  # the next tick finds the row free
+        except Exception:  # of its source's own code: the others are taken all the same
+            log.exception("lease_not_taken", job=str(job.pk))
+            return False
         if taken:
             end_sessions(job.lease_token)
         return taken

@@ -470,9 +470,8 @@ def _make_due(pk: UUID) -> bool:
 
 def unblock(limit: int = 200) -> int:
     """Look again at jobs that wait for others; their parents' ends do it first. Return how many were open."""
-    waiting = Job.objects.filter(state=State.PENDING, pending_reason=PendingReason.DEPENDENCY)
-    open_ones = waiting.exclude(need_rows__parent__state__in=OPEN).order_by("pk")
-    rows = list(open_ones.values_list("pk", "owner_id")[:limit])
+    waiting = Job.objects.filter(state=State.PENDING, pending_reason=PendingReason.DEPENDENCY).order_by("pk")
+    rows = list(waiting.exclude(need_rows__parent__state__in=OPEN).values_list("pk", "owner_id")[:limit])
     patience.each(rows, lambda pk: _tell(*_unblock([pk])))
     return len(rows)
 

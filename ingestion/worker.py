@@ -73,8 +73,7 @@ def drive(job: Job, token: UUID) -> None:
     try:
         _until_written(lambda: outcome(figures))
     except (DataError, TypeError, ValueError) as error:  # it cannot be kept: the source's failure, no crash
-        broken = _failure(run, error)
-        _until_written(lambda: broken(Figures()))
+        _until_written(lambda: _failure(run, error)(Figures()))
     hit("run.after_outcome")
 
 

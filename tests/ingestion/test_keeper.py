@@ -52,6 +52,20 @@ def test_a_keeper_that_was_always_there_counts_the_crash(alice: User) -> None:
     assert (job.state, job.crashes) == (State.PENDING, 1)
 
 
+def test_one_job_that_cannot_be_rescued_keeps_no_other_from_it(
+    alice: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def reviewers(self: object) -> None:
+        raise ZeroDivisionError
+
+    first, broken, last = lost(alice), lost(alice), lost(alice)
+    Job.objects.filter(pk=broken.pk).update(source="shelves")
+    monkeypatch.setattr(type(get("shelves")), "reviewers", reviewers)
+    Keeper().rescue()
+    states = dict(Job.objects.values_list("pk", "state"))
+    assert states == {first.pk: State.PENDING, broken.pk: State.RUNNING, last.pk: State.PENDING}
+
+
 def test_without_knowing_of_its_outage_a_keeper_blames_the_worker(
     alice: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
