@@ -5,11 +5,11 @@ The effects of an item and its `done` row commit together, so they are applied e
 
 import json
 import threading
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from django.db import DatabaseError, InterfaceError, OperationalError, connection, transaction
-from django.utils import timezone
 
 from config import texts
 from config.statements import execute
@@ -34,7 +34,8 @@ _END = {
             RETURNING version, cancel_requested_at
         ), done AS (
             UPDATE ingestion_jobitem i SET state = %s, error = %s, error_code = '',
-                tries = i.tries + %s, result = %s, url = %s, started_at = %s,
+                tries = i.tries + %s, result = %s, url = %s,
+                started_at = clock_timestamp() - make_interval(secs => %s),
                 finished_at = clock_timestamp(), version = fence.version
             FROM fence WHERE i.id = %s AND i.state IN ('pending', 'running') RETURNING 1
         ) SELECT fence.version, fence.cancel_requested_at, (SELECT count(*) FROM done) FROM fence
@@ -69,7 +70,7 @@ class Item:
         self.skipped = ""
         self.error: BaseException | None = None
         self.entered = False
-        self.started_at: Any = None
+        self._began: float | None = None
 
     def skip(self, reason: str) -> None:
         """End the item as skipped: there was nothing to do."""
@@ -77,7 +78,12 @@ class Item:
 
     def begin(self) -> None:
         """Note when the item's work began."""
-        self.started_at = timezone.now()
+        self._began = time.monotonic()
+
+    @property
+    def elapsed(self) -> float | None:
+        """Return the seconds since its work began: when that was is for the database's clock to say."""
+        return None if self._began is None else time.monotonic() - self._began
 
     def take(self, fetched: Callable[[], Any]) -> None:
         """Hold what was fetched, or why it could not be."""
@@ -154,7 +160,7 @@ class Item:
                 self.tries + 1,
                 None if self.result is None else json.dumps(self.result),
                 self.url[:500],
-                self.started_at,
+                self.elapsed,
                 self.row,
             ],
         )

@@ -6,15 +6,16 @@
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
+from datetime import timedelta
 from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from django.db import connection, transaction
 from django.db.models import F
-from django.utils import timezone
 
 from config.statements import execute
+from ingestion.clock import ClockTimestamp
 from ingestion.failpoints import hit
 from ingestion.fetchers import fetchers
 from ingestion.history import Note
@@ -190,8 +191,8 @@ class Worklist:
                 error_code=code[:50],
                 error=text[:500],
                 tries=item.tries,
-                started_at=item.started_at,
-                finished_at=timezone.now(),
+                started_at=ClockTimestamp() - timedelta(seconds=item.elapsed or 0.0),
+                finished_at=ClockTimestamp(),
                 version=version,
             )
             if not written:  # somebody else settled it; our count must not stand beside theirs

@@ -2,13 +2,16 @@
 
 import json
 import weakref
+from datetime import timedelta
 from uuid import uuid4
 
 import pytest
 from django.contrib.auth.models import User
 from django.db import connection
+from django.utils import timezone
 
 from ingestion import lifecycle
+from ingestion.clock import read_clock
 from ingestion.interrupts import Cancelled, Fenced
 from ingestion.models import Job, State
 from ingestion.queues import FENCED_EXIT
@@ -109,6 +112,18 @@ def test_a_source_says_from_which_share_of_failures_it_failed(
 ) -> None:
     monkeypatch.setattr(get("shelves"), "partial_at", 0.5)
     assert run_inline("shelves", alice, n=4, fail=["k0000", "k0001", "k0002"][:failing]).state == state
+
+
+def test_the_times_of_items_are_those_of_the_databases_clock(
+    alice: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """X38: the clock of their worker is an hour ahead."""
+    ahead, before = timezone.now() + timedelta(hours=1), read_clock()
+    monkeypatch.setattr(timezone, "now", lambda: ahead)
+    job = run_inline("shelves", alice, n=2, fail=["k0001"])
+    assert counts(job) == {"done": 1, "failed": 1}
+    for item in job.items.all():
+        assert before <= item.started_at <= item.finished_at <= read_clock()
 
 
 def test_a_retryable_failure_is_tried_again_at_the_end_of_the_pass(alice: User) -> None:
