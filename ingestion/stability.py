@@ -54,7 +54,8 @@ _MOVE = f"""
     WHERE (kept.stable, kept.no_workers) IS DISTINCT FROM (excluded.stable, excluded.no_workers)
     RETURNING version
 """  # nosec B608
-_LOCK = "SELECT pg_advisory_xact_lock(2, 0)"
+# First key 7: 1 to 6 are taken, and what users name (an idempotency key) can come to any second key of 2.
+_LOCK = "SELECT pg_advisory_xact_lock(7, 0)"
 
 
 def look() -> bool:

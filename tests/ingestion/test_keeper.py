@@ -149,13 +149,13 @@ def test_what_somebody_holds_of_one_user_holds_up_nothing_of_others(alice: User,
 def test_a_duty_that_waits_for_somebody_keeps_no_other_from_being_done() -> None:
     def waits() -> None:
         with patience.a_moment():
-            execute("SELECT pg_advisory_xact_lock(2, 0)")
+            execute("SELECT pg_advisory_xact_lock(9, 0)")
 
     done: list[int] = []
     keeper = Keeper()
     keeper.duties = [waits, lambda: done.append(1)]
     with another_session() as session:
-        session.execute("SELECT pg_advisory_xact_lock(2, 0)")
+        session.execute("SELECT pg_advisory_xact_lock(9, 0)")
         keeper.once()
     assert done == [1]
 
