@@ -116,7 +116,8 @@ def _want(model: type[Follow] | type[Mute], user: Any, about: str, things: str, 
     if limited and mine.count() >= MOST_ABOUTS:
         raise Problem("quota_exceeded", n=f"{MOST_ABOUTS:,}", things=things)
     # In one statement: two clicks may both have found nothing.
-    model._default_manager.bulk_create([model(user=user, about=about)], ignore_conflicts=True)
+    wanted: Any = model(user=user, about=about)
+    model._default_manager.bulk_create([wanted], ignore_conflicts=True)
     return True
 
 
