@@ -123,11 +123,11 @@ def test_others_keep_their_rate_while_a_row_is_held(engine: Engine, owner: User)
     engine.worker()
     held = running(lifecycle.create("nap", {"seconds": 500, "name": "held"}, owner=owner).job, 0)
     engine.worker()
-    before = seconds_each(owner, "before", 4)
+    before = seconds_each(owner, "before", 3)
     with another_session() as session:
         session.execute("SELECT 1 FROM ingestion_job WHERE id = %s FOR UPDATE", [held.pk])
-        meanwhile = median(seconds_each(owner, "meanwhile", 8))
-    calm = median(before + seconds_each(owner, "after", 3))
+        meanwhile = median(seconds_each(owner, "meanwhile", 13))
+    calm = median(before + seconds_each(owner, "after", 2))
     assert calm / meanwhile >= 0.9, f"{meanwhile:.2f} s a job, {calm:.2f} s before and after"
 
 
@@ -136,7 +136,7 @@ def seconds_each(owner: User, name: str, n: int) -> list[float]:
     took = []
     for number in range(n):
         began = time.monotonic()
-        effects_once(ended(shelves(owner, f"{name}-{number}", wait=0.2)), keys(20))
+        effects_once(ended(shelves(owner, f"{name}-{number}", wait=0.1)), keys(20))
         took.append(time.monotonic() - began)
     return took
 

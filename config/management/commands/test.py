@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
@@ -25,6 +26,7 @@ NGINX = ("nginx", "/usr/sbin/nginx")
 TOGETHER = ("-n", "2", "--dist", "worksteal")
 # Most rounds wait, for a lease or for who comes back; with four at once two cores are too busy.
 LANES = ("-n", "3", "--dist", "load", "--maxschedchunk", "1")
+SLOWEST = "--durations=12"
 BREAKS_SERVICES = "tests/faults/test_services.py"  # stops the PostgreSQL and Valkey of its own process
 # They compare what people wait for with a promise, or the same in peace: with all rounds nothing runs beside.
 WANT_PEACE = (
@@ -110,6 +112,7 @@ class _Run:
 
     def _matrix(self) -> None:
         """Run all rounds of all faults, and say what each came to."""
+        began = time.monotonic()
         rows = fault_table.faults(settings.BASE_DIR / "docs" / "promises.md")
         named = fault_table.places([test for row in rows for test in row.tests], settings.BASE_DIR / "tests")
         elsewhere = [one for one in named if not one.startswith(APART)]
@@ -119,9 +122,10 @@ class _Run:
             with ThreadPoolExecutor(1) as beside:
                 others = beside.submit(self._beside_the_matrix, elsewhere, env)
                 apart = [f"--ignore={BREAKS_SERVICES}", *(f"--deselect={one}" for one in WANT_PEACE)]
-                self._pytest("faults", [*LANES, *self.arguments, *apart, "tests/faults"], env)
+                self._pytest("faults", [*LANES, SLOWEST, *self.arguments, *apart, "tests/faults"], env)
                 others.result()
-            self._pytest("faults that want peace", [*self.arguments, *WANT_PEACE], env)
+            self._pytest("faults that want peace", [SLOWEST, *self.arguments, *WANT_PEACE], env)
+            _say(f"all rounds took {(time.monotonic() - began) / 60:.1f} min; an hour is the most they may")
             for line in fault_table.lines(rows, fault_table.read(record)):
                 _say(line)
 
