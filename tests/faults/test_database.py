@@ -177,6 +177,7 @@ def full_disk(transactional_db: None) -> Iterator[Callable[[], None]]:
         if postgres := places.postgres_user():
             os.chown(disk, postgres.pw_uid, postgres.pw_gid)
         execute(f"CREATE TABLESPACE full_disk LOCATION '{disk}'")
+        execute("TRUNCATE ingestion_job CASCADE")  # its pages may have room
         execute("ALTER TABLE ingestion_job SET TABLESPACE full_disk")
         filler = disk / "filler"
         with suppress(OSError), filler.open("wb", buffering=0) as file:
