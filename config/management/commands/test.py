@@ -36,6 +36,7 @@ WANT_PEACE = (
     "tests/faults/test_live_delivery.py::test_the_end_reaches_every_page_within_a_second",
     "tests/faults/test_live_delivery.py::test_the_end_reaches_every_page_within_two_seconds_when_every_hint_is_lost",
 )
+GIVES_WAY = ("nice", "-n", "10")  # it promises no times, and takes what the rounds leave of the machine
 NO_TESTS = 5  # pytest's exit code when its arguments leave nothing to run
 APART = (
     "tests/browser",
@@ -133,8 +134,8 @@ class _Run:
         """Run what has services of its own and is told when it has ended, so that no two runs' lines mix."""
         self._pytest("faults of services", [*self.arguments, BREAKS_SERVICES], env, aside=True)
         self._pytest("faults that need no process", [*self.arguments, *elsewhere], env, aside=True)
-        self._pytest("lives of jobs", [*self.arguments, *MACHINES], FULL, aside=True)
-        self._pytest("histories of clients", [*self.arguments, *HISTORIES], FULL, aside=True)
+        for title, tests in (("lives of jobs", MACHINES), ("histories of clients", HISTORIES)):
+            self._pytest(title, [*self.arguments, *tests], FULL, aside=True, before=GIVES_WAY)
 
     def _small_faults(self) -> None:
         others = [f"--ignore={BREAKS_SERVICES}", "tests/faults"]
@@ -148,6 +149,7 @@ class _Run:
         env: dict[str, str] | None = None,
         *,
         aside: bool = False,
+        before: Sequence[str] = (),
     ) -> None:
         if not aside:
             _say(f"--- {title}")
@@ -156,7 +158,7 @@ class _Run:
         inherited = {name: value for name, value in os.environ.items() if name not in own}
         with tempfile.TemporaryDirectory() as folder:
             report = Path(folder) / "report.xml"
-            command = [sys.executable, "-m", "pytest", "-q", f"--junitxml={report}", *arguments]
+            command = [*before, sys.executable, "-m", "pytest", "-q", f"--junitxml={report}", *arguments]
             done = subprocess.run(
                 command,
                 cwd=settings.BASE_DIR,
