@@ -157,6 +157,17 @@ def test_retry_does_the_rest(alice: User) -> None:
         ("-", "failed", ["--key", "nosuch"], 0, "Nothing to retry."),
     ],
 )
+def test_each_choice_narrows_what_is_retried(alice: User) -> None:
+    job = run_inline("shelves", owner=alice, n=4, fail=["k0001", "k0002"])
+    both = ["--failed-items", "--key"]
+    assert "Nothing to retry." in run("job", "retry", job.pk, *both, "k0000").out
+    assert not Job.objects.filter(retry_of=job).exists()
+    run("job", "retry", job.pk, *both, "k0001")
+    child = Job.objects.get(retry_of=job)
+    taken_over = child.items.order_by("key").values_list("key", flat=True)
+    assert list(taken_over) == ["k0000", "k0002", "k0003"]
+
+
 def test_what_cannot_be_retried(
     alice: User, row: str, state: str, argv: list[str], code: int, told: str
 ) -> None:

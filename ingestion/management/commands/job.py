@@ -140,10 +140,10 @@ class Command(WatchingCommand):
             self.say("Nothing to cancel.")
 
     def _retry(self, job: Job, options: dict[str, Any]) -> None:
-        keys = list(options["key"] or []) or None
+        keys = options["key"]
         if options["failed_items"]:
             bad = job.items.filter(state__in=(ItemState.FAILED, ItemState.QUARANTINED))
-            keys = [*(keys or []), *bad.values_list("key", flat=True)]
+            keys = list((bad if keys is None else bad.filter(key__in=keys)).values_list("key", flat=True))
         try:
             if options["failed_items"] and job.is_final and not keys:
                 raise Refused("nothing_to_retry", "")
