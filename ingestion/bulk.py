@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 from time import monotonic
 from typing import Any
@@ -22,6 +23,7 @@ MOST_OF_USER = 500  # for who does not operate: each row is asked whether it is 
 BATCH = 100  # jobs that are read at once
 SECONDS = 10.0  # of one request; what is left then is confirmed again
 HELD = "Something else is at work on it. Try again in a moment."
+MOST_REASONS = 5  # that are told
 DRIFT = 0.1  # share by which the count may have moved since it was shown, ...
 DRIFT_FREE = 5  # ... or so many jobs
 
@@ -60,11 +62,35 @@ class Found:
 
 @dataclass
 class Done:
-    """What came of it. left: how many were not reached."""
+    """What came of it. left: how many were not reached. refusals: why not, and how often."""
 
     count: int = 0
     left: int = 0
     refusals: Counter[str] = field(default_factory=Counter)
+
+    def one(self, act: Callable[[], Any]) -> bool:
+        """Act on one in a transaction of its own, which waits for no other session longer than a moment.
+
+        Return whether it was done.
+        """
+        try:
+            with patience.a_moment():
+                act()
+        except Refused as refused:  # it moved meanwhile, or its source refuses
+            self.refusals[refused.message] += 1
+            return False
+        except OperationalError as error:
+            if not patience.is_held(error):
+                raise
+            self.refusals[HELD] += 1
+            return False
+        self.count += 1
+        return True
+
+    def reasons(self) -> list[str]:
+        """Return why some were refused, as a person is told, the most frequent reasons first."""
+        told = self.refusals.most_common(MOST_REASONS)
+        return [text if count == 1 else f"{count:,} jobs: {text}" for text, count in told]
 
 
 def find(user: Any, filters: Filters, verb: str, newest: str = "") -> Found:
@@ -105,7 +131,8 @@ def act(user: Any, filters: Filters, verb: str, newest: str) -> Done:
         if monotonic() >= until:  # asked before each: one with many items can take seconds
             done.left = find(user, filters, verb, str(job.pk)).count
             break
-        _one(user, VERBS[verb], job, done)
+        if can_act(user, job):
+            done.one(partial(VERBS[verb].act, job, user))
     if done.count:
         with transaction.atomic():
             audit.write("job.bulk", "jobs", user, verb=verb, count=done.count, filter=filters.query())
@@ -120,21 +147,6 @@ def _in_turn(jobs: QuerySet[Job]) -> Iterator[Job]:
         if len(batch) < BATCH:
             return
         after = batch[-1].pk
-
-
-def _one(user: Any, verb: Verb, job: Job, done: Done) -> None:
-    if not can_act(user, job):
-        return
-    try:
-        with patience.a_moment():
-            verb.act(job, user)
-        done.count += 1
-    except Refused as refused:  # it moved meanwhile, or its source refuses
-        done.refusals[refused.message] += 1
-    except OperationalError as error:
-        if not patience.is_held(error):
-            raise
-        done.refusals[HELD] += 1
 
 
 def _meant(user: Any, filters: Filters, verb: str, newest: str) -> QuerySet[Job]:

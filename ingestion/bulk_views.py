@@ -39,8 +39,8 @@ def page(request: HttpRequest) -> HttpResponse:
         return _preview(request, filters, HTTPStatus.CONFLICT)
     done = bulk.act(request.user, filters, verb, newest)
     messages.success(request, f"{done.count:,} {bulk.VERBS[verb].past}.")
-    for text, count in done.refusals.most_common(5):
-        messages.warning(request, text if count == 1 else f"{count:,} jobs: {text}")
+    for text in done.reasons():
+        messages.warning(request, text)
     query = filters.query()
     if done.left:
         messages.info(request, f"{done.left:,} are left: go on here.")

@@ -1,7 +1,7 @@
 """The page of dead letters, and what is done about those that are ticked."""
 
-from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 from uuid import UUID
@@ -16,12 +16,12 @@ from django.views.decorators.http import require_POST, require_safe
 
 from config.filters import texts_of
 from config.spreadsheets import listed
-from ingestion import dead_letters, lifecycle
+from ingestion import bulk, dead_letters, lifecycle
 from ingestion.access import can_act, visible_jobs
-from ingestion.admission import Refused
 from ingestion.models import Job
 from ingestion.tagged import part
 
+NOT_YOURS = "It is not yours to change. Ask whoever started it."
 # What can be done to those that are ticked -> how it is told.
 VERBS: dict[str, tuple[Callable[[Job, Any, str], Any], str]] = {
     "retry": (lambda job, by, reason: lifecycle.retry(job, by), "retried"),
@@ -60,20 +60,18 @@ def act(request: HttpRequest) -> HttpResponse:
     if chosen and not any(can_act(request.user, job) for job in chosen):
         return _not_yours(request)
     reason = texts_of(request.POST, ["reason"])["reason"]
-    done, refusals = 0, Counter[str]()
+    done = bulk.Done()
     for job in chosen:
-        try:
-            if can_act(request.user, job):
-                verb(job, request.user, reason)
-                done += 1
-        except Refused as refused:
-            refusals[refused.message] += 1
+        if can_act(request.user, job):
+            done.one(partial(verb, job, request.user, reason))
+        else:
+            done.refusals[NOT_YOURS] += 1
     if not chosen:
         messages.info(request, "Nothing was ticked.")
-    elif done:
-        messages.success(request, f"{done:,} of {len(chosen):,} {past}.")
-    for text, count in refusals.items():
-        messages.warning(request, text if count == 1 else f"{count:,} jobs: {text}")
+    elif done.count:
+        messages.success(request, f"{done.count:,} of {len(chosen):,} {past}.")
+    for text in done.reasons():
+        messages.warning(request, text)
     query = dead_letters.Filters.from_query(request.POST).query()
     return redirect(f"{reverse('ingestion:dead')}{'?' if query else ''}{query}")
 

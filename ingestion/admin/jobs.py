@@ -1,7 +1,7 @@
 """Jobs in the admin: found, looked at, cancelled, retried. Only the verbs move them."""
 
-from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -13,10 +13,9 @@ from django.template.response import TemplateResponse
 from django.utils import timezone
 from django.utils.html import format_html
 
-from ingestion import lifecycle, serializers, words
+from ingestion import bulk, lifecycle, serializers, words
 from ingestion.admin.base import MAX_ACTED, OperatorAdmin
 from ingestion.admin.filters import OwnerFilter, QueueFilter, SourceFilter
-from ingestion.admission import Refused
 from ingestion.models import ItemState, Job, State
 
 MAX_NAMED = 20  # jobs that a preview names
@@ -117,19 +116,14 @@ class JobAdmin(OperatorAdmin):
             return self._preview(request, queryset, name)
         # What was previewed, also where it no longer matches the list's filter.
         chosen = request.POST.getlist(ACTION_CHECKBOX_NAME)[:MAX_ACTED]
-        refusals: Counter[str] = Counter()
-        done = 0
+        done = bulk.Done()
         for job in Job.objects.filter(pk__in=chosen).order_by("pk"):
-            try:
-                verb(job, request.user)
-                done += 1
-            except Refused as refused:
-                refusals[refused.message] += 1
+            done.one(partial(verb, job, request.user))
         past = {"cancel": "cancelled or asked to stop", "retry": "retried"}[name]
-        if done:
-            self.message_user(request, f"{done:,} of {len(chosen):,} {past}.", messages.SUCCESS)
-        for text, count in refusals.items():
-            self.message_user(request, text if count == 1 else f"{count:,} jobs: {text}", messages.WARNING)
+        if done.count:
+            self.message_user(request, f"{done.count:,} of {len(chosen):,} {past}.", messages.SUCCESS)
+        for text in done.reasons():
+            self.message_user(request, text, messages.WARNING)
         return None
 
     def _preview(self, request: HttpRequest, queryset: QuerySet[Job], name: str) -> HttpResponse:

@@ -10,9 +10,11 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
+from ingestion import bulk
 from ingestion.admin import jobs as jobs_admin
 from ingestion.models import ApiToken, Job, Pause, Process, Schedule, State, Upload
 from tests.pages import rows
+from tests.sessions import another_session
 
 JOBS = "/admin/ingestion/job/"
 SCHEDULES = "/admin/ingestion/schedule/"
@@ -244,6 +246,16 @@ def test_an_illegal_action_says_what_the_verb_says(
     chosen = {"action": action, "_selected_action": str(job.pk), "confirmed": "yes"}
     assert _texts(desk.post(JOBS, chosen, follow=True)) == [told]
     assert Job.objects.get(pk=job.pk).state == state
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_job_that_something_holds_holds_up_no_other(desk: Client, alice: User) -> None:
+    jobs = [rows.job(alice, "pending") for _ in range(2)]
+    chosen = {"action": "cancel_jobs", "_selected_action": [str(job.pk) for job in jobs], "confirmed": "yes"}
+    with another_session() as session:
+        session.execute("SELECT 1 FROM ingestion_job WHERE id = %s FOR UPDATE", [jobs[0].pk])
+        told = _texts(desk.post(JOBS, chosen, follow=True))
+    assert told == ["1 of 2 cancelled or asked to stop.", bulk.HELD]
 
 
 def test_retry_makes_a_new_job(desk: Client, alice: User) -> None:

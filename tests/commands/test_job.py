@@ -17,6 +17,7 @@ from ingestion.testing import resume_inline, run_inline
 from tests.commands.conftest import process, run
 from tests.engine import ROOT, environment
 from tests.pages import rows
+from tests.sessions import another_session
 
 UNKNOWN = "0198c5a4-0000-7000-8000-000000000000"
 
@@ -134,6 +135,16 @@ def test_what_many_may_be(row: str, argv: list[str], code: int, told: str) -> No
     assert (said.code, told in said.out + said.err) == (code, True)
 
 
+@pytest.mark.django_db(transaction=True)
+def test_a_job_that_something_holds_is_told_and_holds_up_no_other(alice: User) -> None:
+    jobs = [rows.job(alice) for _ in range(3)]
+    with another_session() as session:
+        session.execute("SELECT 1 FROM ingestion_job WHERE id = %s FOR UPDATE", [jobs[0].pk])
+        said = run("job", "cancel", "--all", "--yes")
+    assert "2 of 3 jobs cancelled" in said.out and "Something else is at work on it." in said.err
+    assert Job.objects.filter(state=State.CANCELLED).count() == 2
+
+
 # ---- retry ------------------------------------------------------------------------------------------------
 
 
@@ -144,6 +155,17 @@ def test_retry_does_the_rest(alice: User) -> None:
     assert json.loads(said.out)["id"] == str(child.pk)
     assert child.items_done == 2
     assert f"Job {child.pk} does the rest already." in run("job", "retry", job.pk).out
+
+
+def test_each_choice_narrows_what_is_retried(alice: User) -> None:
+    job = run_inline("shelves", owner=alice, n=4, fail=["k0001", "k0002"])
+    both = ["--failed-items", "--key"]
+    assert "Nothing to retry." in run("job", "retry", job.pk, *both, "k0000").out
+    assert not Job.objects.filter(retry_of=job).exists()
+    run("job", "retry", job.pk, *both, "k0001")
+    child = Job.objects.get(retry_of=job)
+    taken_over = child.items.order_by("key").values_list("key", flat=True)
+    assert list(taken_over) == ["k0000", "k0002", "k0003"]
 
 
 @pytest.mark.parametrize(
@@ -157,17 +179,6 @@ def test_retry_does_the_rest(alice: User) -> None:
         ("-", "failed", ["--key", "nosuch"], 0, "Nothing to retry."),
     ],
 )
-def test_each_choice_narrows_what_is_retried(alice: User) -> None:
-    job = run_inline("shelves", owner=alice, n=4, fail=["k0001", "k0002"])
-    both = ["--failed-items", "--key"]
-    assert "Nothing to retry." in run("job", "retry", job.pk, *both, "k0000").out
-    assert not Job.objects.filter(retry_of=job).exists()
-    run("job", "retry", job.pk, *both, "k0001")
-    child = Job.objects.get(retry_of=job)
-    taken_over = child.items.order_by("key").values_list("key", flat=True)
-    assert list(taken_over) == ["k0000", "k0002", "k0003"]
-
-
 def test_what_cannot_be_retried(
     alice: User, row: str, state: str, argv: list[str], code: int, told: str
 ) -> None:

@@ -13,6 +13,7 @@ from config.models import AuditLog
 from ingestion import dead_letters
 from ingestion.models import Dismissal, Job
 from tests.pages import rows
+from tests.sessions import another_session
 
 pytestmark = pytest.mark.django_db
 
@@ -141,6 +142,22 @@ def test_those_ticked_are_retried_by_the_verb(alice: User) -> None:
     assert "2 of 2 retried." in answer.content.decode()
     assert set(Job.objects.exclude(retry_of=None).values_list("retry_of", flat=True)) == {one.pk, two.pk}
     assert shown(alice) == []
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_is_held_or_not_theirs_is_told_and_holds_up_no_other(alice: User, staff: User) -> None:
+    jobs = [failed(alice, f"n{n}") for n in range(3)]
+    with another_session() as session:
+        session.execute("SELECT 1 FROM ingestion_job WHERE id = %s FOR UPDATE", [jobs[0].pk])
+        answer = web(staff).post(
+            f"{URL}act/", {"verb": "retry", "job": [job.pk for job in jobs]}, follow=True
+        )
+    assert "2 of 3 retried." in answer.text and "Something else is at work on it." in answer.text
+    reader = User.objects.create_user("reader", is_staff=True)
+    reader.user_permissions.add(Permission.objects.get(codename="view_all_jobs"))
+    ticked = [rows.job(reader, "failed", params={"name": "own"}).pk, jobs[0].pk]
+    answer = web(reader).post(f"{URL}act/", {"verb": "retry", "job": ticked}, follow=True)
+    assert "1 of 2 retried." in answer.text and "It is not yours to change." in answer.text
 
 
 @pytest.mark.parametrize("verb", ["retry", "dismiss", "put_back"])

@@ -2,12 +2,13 @@
 
 import sys
 from contextlib import ExitStack
+from functools import partial
 from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 from django.db.models import QuerySet
 
-from ingestion import lifecycle, serializers, uploads, words
+from ingestion import bulk, lifecycle, serializers, uploads, words
 from ingestion.admission import Refused
 from ingestion.management import parameters
 from ingestion.management.terminal import (
@@ -122,20 +123,19 @@ class Command(WatchingCommand):
         if options["user"] is not None:
             found = found.filter(owner=find_user(options["user"]))
         jobs = list(found[:MAX_CANCELLED])
-        done: list[Job] = []
+        done = bulk.Done()
+        cancelled: list[str] = []
         if jobs:
             what = "1 job" if len(jobs) == 1 else f"{len(jobs)} jobs"
             if not options["yes"]:
                 self.sure(f"Cancel {what}?", f"Say --yes to cancel {what}.")
-            for job in jobs:
-                try:
-                    done.append(lifecycle.cancel(job, None))
-                except Refused:  # it ended meanwhile
-                    continue
+            cancelled = [str(job.pk) for job in jobs if done.one(partial(lifecycle.cancel, job, None))]
+        for reason in done.reasons():
+            self.note(reason)
         if options["as_json"]:
-            self.say_json({"cancelled": [str(job.pk) for job in done]})
+            self.say_json({"cancelled": cancelled})
         elif jobs:
-            self.say(f"{len(done)} of {what} cancelled or asked to stop.")
+            self.say(f"{done.count} of {what} cancelled or asked to stop.")
         else:
             self.say("Nothing to cancel.")
 
