@@ -3,6 +3,7 @@
 from typing import Any, ClassVar
 from zoneinfo import available_timezones
 
+import structlog
 from django import forms
 from django.contrib.auth.models import User
 from django.contrib.auth.password_validation import validate_password
@@ -10,6 +11,8 @@ from django.contrib.auth.password_validation import validate_password
 from account.models import Appearance
 from config.fields import Line, Plain
 from ingestion import tokens
+
+log = structlog.get_logger(__name__)
 
 WRONG_PASSWORD = "That is not your password."
 EXPIRES = {"30": "30 days", "90": "90 days", "365": "A year", "": "Never"}
@@ -33,9 +36,7 @@ class ProfileForm(Plain, forms.ModelForm):  # type: ignore[type-arg]
         """Ask for the password when the address changes."""
         found: dict[str, Any] = super().clean() or {}
         changed = "email" in found and found["email"] != self.initial.get("email")
-        # Who signs in by link alone has no password to ask for.
-        asked = changed and self.instance.has_usable_password()
-        if asked and not self.instance.check_password(found.get("current", "")):
+        if changed and _is_wrong(self.instance, found.get("current", "")):
             self.add_error("current", WRONG_PASSWORD)
         return found
 
@@ -81,7 +82,7 @@ class PasswordForm(Plain, forms.Form):
     def clean_old(self) -> str:
         """Check the password of today."""
         old = str(self.cleaned_data["old"])
-        if self.user.has_usable_password() and not self.user.check_password(old):
+        if _is_wrong(self.user, old):
             raise forms.ValidationError(WRONG_PASSWORD)
         return old
 
@@ -107,8 +108,8 @@ class TokenForm(Plain, forms.Form):
     def clean(self) -> dict[str, Any]:
         """Ask for the password: who finds a page open must not leave with a key for ever."""
         found: dict[str, Any] = super().clean() or {}
-        asked = self.user is not None and found.get("days") == "" and self.user.has_usable_password()
-        if asked and self.user is not None and not self.user.check_password(found.get("current", "")):
+        asked = self.user is not None and found.get("days") == ""
+        if asked and self.user is not None and _is_wrong(self.user, found.get("current", "")):
             self.add_error("current", WRONG_PASSWORD)
         return found
 
@@ -133,7 +134,7 @@ class LeavingForm(Plain, forms.Form):
     def clean_current(self) -> str:
         """Check the password."""
         current = str(self.cleaned_data["current"])
-        if self.user.has_usable_password() and not self.user.check_password(current):
+        if _is_wrong(self.user, current):
             raise forms.ValidationError(WRONG_PASSWORD)
         return current
 
@@ -143,3 +144,12 @@ class LeavingForm(Plain, forms.Form):
         if self.user.is_superuser and not others.exists():
             raise forms.ValidationError("You are the only superuser. Make somebody else one first.")
         return super().clean() or {}
+
+
+def _is_wrong(user: User, typed: str) -> bool:
+    """Say whether this is not a person's password, and write that down: an open page invites guesses."""
+    # Who signs in by link alone has no password to ask for.
+    if not user.has_usable_password() or user.check_password(typed):
+        return False
+    log.warning("password_wrong", user=user.pk)
+    return True

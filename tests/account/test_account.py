@@ -9,6 +9,7 @@ from django.contrib.auth import SESSION_KEY
 from django.contrib.auth.models import Permission, User
 from django.contrib.sessions.exceptions import SessionInterrupted
 from django.test import Client
+from structlog.testing import capture_logs
 
 from account import sign_ins
 from config import rates
@@ -63,6 +64,23 @@ def test_a_name_is_kept_and_an_address_only_with_the_password(ann):
     client.post("/account/profile/", profile | {"email": "new@example.org", "current": OLD})
     ann.refresh_from_db()
     assert ann.email == "new@example.org"
+
+
+@pytest.mark.parametrize(
+    ("page", "typed"),
+    [
+        ("profile", {"email": "eve@example.org", "current": "guess"}),
+        ("password", {"old": "guess", "new": NEW}),
+        ("tokens", {"name": "for ever", "scopes": ["read"], "days": "", "current": "guess"}),
+        ("delete", {"username": "ann", "current": "guess"}),
+    ],
+)
+def test_a_wrong_password_is_written_down_without_what_was_typed(ann, page, typed):
+    client = browser(ann)
+    with capture_logs() as lines:
+        assert client.post(f"/account/{page}/", typed).status_code == 422
+    [line] = [one for one in lines if one["event"] == "password_wrong"]
+    assert line["user"] == ann.pk and "guess" not in str(lines)
 
 
 def test_a_new_password_keeps_this_session_and_ends_every_other(ann):
