@@ -29,6 +29,7 @@ ACTIONS = {
     "job.dismiss": "Dismissed a dead letter",
     "job.retry": "Retried a job",
     "job.undismiss": "Put a dead letter back",
+    "list.export": "Took a list as a file",
     "pause.begin": "Paused",
     "pause.end": "Resumed",
     "schedule.change": "Made or changed a schedule",

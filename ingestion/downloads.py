@@ -5,6 +5,7 @@ import io
 
 from django.http import HttpResponse
 
+from config import audit
 from config.spreadsheets import safe_cell
 from ingestion.job_items import FAILED
 from ingestion.models import Job
@@ -33,7 +34,8 @@ def events_text(job: Job) -> str:
 
 
 def attachment(text: str, name: str, content_type: str) -> HttpResponse:
-    """Return a text as a file to save; never shown by the browser."""
+    """Return a text as a file to save, never shown by the browser; who asked for it is written down."""
+    audit.write("list.export", f"file:{name}")
     return HttpResponse(
         text,
         content_type=f"{content_type}; charset=utf-8",

@@ -7,7 +7,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
-from config import spreadsheets
+from config.spreadsheets import tabled
 from ingestion import audit_page, overview
 from ingestion.access import can_view_all
 from ingestion.tagged import part
@@ -30,7 +30,7 @@ def audit_csv(request: HttpRequest) -> HttpResponseBase:
     if not can_view_all(request.user):
         return _not_yours(request)
     found = audit_page.lines(audit_page.Filters.from_query(request.GET))
-    return spreadsheets.streamed(spreadsheets.parts(audit_page.HEADS, found), "audit-log.csv", "text/csv")
+    return tabled(audit_page.HEADS, found, "audit-log")
 
 
 @login_required

@@ -10,7 +10,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
 
-from config import spreadsheets
+from config.spreadsheets import tabled
 from notifications import days, forms, links, listing, pages
 from notifications.listing import Filter
 from notifications.pages import Filters
@@ -35,7 +35,7 @@ def inbox_csv(request: HttpRequest) -> HttpResponseBase:
         [(o.type, o.level, o.title, o.text, o.url, o.created_at, o.updated_at, o.read_at) for o in some]
         for some in found
     )
-    return spreadsheets.streamed(spreadsheets.parts(heads, lines), "inbox.csv", "text/csv")
+    return tabled(heads, lines, "inbox")
 
 
 @login_required

@@ -11,6 +11,7 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
+from config.models import AuditLog
 from ingestion import lifecycle
 from ingestion.models import Job
 from ingestion.sources.imports import exports, review, staged
@@ -130,6 +131,8 @@ def test_rows_with_errors_are_given_as_a_file_that_no_spreadsheet_runs(run: Run,
     response = signed_in.get(f"{imported.get_absolute_url()}errors.csv")
     assert response["Content-Type"] == "text/csv; charset=utf-8"
     assert response["Content-Disposition"] == 'attachment; filename="register-errors.csv"'
+    taken = AuditLog.objects.get(action="list.export")
+    assert (taken.target, taken.details) == (f"import:{imported.pk}", {"rows": "errors"})
     rows = list(csv.reader(io.StringIO(content_of(response).decode("utf-8-sig"), newline="")))
     assert rows == [
         ["tax_ident", "name", "turnover", "note", *ADDED],

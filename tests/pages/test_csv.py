@@ -16,6 +16,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from config import spreadsheets
+from config.models import AuditLog
 from ingestion.models import Dismissal, Job, JobItem, Schedule
 from ingestion.sources.articles.models import Analysis, Article, Role, Topic, TopicMember
 from ingestion.sources.companies.models import Company, Filing
@@ -169,7 +170,7 @@ LISTS = [
 ]
 
 
-@pytest.mark.seed("SEC14", "SEC52")
+@pytest.mark.seed("SEC14", "SEC52", "SEC69")
 @pytest.mark.parametrize("of", LISTS)
 def test_each_list_has_ones_own_and_runs_nowhere(
     web: Client, alice: User, bob: User, of: Callable[[User, User], str]
@@ -178,7 +179,10 @@ def test_each_list_has_ones_own_and_runs_nowhere(
     (row,) = table(web.get(path))
     assert f"'{BAD}" in row.values() and BAD not in row.values()
     assert "hidden" not in row.values()
+    taken = AuditLog.objects.get(action="list.export")
+    assert (taken.actor, taken.via) == (alice.pk, "page") and taken.target.startswith("file:")
     assert Client().get(path).status_code == 302
+    assert AuditLog.objects.count() == 1
 
 
 @pytest.mark.seed("SEC14")

@@ -6,6 +6,7 @@ import io
 import pytest
 from django.test import Client
 
+from config.models import AuditLog
 from ingestion.downloads import safe_cell
 from tests.pages import rows
 
@@ -45,6 +46,7 @@ def test_events_as_text_one_a_line(client: Client, alice):
     client.force_login(alice)
     lines = client.get(f"{job.get_absolute_url()}events.txt").content.decode().splitlines()
     assert lines[0].endswith("info    first line") and lines[1].endswith("error   second")
+    assert AuditLog.objects.get().target == f"file:events-{job.pk}.txt"
 
 
 @pytest.mark.seed("SEC14")
