@@ -26,8 +26,9 @@ from ingestion.sources.documents.models import DefaultRetrieval, Membership, Rol
 from notifications import broadcasts, inbox
 from notifications.models import BroadcastReceipt, Notification
 from realtime.models import Session
-from tests.notifications.test_locks import alongside, waiting
+from tests.notifications.test_locks import alongside
 from tests.pages import rows
+from tests.sessions import waiting_for_locks
 from tests.waiting import until
 
 PASSWORD = "a password of today"
@@ -259,7 +260,7 @@ def test_two_owners_who_leave_at_once_leave_an_owner(ann: User, alice: User, bob
         with ExitStack() as after, transaction.atomic():
             leave_room(ann)
             after.enter_context(alongside(lambda leave=leave_room: leave(alice)))
-            until(lambda: waiting() == 1)
+            until(lambda: waiting_for_locks() == 1)
         owners = rows_of.memberships.filter(role=Role.OWNER)
         assert list(owners.values_list("user", flat=True)) == [bob.pk]
 

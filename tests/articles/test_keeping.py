@@ -11,7 +11,6 @@ from django.db.models.functions import Now
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from config.statements import execute
 from ingestion import retention
 from ingestion.sources.articles import collecting, keeping, members, topics
 from ingestion.sources.articles.analysis import Judgement, wanted
@@ -19,6 +18,7 @@ from ingestion.sources.articles.feeds import parse
 from ingestion.sources.articles.fetching import Fetched
 from ingestion.sources.articles.models import Address, Analysis, Article, Feed, Robots, Role, Topic
 from ingestion.sources.articles.reading import Page
+from tests.sessions import waiting_for_locks
 from tests.waiting import until
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -28,12 +28,6 @@ OURS, THEIRS, PRINT = (f"https://shared.example.com/{name}" for name in ("maya/a
 def page(text: str, at: str, own: str = "", *before: str) -> Page:
     """Return a page that was fetched at an address, and the address that it gives as its own."""
     return Page(own or at, text, text, passed=(*before, at))
-
-
-def waiting_for_a_lock() -> int:
-    execute("SELECT pg_stat_clear_snapshot()")  # a transaction sees the same activity to its end else
-    waits = "datname = current_database() AND wait_event_type = 'Lock'"
-    return execute(f"SELECT count(*) FROM pg_stat_activity WHERE {waits}")[0][0]
 
 
 def saved(read: Page) -> Article:
@@ -92,7 +86,7 @@ def test_whoever_waits_for_one_article_holds_no_later_one():
     with transaction.atomic():
         Article.objects.select_for_update().get(pk=first.pk)
         other.start()
-        until(lambda: waiting_for_a_lock() == 1, what="the other's wait")
+        until(lambda: waiting_for_locks() == 1, what="the other's wait")
         # Who locks the other's first, and ours then, would wait for it while it waits for us.
         assert Article.objects.select_for_update(nowait=True).get(pk=second.pk) == second
     other.join()

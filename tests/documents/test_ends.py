@@ -14,6 +14,7 @@ from ingestion.sources.documents import chunks, members, processing
 from ingestion.sources.documents.models import Chunk, Document, Role, Workspace, WorkspaceRetrieval
 from ingestion.testing import Killed, kill_at, lose_worker, resume_inline
 from tests.documents.conftest import Add, Counting, store
+from tests.sessions import waiting_for_locks
 from tests.waiting import until
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -87,21 +88,12 @@ def test_the_index_takes_its_job_before_its_document(
     with transaction.atomic():
         running = Job.objects.select_for_update().get(pk=job.pk)
         goes.set()
-        until(_somebody_waits)
+        until(waiting_for_locks)
         assert Document.objects.select_for_update(nowait=True).get(job=job).status == "processing"
         assert running.lease_token is not None and lifecycle.stop(running.pk, running.lease_token)
     worker.join(30)
     assert not worker.is_alive()
     assert (Job.objects.get(pk=job.pk).state, Document.objects.get().status) == (State.CANCELLED, "failed")
-
-
-def _somebody_waits() -> bool:
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT count(*) FROM pg_stat_activity"
-            " WHERE datname = current_database() AND wait_event_type = 'Lock'"
-        )
-        return bool(cursor.fetchone()[0])
 
 
 def test_documents_follow_other_settings_and_are_found_all_the_time(

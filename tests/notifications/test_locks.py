@@ -12,20 +12,10 @@ from ingestion.models import Job
 from notifications import inbox
 from notifications.models import Inbox, Notification
 from tests.pages import rows
+from tests.sessions import waiting_for_locks
 from tests.waiting import until
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-def waiting() -> int:
-    """Count the sessions that wait for another's transaction."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_stat_clear_snapshot()")  # a transaction looks once, and keeps what it saw
-        cursor.execute(
-            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() "
-            "AND wait_event_type = 'Lock'"
-        )
-        return int(cursor.fetchone()[0])
 
 
 @contextmanager
@@ -56,7 +46,7 @@ def test_inboxes_that_are_not_there_are_made_before_any_is_locked(alice, bob, co
     with ExitStack() as after, transaction.atomic():
         inbox.touch([bob.pk])  # made, and not there for others yet
         after.enter_context(alongside(lambda: inbox.notify([alice, bob], "system", "News")))
-        until(lambda: waiting() == 1)
+        until(lambda: waiting_for_locks() == 1)
         Inbox.objects.select_for_update(nowait=True).get(pk=alice.pk)
     assert Notification.objects.count() == 2
 
@@ -67,7 +57,7 @@ def test_a_user_goes_while_they_are_told(alice, bob, counted):
     with ExitStack() as after, transaction.atomic():
         User.objects.select_for_update(no_key=True).get(pk=alice.pk)  # what telling does first
         after.enter_context(alongside(alice.delete))
-        until(lambda: waiting() == 1)
+        until(lambda: waiting_for_locks() == 1)
         inbox.notify([alice, bob], "job_failed", "Now", group_key="shelf:1", version=2)
         inbox.notify([alice, bob], "job_failed", "New")
     assert set(Notification.objects.values_list("recipient", flat=True)) == {bob.pk}
@@ -82,7 +72,7 @@ def test_an_owner_goes_while_their_job_moves(several, alice, bob, counted):
     with ExitStack() as after, transaction.atomic():
         Job.objects.select_for_update().get(pk=job.pk)
         after.enter_context(alongside(users.delete))
-        until(lambda: waiting() == 1)
+        until(lambda: waiting_for_locks() == 1)
         rows.end(job, "completed", done=1)
         rows.told(job)
     assert Job.objects.get(pk=job.pk).owner is None and not Notification.objects.exists()
