@@ -1,6 +1,7 @@
 """The pages of companies: search, a company with its chart and filings, the text of a filing."""
 
 import re
+import threading
 from datetime import date
 from decimal import Decimal
 from typing import Any
@@ -8,10 +9,11 @@ from uuid import uuid4
 
 import pytest
 from django.contrib.auth.models import User
+from django.db import connection
 from django.test import Client
 from django.utils.timezone import now
 
-from ingestion import lifecycle
+from ingestion import lifecycle, schedules
 from ingestion.models import Job, Schedule
 from ingestion.sources.companies import charts, company_page, figures, search
 from ingestion.sources.companies.figures import Year
@@ -19,6 +21,8 @@ from ingestion.sources.companies.models import Company, Fact, Filing, FormerName
 from ingestion.sources.companies.sample import standin as bundled
 from ingestion.testing import resume_inline, run_inline
 from tests.companies.standin import Page, Standin, document_path
+from tests.sessions import another_session, waiting_for_locks
+from tests.waiting import until
 
 pytestmark = pytest.mark.django_db
 XSS = "<img src=x onerror=alert(1)>"
@@ -295,8 +299,32 @@ def test_a_user_keeps_a_company_up_to_date(sec: Standin, web: Client, alice: Use
     web.post(f"{url}keep/")
     assert Schedule.objects.count() == 1
     web.force_login(alice)
+    schedules.set_paused(schedule.pk, True)
+    text = read(web, url)
+    assert "is paused: nobody looks" in text and re.search(r'id="daily"[^>]* checked>', text)
+    web.post(f"{url}keep/", {"daily": "1"})
+    assert Schedule.objects.get().paused  # it is theirs to resume, on its own page
     web.post(f"{url}keep/")
     assert not Schedule.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_clicks_at_once_make_one_schedule(web: Client) -> None:
+    company = Company.objects.create(cik=7, name="ABC Corp")
+
+    def click() -> None:
+        web.post(f"{company.get_absolute_url()}keep/", {"daily": "1"})
+        connection.close()
+
+    clicks = [threading.Thread(target=click) for _ in range(2)]
+    with another_session() as session:  # both have come to the company before one of them goes on
+        session.execute("SELECT 1 FROM companies_company WHERE id = %s FOR UPDATE", [company.pk])
+        for one in clicks:
+            one.start()
+        until(lambda: waiting_for_locks() == 2, 20, "both clicks at the company")
+    for one in clicks:
+        one.join(30)
+    assert Schedule.objects.count() == 1
 
 
 @pytest.mark.seed("SEC34")

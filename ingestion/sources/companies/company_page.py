@@ -71,7 +71,7 @@ def context(company: Company, user: Any) -> dict[str, Any]:
         "counts": counts,
         "coverage": _coverage(filings, missing),
         "facts": sum(one.facts for one in _each(filings)),
-        "schedule": schedules_of(company, user).first(),
+        "schedule": schedules_of(company, user).order_by("paused", "pk").first(),
         "follows": Follow.objects.filter(user=user, about=company.stream).exists(),
     }
 
@@ -97,10 +97,10 @@ def last_look(company: Company) -> Job | None:
 
 
 def schedules_of(company: Company, user: Any) -> Any:
-    """Return the schedules by which a user keeps a company up to date."""
+    """Return the schedules by which a user keeps a company up to date, paused ones too."""
     symbols = list(Ticker.objects.filter(cik=company.cik).values_list("symbol", flat=True))
     names = [*symbols, f"CIK{company.cik}"]
-    return Schedule.objects.filter(owner=user, source="companies", params__ticker__in=names, paused=False)
+    return Schedule.objects.filter(owner=user, source="companies", params__ticker__in=names)
 
 
 def _filings(company: Company, looked: Job | None, job: Job | None) -> list[Shown]:

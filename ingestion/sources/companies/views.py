@@ -7,6 +7,7 @@ from uuid import UUID
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.contrib.auth.models import User
+from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -141,17 +142,22 @@ def retry(request: HttpRequest, pk: int) -> HttpResponseBase:
 def keep(request: HttpRequest, pk: int) -> HttpResponseBase:
     """Look for new filings every day, or no more."""
     found = _company(pk)
-    company_page.schedules_of(found, request.user).delete()
-    if request.POST.get("daily"):
-        schedules.put(
-            Schedule(
-                name=f"Filings of {found.name}"[:200],
-                source=Companies.kind,
-                params={"ticker": due.symbol_of(found)},
-                # Indexes are rebuilt at 22:00 in New York; not all companies in one minute.
-                cron=f"{found.pk % 60} {4 + found.pk % 3} * * *",
-                zone="UTC",
-                owner=cast(User, request.user),
+    with transaction.atomic():
+        Company.objects.select_for_update(no_key=True).get(pk=found.pk)  # two clicks make one schedule
+        known = company_page.schedules_of(found, request.user)
+        if not request.POST.get("daily"):
+            known.delete()
+        elif not known.exists():
+            schedules.put(
+                Schedule(
+                    name=f"Filings of {found.name}"[:200],
+                    source=Companies.kind,
+                    params={"ticker": due.symbol_of(found)},
+                    # Indexes are rebuilt at 22:00 in New York; not all companies in one minute.
+                    cron=f"{found.pk % 60} {4 + found.pk % 3} * * *",
+                    zone="UTC",
+                    owner=cast(User, request.user),
+                )
             )
         )
     return redirect(found.get_absolute_url())
