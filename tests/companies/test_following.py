@@ -60,6 +60,15 @@ def test_who_follows_a_company_hears_of_new_filings_once(
     assert not Follow.objects.filter(about=company.stream).exists()
 
 
+def test_a_switch_that_cannot_follow_says_so_at_once(web: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inbox, "MOST_ABOUTS", 0)
+    url = Company.objects.create(cik=7, name="ABC Corp").get_absolute_url()
+    answer = web.post(f"{url}follow/", {"follow": "1"}, headers={"HX-Request": "true"})
+    assert answer.status_code == 429  # page.js shows its text, and puts the switch back
+    assert "You already have 0 things that you follow" in answer.text
+    assert not Follow.objects.exists()
+
+
 def test_a_daily_look_tells_its_owner_only_of_what_is_new(sec: Standin, web: Client, alice: User) -> None:
     sec.tickers(("ABC", 7))
     sec.company(7, "ABC", ("10-K", "2025-02-20", "2024-12-31"))

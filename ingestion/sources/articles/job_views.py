@@ -9,7 +9,6 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.views.decorators.http import require_POST
 
-from config.problems import Problem
 from ingestion import job_items, lifecycle
 from ingestion.admission import Refused
 from ingestion.models import Job
@@ -77,10 +76,7 @@ def follow(request: HttpRequest, pk: int) -> HttpResponse:
     """Hear of what comes to a topic, or no more."""
     found, user = topic_of(request, pk), request.user
     if request.POST.get("follow") == "1":
-        try:
-            inbox.follow(user, found.stream)
-        except Problem as problem:
-            messages.error(request, problem.detail)
+        inbox.follow(user, found.stream)
     else:
         inbox.unfollow(cast(int, user.pk), found.stream)
     return redirect(found)

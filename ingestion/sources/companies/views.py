@@ -14,7 +14,6 @@ from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
 from config.filters import visible_text
-from config.problems import Problem
 from config.spreadsheets import listed
 from ingestion import lifecycle, schedules
 from ingestion.access import can_act, visible_jobs
@@ -159,7 +158,6 @@ def keep(request: HttpRequest, pk: int) -> HttpResponseBase:
                     owner=cast(User, request.user),
                 )
             )
-        )
     return redirect(found.get_absolute_url())
 
 
@@ -169,10 +167,7 @@ def follow(request: HttpRequest, pk: int) -> HttpResponseBase:
     """Hear of new filings of a company, or no more."""
     found = _company(pk)
     if request.POST.get("follow") == "1":
-        try:
-            inbox.follow(request.user, found.stream)
-        except Problem as problem:
-            messages.error(request, problem.detail)
+        inbox.follow(request.user, found.stream)
     else:
         inbox.unfollow(cast(int, request.user.pk), found.stream)
     return redirect(found)
