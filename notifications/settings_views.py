@@ -121,6 +121,8 @@ def unsubscribe(request: HttpRequest, token: str) -> HttpResponse:
 def _page(request: HttpRequest, *, status: int = 200, **more: Any) -> HttpResponse:
     user: Any = request.user
     webhook = Webhook.objects.filter(user=user).first()
+    follows, follows_left = _named(user, Follow)
+    mutes, mutes_left = _named(user, Mute)
     context = {
         "columns": COLUMNS,
         "rows": [
@@ -130,8 +132,10 @@ def _page(request: HttpRequest, *, status: int = 200, **more: Any) -> HttpRespon
             }
             for choice in preferences.of_user(user.pk)
         ],
-        "follows": _named(user, Follow),
-        "mutes": _named(user, Mute),
+        "follows": follows,
+        "follows_left": follows_left,
+        "mutes": mutes,
+        "mutes_left": mutes_left,
         "webhook": webhook,
         "log": outbox.newest(user.pk, Channel.WEBHOOK, MAX_LOG) if webhook is not None else [],
         "email_ready": settings.EMAIL_READY,
@@ -145,6 +149,9 @@ def _about(request: HttpRequest) -> str:
     return request.POST.get("about", "").replace("\0", "")[:200]
 
 
-def _named(user: Any, model: type[Follow] | type[Mute]) -> list[abouts.About]:
-    newest = model.objects.filter(user=user).order_by("-pk").values_list("about", flat=True)
-    return abouts.describe(user, newest[:MAX_LISTED])
+def _named(user: Any, model: type[Follow] | type[Mute]) -> tuple[list[abouts.About], int]:
+    """Return what is listed, the newest first, and how many older ones are not."""
+    rows = model.objects.filter(user=user)
+    newest = list(rows.order_by("-pk").values_list("about", flat=True)[: MAX_LISTED + 1])
+    left = rows.count() - MAX_LISTED if len(newest) > MAX_LISTED else 0
+    return abouts.describe(user, newest[:MAX_LISTED]), left

@@ -7,7 +7,7 @@ import pytest
 from django.test import Client
 
 from ingestion import tokens
-from notifications import inbox, preferences, types, webhooks
+from notifications import inbox, preferences, settings_views, types, webhooks
 from notifications.models import Channel, Follow, Mute, Notification, Preference, Webhook
 from tests.api.clients import ApiClient, assert_problem, client_of
 from tests.commands.conftest import run
@@ -30,6 +30,17 @@ def ticked(html):
 
 def patch(client: ApiClient, body):
     return client.patch("/api/notifications/preferences", json.dumps(body), "application/json")
+
+
+@pytest.mark.parametrize(("model", "verb"), [(Follow, "unfollowed"), (Mute, "unmuted")])
+def test_a_long_list_says_how_many_it_does_not_show(page, alice, monkeypatch, model, verb):
+    monkeypatch.setattr(settings_views, "MAX_LISTED", 2)
+    model.objects.bulk_create(model(user=alice, about=f"company:{n}") for n in range(2))
+    assert "older, which" not in page.get(PAGE).text
+    model.objects.create(user=alice, about="company:2")
+    html = page.get(PAGE).text
+    assert f"And 1 older, which come into view as these are {verb}." in html
+    assert "company:2" in html and "company:0" not in html
 
 
 # ---- preferences ------------------------------------------------------------------------------------------
