@@ -162,7 +162,7 @@ def test_a_refusal_is_said_and_kept(alice: User) -> None:
     assert "no time zone called" in client.post(f"{URL}{one.pk}/resume/", follow=True).content.decode()
     one.refresh_from_db()
     assert "no source" in one.last_error and one.paused
-    assert text(client, f"{URL}{one.pk}/")
+    assert "no time zone called" in text(client, f"{URL}{one.pk}/")
 
 
 @pytest.mark.parametrize("verb", ["run/", "pause/", "resume/", ""])

@@ -130,7 +130,7 @@ def _page(
         "services": services.known(),
         "zones": sorted(available_timezones()),
         "zone": request.POST.get("zone") or timezone.get_current_timezone_name(),
-        "label": texts.plain(request.POST.get("label", ""), 100),
+        "label": "" if of else texts.plain(request.POST.get("label", ""), 100),  # else it is another form's
         "error": error,
         "error_of": of,
         "sample_offered": not settings.PRODUCTION,
