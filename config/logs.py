@@ -42,11 +42,24 @@ def _without_secrets(logger: Any, method: str, event: Event) -> Event:
     return event
 
 
-def _refused_in_short(logger: Any, method: str, event: Event) -> Event:
+def _in_short(logger: Any, method: str, event: Event) -> Event:
     # Anybody may send a host that is not ours: where in Django it was refused says nothing, in many lines.
     if event.get("logger", "").startswith("django.security"):
         event.pop("exc_info", None)
+    # Each process says each second that Redis is away: where in redis-py it was noticed says nothing either.
+    elif event.get("logger") == "channels_redis.pubsub" and (why := _of_redis(event.get("exc_info"))):
+        event.pop("exc_info")
+        event.update(level="warning", error=why)
     return event
+
+
+def _of_redis(exc_info: Any) -> str:
+    from redis import RedisError  # loaded already, where this logger speaks
+
+    error = exc_info[1] if isinstance(exc_info, tuple) else None
+    if isinstance(error, RedisError | OSError | RuntimeError):  # uvloop's, of a connection that was closed
+        return f"{type(error).__name__}: {error}"
+    return ""
 
 
 def _in_one_line(logger: Any, method: str, event: Event) -> Event:
@@ -63,7 +76,7 @@ def configure(level: str, form: str) -> None:
         structlog.stdlib.add_logger_name,
         structlog.stdlib.add_log_level,
         structlog.stdlib.ExtraAdder(),
-        _refused_in_short,
+        _in_short,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     if form == "json":

@@ -237,7 +237,8 @@ class Arrivals:
                     pipe.eval(script, len(keys), *keys, *values)
                 answers: list[Any] = await pipe.execute()
                 return answers
-            except (RedisError, OSError) as error:
+            # RuntimeError: what uvloop makes of a connection that Redis has closed.
+            except (RedisError, OSError, RuntimeError) as error:
                 self._skip_until = time.monotonic() + PAUSE
                 logger.warning("sockets are counted in this process alone: %s", error)
                 return nothing

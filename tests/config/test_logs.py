@@ -71,6 +71,28 @@ def test_for_eyes_too_nobody_can_write_a_line_of_their_own() -> None:
     assert [line[:2] for line in told] == ["20"] * 5  # each begins with its time
 
 
+REDIS_AWAY = """
+import logging
+from redis.exceptions import ConnectionError
+def receive(error):
+    try:
+        raise error
+    except Exception:
+        logging.getLogger("channels_redis.pubsub").exception("Unexpected exception in receive task")
+receive(ConnectionError("Connection refused."))
+receive(RuntimeError("the handler is closed"))
+receive(ValueError("a fault"))
+"""
+
+
+def test_a_redis_that_is_away_is_a_line_and_no_traceback() -> None:
+    away, closed, fault = (json.loads(line) for line in written("json", REDIS_AWAY))
+    assert (away["level"], away["error"]) == ("warning", "ConnectionError: Connection refused.")
+    assert (closed["level"], closed["error"]) == ("warning", "RuntimeError: the handler is closed")
+    assert not {"exception", "exc_info"} & (away.keys() | closed.keys())
+    assert fault["level"] == "error" and "ValueError: a fault" in fault["exception"]
+
+
 OPENING = """
 import logging, structlog
 class Request:

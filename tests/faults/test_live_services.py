@@ -25,7 +25,7 @@ def test_without_redis_every_page_is_right_within_two_seconds(
     site: Site, crowd: Crowd, owner: User, fault: str
 ) -> None:
     """F4: a channel layer that loses Redis closes its sockets or leaves them stale, and refuses new ones."""
-    job = make_job(owner)
+    job, told = make_job(owner), len(site.log())
     viewers = everywhere(crowd, owner, job.stream)
     before = [viewer for viewer in viewers if len(viewer.connections) == 1]
     FAULTS[fault](site.redis)
@@ -38,6 +38,7 @@ def test_without_redis_every_page_is_right_within_two_seconds(
     site.redis.allow()
     until(lambda: heard_soon(viewers[0], job), 40, "hints again")
     assert [len(viewer.connections) for viewer in before if viewer.transport == "websocket"] == [1]
+    assert "Traceback" not in site.log()[told:]
 
 
 def heard_soon(viewer: Viewer, job: object) -> bool:

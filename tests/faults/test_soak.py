@@ -170,6 +170,7 @@ def test_everything_breaks_again_and_again_and_nothing_is_lost(
         assert not wrong_counts()  # C5
         logs = site.log()[before:] + engine.log.read_text(errors="replace")
         assert "request_failed" not in logs and 500 not in starter.statuses, nemesis.done  # C6
+        assert "Traceback" not in logs, logs[logs.find("Traceback") - 300 :][:3_000]
         assert not any(1011 in viewer.closes for viewer in viewers)
         now = resident(steady.pid)
         sys.stderr.write(
