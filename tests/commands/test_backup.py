@@ -154,9 +154,9 @@ def test_what_was_withdrawn_since_stays_withdrawn(ann: User, tmp_path: Path) -> 
     archive = backup(tmp_path)
     Session.objects.filter(session_key=key_of(ended)).delete()
     tokens.revoke([row])
-    ann.username = "anna"
+    ann.username, ann.email = "anna", "of-today@example.org"
     ann.set_password("of today")
-    ann.save(update_fields=["username", "password"])
+    ann.save(update_fields=["username", "email", "password"])
     left.delete()
     User.objects.filter(pk=gone.pk).update(is_active=False)
 
@@ -164,7 +164,8 @@ def test_what_was_withdrawn_since_stays_withdrawn(ann: User, tmp_path: Path) -> 
 
     assert list(Session.objects.values_list("session_key", flat=True)) == [key_of(kept)]
     assert list(ApiToken.objects.values_list("name", flat=True)) == ["good"]
-    assert User.objects.get(pk=ann.pk).check_password("of today")
+    ann.refresh_from_db()
+    assert ann.check_password("of today") and ann.email == "of-today@example.org"
     assert not User.objects.filter(username__in=["gone", "left"], is_active=True).exists()
     assert User.objects.count() == 3
 

@@ -39,17 +39,17 @@ DROP SCHEMA public CASCADE;
 CREATE SCHEMA public;
 GRANT USAGE ON SCHEMA public TO PUBLIC;
 """
-# What was withdrawn since the backup must not come back: sessions, tokens, passwords, users, and links that
-# were used, which the last sign-in tells.
+# What was withdrawn since the backup must not come back: sessions, tokens, passwords, addresses to which
+# ways in are sent, users, and links that were used, which the last sign-in tells.
 _REMEMBER = """
 CREATE TEMP TABLE now_users AS
-    SELECT id, date_joined, password, is_active, last_login FROM public.auth_user;
+    SELECT id, date_joined, password, email, is_active, last_login FROM public.auth_user;
 CREATE TEMP TABLE now_sessions AS SELECT session_key FROM public.realtime_session;
 CREATE TEMP TABLE now_tokens AS SELECT hash FROM public.ingestion_apitoken;
 """
 _REMEMBER_NOBODY = """
 CREATE TEMP TABLE now_users (
-    id int, date_joined timestamptz, password text, is_active bool, last_login timestamptz
+    id int, date_joined timestamptz, password text, email text, is_active bool, last_login timestamptz
 );
 CREATE TEMP TABLE now_sessions (session_key text);
 CREATE TEMP TABLE now_tokens (hash text);
@@ -59,8 +59,8 @@ CREATE TEMP TABLE now_tokens (hash text);
 # Whoever worked when the backup was made holds a lease that must not count any more.
 _AFTER = """
 SET search_path TO public, pg_temp;
-UPDATE auth_user AS u SET password = now.password, is_active = now.is_active AND u.is_active,
-       last_login = greatest(now.last_login, u.last_login)
+UPDATE auth_user AS u SET password = now.password, email = now.email,
+       is_active = now.is_active AND u.is_active, last_login = greatest(now.last_login, u.last_login)
   FROM now_users AS now WHERE (u.id, u.date_joined) = (now.id, now.date_joined);
 UPDATE auth_user SET is_active = false
  WHERE (id, date_joined) NOT IN (SELECT id, date_joined FROM now_users)
