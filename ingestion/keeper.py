@@ -49,7 +49,7 @@ class Keeper:
         self.good_ticks: deque[float] = deque(maxlen=100)
         self.courier = Courier()
         self._halt = threading.Event()
-        self._last_beat = self._last_prune = 0.0
+        self._last_beat = self._last_prune = float("-inf")
         self.duties: list[Callable[[], Any]] = [
             self.rescue,
             self.escalate_cancels,
@@ -166,5 +166,5 @@ class Keeper:
         if time.monotonic() - self._last_prune < PRUNE_SECONDS:
             return
         # One batch a tick: a long prune would look like an outage of ours.
-        if max(retention.prune(batches=1).values()) < retention.BATCH:
+        if not any(retention.prune(batches=1).values()):
             self._last_prune = time.monotonic()

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
+from itertools import accumulate
 from typing import Any
 
 import structlog
@@ -21,6 +22,7 @@ from realtime.models import Session
 log = structlog.get_logger(__name__)
 
 BATCH = 1000
+MOST_ITEMS = 20_000  # that the jobs of a batch have together, as they go with them: some seconds
 FORGET_PROCESS_AFTER = timedelta(minutes=10)
 FORGET_SIGHTING_AFTER = timedelta(days=2)  # the status page shows the last one
 STATE_EVENTS = (
@@ -47,8 +49,7 @@ _contributed: dict[str, Callable[[int], int]] = {}
 def contribute(name: str, forget: Callable[[int], int]) -> None:
     """Have what a source keeps pruned too. Called from `AppConfig.ready`.
 
-    forget: deletes at most so many batches, and returns how many rows went; fewer than BATCH mean that none
-    is left.
+    forget: deletes at most so many batches, and returns how many rows went; it is asked again until none did.
     """
     _contributed[name] = forget
 
@@ -61,7 +62,8 @@ def kept(name: str, default: int) -> timedelta:
 def prune(jobs_older_than: timedelta | None = None, batches: int = 1000) -> dict[str, int]:
     """Delete what has been kept long enough. Return how many rows of each kind went.
 
-    Unfinished jobs are never touched. batches: at most so many deletes of 1,000 rows a kind.
+    Unfinished jobs are never touched. batches: at most so many deletes of 1,000 rows a kind, fewer where much
+    goes with them.
     """
     old_jobs = Job.objects.filter(
         state__in=FINAL, finished_at__lt=Now() - (jobs_older_than or kept("JOBS", 180))
@@ -79,7 +81,7 @@ def prune(jobs_older_than: timedelta | None = None, batches: int = 1000) -> dict
         "processes": partial(_in_batches, silent, batches),
         "sightings": partial(_in_batches, seen, batches),
         "uploads": partial(_in_batches, uploads, batches, _drop_files),
-        "jobs": partial(_in_batches, old_jobs, batches, after=_forget_jobs),
+        "jobs": partial(_in_batches, old_jobs, batches, after=_forget_jobs, weight="items_total"),
         "events": partial(_in_batches, chatter, batches),
         "tracebacks": partial(_in_batches, traces, batches, _forget_tracebacks, delete=False),
         "idempotency_keys": partial(_in_batches, keys, batches),
@@ -110,13 +112,15 @@ def _in_batches(
     *,
     after: Callable[[list[Any]], None] | None = None,
     delete: bool = True,
+    weight: str = "",
 ) -> int:
     gone = 0
     for _ in range(batches):
         with transaction.atomic():
             # Locked while it goes: a retry that takes an upload at this moment keeps it, or is refused.
-            old = rows.select_for_update(of=("self",), skip_locked=True).only("pk")[:BATCH]
-            ids = [row.pk for row in old]
+            free = rows.select_for_update(of=("self",), skip_locked=True).only(weight or "pk")
+            old = list(free[:BATCH])
+            ids = [row.pk for row in (_light(old, weight) if weight else old)]
             batch = rows.model._base_manager.filter(pk__in=ids)
             found = len(ids)
             if before is not None and (stay := before(batch)):
@@ -126,9 +130,15 @@ def _in_batches(
             if after is not None:
                 after(ids)
         gone += found
-        if found < BATCH:
+        if found < BATCH and len(ids) == len(old):
             break
     return gone
+
+
+def _light(rows: list[Any], weight: str) -> list[Any]:
+    """Return the first rows that weigh no more than MOST_ITEMS together; one at least."""
+    sums = accumulate(getattr(row, weight) for row in rows)
+    return rows[: max(1, sum(so_far <= MOST_ITEMS for so_far in sums))]
 
 
 def _drop_files(uploads: QuerySet[Upload]) -> set[Any]:

@@ -16,6 +16,7 @@ from django.db.models.functions import Now
 from config.models import AuditLog
 from config.statements import execute
 from ingestion import lifecycle, retention
+from ingestion.keeper import Keeper
 from ingestion.models import IdempotencyKey, Job, JobAttempt, JobEvent, JobItem, Upload
 from ingestion.source import Outcome
 from notifications import inbox
@@ -51,6 +52,26 @@ def elsewhere(statement: str, *values: object) -> Iterator[None]:
         other.execute(statement, values)
         yield
         other.rollback()
+
+
+@pytest.mark.django_db
+def test_jobs_with_many_items_go_few_at_a_time_until_none_is_left(alice: User) -> None:
+    for _ in range(3):
+        Job.objects.filter(pk=ended(alice).pk).update(
+            finished_at=OLD, items_total=retention.MOST_ITEMS * 2 // 3
+        )
+    Job.objects.filter(pk=ended(alice).pk).update(finished_at=OLD, items_total=retention.MOST_ITEMS * 2)
+    keeper, left = Keeper(), []
+    for _ in range(4):
+        keeper.prune()  # as its ticks do
+        left.append(Job.objects.count())
+    assert left == [3, 2, 1, 0]
+    Job.objects.filter(pk=ended(alice).pk).update(finished_at=OLD)
+    keeper.prune()  # once more finds that, and then nothing for an hour
+    keeper.prune()
+    Job.objects.filter(pk=ended(alice).pk).update(finished_at=OLD)
+    keeper.prune()
+    assert Job.objects.count() == 1
 
 
 @pytest.mark.django_db
