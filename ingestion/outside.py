@@ -30,6 +30,7 @@ log = structlog.get_logger(__name__)
 ALONE_SECONDS = 1.0  # between two requests of a process while Redis is away
 RETRY_REDIS_SECONDS = 5.0
 REDIS_TIMEOUT = 0.3  # seconds
+TURN_LOOK_SECONDS = 0.02
 PAUSE_LOOK_SECONDS = 1.0  # how soon a waiting job hears that a pause is over
 _PAUSE = """
     SELECT reason FROM ingestion_pause WHERE scope = %s AND (until IS NULL OR until > clock_timestamp())
@@ -53,7 +54,7 @@ class OutsideHost:
             if self._take_place():
                 return
             while not self._take_place():
-                job.sleep(0.02)
+                job.sleep(TURN_LOOK_SECONDS)
             if self._current_pause() is None:  # it may have begun while we waited
                 return
 
