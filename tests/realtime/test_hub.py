@@ -300,7 +300,8 @@ async def test_an_epoch_raised_elsewhere_is_seen(alice, no_hints):
         assert (await wire.next("state"))["epoch"] != before["epoch"]
 
 
-async def test_what_was_read_before_a_restore_is_not_told_as_of_after_it(alice, monkeypatch):
+@pytest.mark.seed("SEC70")
+async def test_what_was_read_before_a_restore_is_not_told_as_of_after_it(alice, monkeypatch, caplog):
     monkeypatch.setattr(limits, "CHECK_SECONDS", 0.05)
     reading, going = threading.Event(), threading.Event()
     with noise() as streams:
@@ -328,6 +329,7 @@ async def test_what_was_read_before_a_restore_is_not_told_as_of_after_it(alice, 
             going.set()
             state = await wire.next("state")
     assert (state["data"], state["epoch"] != before) == ({"from_the": "backup"}, True)
+    assert f"realtime epoch is now {state['epoch']}" in caplog.text
 
 
 async def test_a_tick_costs_the_same_queries_for_one_viewer_and_for_fifteen(alice, no_hints, monkeypatch):
