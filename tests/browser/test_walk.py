@@ -1,7 +1,7 @@
 """Pages that links lead to, in a real browser: accessible, within the CSP, without an error, on a phone.
 
-`./run test --faults` looks at every page that a user or an admin comes to, in each look; else one of each
-shape of the admin's pages is looked at, as every other page has tests of its own.
+`HEADWAY_FAULTS=full ./run test tests/browser/test_walk.py` looks at every page that a user or an admin comes
+to, in each look; else one of each shape of the admin's pages is, as all others have tests of theirs.
 """
 
 import os
@@ -18,7 +18,7 @@ from tests.pages.things import make_one_of_each
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
 FULL = os.environ.get("HEADWAY_FAULTS") == "full"
-LOOKS = [("light", 1280), ("dark", 1280), ("light", 390)]
+LOOKS = [("light", 1280), ("dark", 1280), ("light", 390), ("dark", 390)]
 NO_PAGE = re.compile(r"/api/|/signout/|/file/|\.(csv|txt|json|ndjson|xml)\b|/static/")
 
 
