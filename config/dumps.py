@@ -73,26 +73,23 @@ def dump(with_tools: Tools, target: Path, snapshot: str) -> None:
 def load(with_tools: Tools, dumped: Path, before: str, after: str) -> None:
     """Replace everything in the database by a dump, in one transaction: all of it, or nothing.
 
-    before, after: SQL of the same transaction. Raises DumpError.
+    dumped: in a folder of its own. before, after: SQL of the same transaction. Raises DumpError.
     """
-    with tempfile.TemporaryDirectory(prefix="headway-restore-") as folder:
-        contents = Path(folder, "contents")
-        with contents.open("wb") as file:
-            _run(with_tools.command("pg_restore", "--list", dumped), file)
-        kept = [
-            line for line in contents.read_text().splitlines() if not re.search(r" SCHEMA - public ", line)
-        ]
-        contents.write_text("\n".join(kept) + "\n")
-        read = with_tools.command(
-            "pg_restore", "--no-owner", "--no-privileges", "--file=-", "--use-list", contents, dumped
-        )
-        write = with_tools.command("psql", "--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1")
-        for chance in range(RETRIES):
-            error = _pipe(read, write, before, after)
-            if error is None:
-                return
-            if not re.search("deadlock|lock timeout", error) or chance == RETRIES - 1:
-                raise DumpError(error)
+    contents = dumped.with_name("contents")
+    with contents.open("wb") as file:
+        _run(with_tools.command("pg_restore", "--list", dumped), file)
+    kept = [line for line in contents.read_text().splitlines() if not re.search(r" SCHEMA - public ", line)]
+    contents.write_text("\n".join(kept) + "\n")
+    read = with_tools.command(
+        "pg_restore", "--no-owner", "--no-privileges", "--file=-", "--use-list", contents, dumped
+    )
+    write = with_tools.command("psql", "--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1")
+    for chance in range(RETRIES):
+        error = _pipe(read, write, before, after)
+        if error is None:
+            return
+        if not re.search("deadlock|lock timeout", error) or chance == RETRIES - 1:
+            raise DumpError(error)
 
 
 def _pipe(read: Sequence[str | Path], write: Sequence[str | Path], before: str, after: str) -> str | None:

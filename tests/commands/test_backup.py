@@ -3,8 +3,10 @@
 import fcntl
 import io
 import json
+import os
 import shutil
 import tarfile
+import tempfile
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -406,3 +408,22 @@ def test_what_killed_backups_left_is_swept_and_nothing_else(ann: User, tmp_path:
         fcntl.flock(file, fcntl.LOCK_EX)
         assert run("backup", folder / "mine.tar").code == 0
     assert sorted(one.name for one in folder.iterdir()) == sorted([*kept, "mine.tar"])
+
+
+def test_what_killed_restores_left_is_swept_and_nothing_else(
+    ann: User, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive, place = backup(tmp_path), tmp_path / "place"
+    left, running, other = (place / name for name in ("headway-restore-1", "headway-restore-2", "other"))
+    for folder in (left, running, other):
+        folder.mkdir(parents=True)
+        (folder / "dump").write_bytes(b"everything")
+    (place / "headway-restore-3").symlink_to(other)
+    monkeypatch.setattr(tempfile, "tempdir", str(place))
+    held = os.open(running, os.O_RDONLY)
+    fcntl.flock(held, fcntl.LOCK_EX)
+    assert restore(archive) == ""
+    os.close(held)
+    assert not left.exists()
+    assert sorted(one.name for one in place.iterdir()) == ["headway-restore-2", "headway-restore-3", "other"]
+    assert (running / "dump").exists() and (other / "dump").exists()

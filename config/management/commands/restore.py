@@ -1,7 +1,12 @@
 """Bring back what `backup` saved: all of it, or nothing."""
 
+import fcntl
+import os
+import shutil
 import tempfile
 from argparse import ArgumentParser
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -22,6 +27,7 @@ from ingestion.models import Job
 from realtime.models import Epoch, new_epoch
 
 SHOWN_MIGRATIONS = 3
+WORKPLACE = "headway-restore-"  # how a folder begins in which a dump is unpacked
 
 # Others are let go, so that nobody holds what is replaced; who comes meanwhile waits or is refused. When two
 # wait for each other, the restore is the last to notice: the other one gives way.
@@ -115,8 +121,8 @@ class Command(PlainCommand):
         new, other = _bring_files(archive)
         value = new_epoch()
         try:
-            with tempfile.TemporaryDirectory(prefix="headway-restore-") as folder:
-                dumped = Path(folder, "dump")
+            with _workplace() as folder:
+                dumped = folder / "dump"
                 with dumped.open("wb") as file, archive.open(archives.DUMP) as source:
                     while piece := source.read(archives.PIECE):
                         file.write(piece)
@@ -159,6 +165,29 @@ class Command(PlainCommand):
                 "them any more, and they were left where they are.",
                 str,
             )
+
+
+@contextmanager
+def _workplace() -> Iterator[Path]:
+    """Give a folder of one's own; what killed restores left, which holds everything, goes first."""
+    for left in Path(tempfile.gettempdir()).glob(f"{WORKPLACE}*"):
+        with suppress(OSError), _opened(left) as handle:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if os.fstat(handle).st_uid == os.geteuid():
+                shutil.rmtree(left)
+    with tempfile.TemporaryDirectory(prefix=WORKPLACE) as folder, _opened(Path(folder)) as handle:
+        with suppress(OSError):  # a share may know no locks; what is left there stays
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield Path(folder)
+
+
+@contextmanager
+def _opened(folder: Path) -> Iterator[int]:
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        yield handle
+    finally:
+        os.close(handle)
 
 
 def _fitting(manifest: archives.Manifest, *, other_key: bool) -> dumps.Tools:
