@@ -34,8 +34,8 @@ def events_text(job: Job) -> str:
 
 
 def attachment(text: str, name: str, content_type: str) -> HttpResponse:
-    """Return a text as a file to save, never shown by the browser; who asked for it is written down."""
-    audit.write("list.export", f"file:{name}")
+    """Return a text as a file to save, never shown by the browser; the log is told who took it."""
+    audit.taken(name)
     return HttpResponse(
         text,
         content_type=f"{content_type}; charset=utf-8",

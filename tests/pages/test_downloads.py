@@ -5,8 +5,8 @@ import io
 
 import pytest
 from django.test import Client
+from structlog.testing import capture_logs
 
-from config.models import AuditLog
 from ingestion.downloads import safe_cell
 from tests.pages import rows
 
@@ -44,9 +44,10 @@ def test_events_as_text_one_a_line(client: Client, alice):
     rows.event(job, "first\nline")
     rows.event(job, "second", level="error")
     client.force_login(alice)
-    lines = client.get(f"{job.get_absolute_url()}events.txt").content.decode().splitlines()
+    with capture_logs() as logged:
+        lines = client.get(f"{job.get_absolute_url()}events.txt").content.decode().splitlines()
     assert lines[0].endswith("info    first line") and lines[1].endswith("error   second")
-    assert AuditLog.objects.get().target == f"file:events-{job.pk}.txt"
+    assert [one["what"] for one in logged if one["event"] == "file_taken"] == [f"events-{job.pk}.txt"]
 
 
 @pytest.mark.seed("SEC14")

@@ -64,7 +64,7 @@ def unguarded(cells: list[str]) -> list[str]:
 def response(imported: Import, which: str) -> StreamingHttpResponse:
     """Return the rows as a download."""
     stem = imported.file_name.rsplit(".", 1)[0]
-    audit.write("list.export", f"import:{imported.pk}", rows=which)
+    audit.taken(f"import-{imported.pk}-{which}")
     return streamed(parts(imported, which), f"{stem}-{which}.csv", "text/csv")
 
 
