@@ -166,5 +166,5 @@ class Keeper:
         if time.monotonic() - self._last_prune < PRUNE_SECONDS:
             return
         # One batch a tick: a long prune would look like an outage of ours.
-        if not any(retention.prune(batches=1).values()):
+        if not retention.prune(batches=1).more:
             self._last_prune = time.monotonic()

@@ -22,6 +22,7 @@ from realtime.models import Session
 log = structlog.get_logger(__name__)
 
 BATCH = 1000
+MOST_BATCHES = 100_000  # of a kind, by one call
 MOST_ITEMS = 20_000  # that the jobs of a batch have together, as they go with them: some seconds
 FORGET_PROCESS_AFTER = timedelta(minutes=10)
 FORGET_SIGHTING_AFTER = timedelta(days=2)  # the status page shows the last one
@@ -49,7 +50,8 @@ _contributed: dict[str, Callable[[int], int]] = {}
 def contribute(name: str, forget: Callable[[int], int]) -> None:
     """Have what a source keeps pruned too. Called from `AppConfig.ready`.
 
-    forget: deletes at most so many batches, and returns how many rows went; it is asked again until none did.
+    forget: deletes at most so many batches, and returns how many rows went; fewer than BATCH mean that none
+    is left.
     """
     _contributed[name] = forget
 
@@ -59,12 +61,19 @@ def kept(name: str, default: int) -> timedelta:
     return timedelta(days=getattr(settings, f"RETENTION_{name}_DAYS", default))
 
 
-def prune(jobs_older_than: timedelta | None = None, batches: int = 1000) -> dict[str, int]:
+class Pruned(dict[str, int]):
+    """How many rows of each kind went, and whether more may be left."""
+
+    more = False
+
+
+def prune(jobs_older_than: timedelta | None = None, batches: int = MOST_BATCHES) -> Pruned:
     """Delete what has been kept long enough. Return how many rows of each kind went.
 
     Unfinished jobs are never touched. batches: at most so many deletes of 1,000 rows a kind, fewer where much
     goes with them.
     """
+    few = _Few("items_total")
     old_jobs = Job.objects.filter(
         state__in=FINAL, finished_at__lt=Now() - (jobs_older_than or kept("JOBS", 180))
     )
@@ -81,7 +90,7 @@ def prune(jobs_older_than: timedelta | None = None, batches: int = 1000) -> dict
         "processes": partial(_in_batches, silent, batches),
         "sightings": partial(_in_batches, seen, batches),
         "uploads": partial(_in_batches, uploads, batches, _drop_files),
-        "jobs": partial(_in_batches, old_jobs, batches, after=_forget_jobs, weight="items_total"),
+        "jobs": partial(_in_batches, old_jobs, batches, after=_forget_jobs, few=few),
         "events": partial(_in_batches, chatter, batches),
         "tracebacks": partial(_in_batches, traces, batches, _forget_tracebacks, delete=False),
         "idempotency_keys": partial(_in_batches, keys, batches),
@@ -91,7 +100,9 @@ def prune(jobs_older_than: timedelta | None = None, batches: int = 1000) -> dict
         "deliveries": partial(keeping.prune_deliveries, batches),
         **{name: partial(forget, batches) for name, forget in _contributed.items()},
     }
-    return {name: _pruned(name, forget) for name, forget in kinds.items()}
+    gone = Pruned({name: _pruned(name, forget) for name, forget in kinds.items()})
+    gone.more = few.left_some or max(gone.values()) >= BATCH
+    return gone
 
 
 def _pruned(kind: str, forget: Callable[[], int]) -> int:
@@ -112,15 +123,15 @@ def _in_batches(
     *,
     after: Callable[[list[Any]], None] | None = None,
     delete: bool = True,
-    weight: str = "",
+    few: "_Few | None" = None,
 ) -> int:
     gone = 0
     for _ in range(batches):
         with transaction.atomic():
             # Locked while it goes: a retry that takes an upload at this moment keeps it, or is refused.
-            free = rows.select_for_update(of=("self",), skip_locked=True).only(weight or "pk")
+            free = rows.select_for_update(of=("self",), skip_locked=True).only(few.weight if few else "pk")
             old = list(free[:BATCH])
-            ids = [row.pk for row in (_light(old, weight) if weight else old)]
+            ids = [row.pk for row in (few.of(old) if few else old)]
             batch = rows.model._base_manager.filter(pk__in=ids)
             found = len(ids)
             if before is not None and (stay := before(batch)):
@@ -135,10 +146,22 @@ def _in_batches(
     return gone
 
 
-def _light(rows: list[Any], weight: str) -> list[Any]:
-    """Return the first rows that weigh no more than MOST_ITEMS together; one at least."""
-    sums = accumulate(getattr(row, weight) for row in rows)
-    return rows[: max(1, sum(so_far <= MOST_ITEMS for so_far in sums))]
+class _Few:
+    """Takes of some rows the first that weigh no more than MOST_ITEMS together, and knows if it left any.
+
+    weight: the field.
+    """
+
+    def __init__(self, weight: str) -> None:
+        self.weight = weight
+        self.left_some = False
+
+    def of(self, rows: list[Any]) -> list[Any]:
+        """Return the first rows, one at least."""
+        sums = accumulate(getattr(row, self.weight) for row in rows)
+        taken = rows[: max(1, sum(so_far <= MOST_ITEMS for so_far in sums))]
+        self.left_some = len(taken) < len(rows)
+        return taken
 
 
 def _drop_files(uploads: QuerySet[Upload]) -> set[Any]:

@@ -67,11 +67,19 @@ def test_jobs_with_many_items_go_few_at_a_time_until_none_is_left(alice: User) -
         left.append(Job.objects.count())
     assert left == [3, 2, 1, 0]
     Job.objects.filter(pk=ended(alice).pk).update(finished_at=OLD)
-    keeper.prune()  # once more finds that, and then nothing for an hour
-    keeper.prune()
-    Job.objects.filter(pk=ended(alice).pk).update(finished_at=OLD)
-    keeper.prune()
+    keeper.prune()  # the last batch was short: nothing for an hour
     assert Job.objects.count() == 1
+    assert retention.prune()["jobs"] == 1
+
+
+@pytest.mark.django_db
+def test_what_gets_old_meanwhile_waits_for_the_next_hour(alice: User) -> None:
+    keeper, gone = Keeper(), []
+    for _ in range(3):
+        Job.objects.filter(pk=ended(alice).pk).update(finished_at=OLD)
+        keeper.prune()
+        gone.append(Job.objects.count())
+    assert gone == [0, 1, 2]
 
 
 @pytest.mark.django_db
