@@ -21,6 +21,7 @@ from django.db import connection
 from django.test import Client
 
 from config import archives, dumps, embedded, links
+from config.management.commands.restore import _workplace
 from config.models import AuditLog
 from ingestion import tokens, uploads
 from ingestion.models import ApiToken, Job, Upload
@@ -414,16 +415,25 @@ def test_what_killed_restores_left_is_swept_and_nothing_else(
     ann: User, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     archive, place = backup(tmp_path), tmp_path / "place"
-    left, running, other = (place / name for name in ("headway-restore-1", "headway-restore-2", "other"))
-    for folder in (left, running, other):
+    left, running = (place / f"headway-restore-{name}" for name in ("_killed1", "running1"))
+    kept = [running, place / "other", place / "headway-restore-drill", place / "headway-restore-mydrills"]
+    for folder in (left, *kept):
         folder.mkdir(parents=True)
         (folder / "dump").write_bytes(b"everything")
-    (place / "headway-restore-3").symlink_to(other)
+    (kept[-1] / "mine.tar").write_bytes(b"a backup")
+    (place / "headway-restore-linked01").symlink_to(kept[1])
     monkeypatch.setattr(tempfile, "tempdir", str(place))
     held = os.open(running, os.O_RDONLY)
     fcntl.flock(held, fcntl.LOCK_EX)
     assert restore(archive) == ""
     os.close(held)
-    assert not left.exists()
-    assert sorted(one.name for one in place.iterdir()) == ["headway-restore-2", "headway-restore-3", "other"]
-    assert (running / "dump").exists() and (other / "dump").exists()
+    assert not left.exists() and all((folder / "dump").exists() for folder in kept)
+    assert len(list(place.iterdir())) == len(kept) + 1  # nor its own
+
+
+def test_no_restore_sweeps_away_what_another_one_works_with() -> None:
+    with _workplace() as one:
+        (one / "dump").write_bytes(b"everything")
+        with _workplace() as two:
+            assert one != two and (one / "dump").exists()
+    assert not one.exists() and not two.exists()

@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import re
 import shutil
 import tempfile
 from argparse import ArgumentParser
@@ -28,6 +29,7 @@ from realtime.models import Epoch, new_epoch
 
 SHOWN_MIGRATIONS = 3
 WORKPLACE = "headway-restore-"  # how a folder begins in which a dump is unpacked
+_RANDOM = re.compile(rf"{WORKPLACE}[a-z0-9_]{{8}}")  # as mkdtemp names it
 
 # Others are let go, so that nobody holds what is replaced; who comes meanwhile waits or is refused. When two
 # wait for each other, the restore is the last to notice: the other one gives way.
@@ -173,7 +175,8 @@ def _workplace() -> Iterator[Path]:
     for left in Path(tempfile.gettempdir()).glob(f"{WORKPLACE}*"):
         with suppress(OSError), _opened(left) as handle:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if os.fstat(handle).st_uid == os.geteuid():
+            ours = os.fstat(handle).st_uid == os.geteuid() and _RANDOM.fullmatch(left.name)
+            if ours and {one.name for one in left.iterdir()} <= {"dump", "contents"}:
                 shutil.rmtree(left)
     with tempfile.TemporaryDirectory(prefix=WORKPLACE) as folder, _opened(Path(folder)) as handle:
         with suppress(OSError):  # a share may know no locks; what is left there stays
