@@ -9,6 +9,7 @@ from django.contrib.auth.models import User
 from django.contrib.auth.password_validation import validate_password
 
 from account.models import Appearance
+from config import audit
 from config.fields import Line, Plain
 from ingestion import tokens
 
@@ -147,9 +148,10 @@ class LeavingForm(Plain, forms.Form):
 
 
 def _is_wrong(user: User, typed: str) -> bool:
-    """Say whether this is not a person's password, and write that down: an open page invites guesses."""
+    """Say whether this is not a person's password, and write a guess down: an open page invites them."""
     # Who signs in by link alone has no password to ask for.
     if not user.has_usable_password() or user.check_password(typed):
         return False
-    log.warning("password_wrong", user=user.pk)
+    if typed:
+        log.warning("password_wrong", user=user.pk, **audit.asked_from())
     return True

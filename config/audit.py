@@ -84,10 +84,14 @@ def write(action: str, target: str, by: Any = None, **details: Any) -> None:
 
 def taken(what: str) -> None:
     """Tell the log who takes something as a file (SEC69): no row, as reading writes nothing (SEC23)."""
+    user = getattr(getattr(_asked.get(), "user", None), "pk", None)
+    log.info("file_taken", what=what, user=user, **asked_from())
+
+
+def asked_from() -> dict[str, str]:
+    """Return from which address the request comes that is in hand, as lines of the log say it."""
     asked = _asked.get()
-    if isinstance(asked, HttpRequest):
-        user = getattr(getattr(asked, "user", None), "pk", None)
-        log.info("file_taken", what=what, user=user, address=asked.META.get("REMOTE_ADDR", ""))
+    return {"address": asked.META.get("REMOTE_ADDR", "")} if isinstance(asked, HttpRequest) else {}
 
 
 def prune_within() -> None:

@@ -26,6 +26,7 @@ OURS = frozenset(
         "csrf_failed",
         "live_origin_refused",
         "live_refused",
+        "password_wrong",
         "request_forbidden",
         "request_limited",
         "signin_failed",

@@ -80,7 +80,10 @@ def test_a_wrong_password_is_written_down_without_what_was_typed(ann, page, type
     with capture_logs() as lines:
         assert client.post(f"/account/{page}/", typed).status_code == 422
     [line] = [one for one in lines if one["event"] == "password_wrong"]
-    assert line["user"] == ann.pk and "guess" not in str(lines)
+    assert (line["user"], line["address"]) == (ann.pk, "127.0.0.1") and "guess" not in str(lines)
+    with capture_logs() as lines:  # who forgot it guesses nothing
+        client.post(f"/account/{page}/", typed | dict.fromkeys(("current", "old"), ""))
+    assert not [one for one in lines if one["event"] == "password_wrong"]
 
 
 def test_a_new_password_keeps_this_session_and_ends_every_other(ann):
