@@ -57,9 +57,9 @@ def _of_redis(exc_info: Any) -> str:
     from redis import RedisError  # loaded already, where this logger speaks
 
     error = exc_info[1] if isinstance(exc_info, tuple) else None
-    if isinstance(error, RedisError | OSError | RuntimeError):  # uvloop's, of a connection that was closed
-        return f"{type(error).__name__}: {error}"
-    return ""
+    # uvloop's, of a connection that was closed
+    closed = isinstance(error, RuntimeError) and "handler is closed" in str(error)
+    return f"{type(error).__name__}: {error}" if closed or isinstance(error, RedisError | OSError) else ""
 
 
 def _in_one_line(logger: Any, method: str, event: Event) -> Event:

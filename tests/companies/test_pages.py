@@ -312,8 +312,10 @@ def test_a_user_keeps_a_company_up_to_date(sec: Standin, web: Client, alice: Use
 def test_clicks_at_once_make_one_schedule(web: Client) -> None:
     company = Company.objects.create(cik=7, name="ABC Corp")
 
+    answers = []
+
     def click() -> None:
-        web.post(f"{company.get_absolute_url()}keep/", {"daily": "1"})
+        answers.append(web.post(f"{company.get_absolute_url()}keep/", {"daily": "1"}).status_code)
         connection.close()
 
     clicks = [threading.Thread(target=click) for _ in range(2)]
@@ -324,7 +326,7 @@ def test_clicks_at_once_make_one_schedule(web: Client) -> None:
         until(lambda: waiting_for_locks() == 2, 20, "both clicks at the company")
     for one in clicks:
         one.join(30)
-    assert Schedule.objects.count() == 1
+    assert answers == [302, 302] and Schedule.objects.count() == 1
 
 
 @pytest.mark.seed("SEC34")

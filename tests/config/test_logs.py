@@ -81,7 +81,7 @@ def receive(error):
         logging.getLogger("channels_redis.pubsub").exception("Unexpected exception in receive task")
 receive(ConnectionError("Connection refused."))
 receive(RuntimeError("the handler is closed"))
-receive(ValueError("a fault"))
+receive(RuntimeError("a fault"))
 """
 
 
@@ -90,7 +90,7 @@ def test_a_redis_that_is_away_is_a_line_and_no_traceback() -> None:
     assert (away["level"], away["error"]) == ("warning", "ConnectionError: Connection refused.")
     assert (closed["level"], closed["error"]) == ("warning", "RuntimeError: the handler is closed")
     assert not {"exception", "exc_info"} & (away.keys() | closed.keys())
-    assert fault["level"] == "error" and "ValueError: a fault" in fault["exception"]
+    assert fault["level"] == "error" and "RuntimeError: a fault" in fault["exception"]
 
 
 OPENING = """
