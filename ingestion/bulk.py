@@ -23,6 +23,8 @@ MOST_OF_USER = 500  # for who does not operate: each row is asked whether it is 
 BATCH = 100  # jobs that are read at once
 SECONDS = 10.0  # of one request; what is left then is confirmed again
 HELD = "Something else is at work on it. Try again in a moment."
+NOT_YOURS = "It is not yours to change. Ask whoever started it."
+LATE = "There was no time for it. Do it again for those that are left."
 MOST_REASONS = 5  # that are told
 DRIFT = 0.1  # share by which the count may have moved since it was shown, ...
 DRIFT_FREE = 5  # ... or so many jobs
@@ -62,8 +64,12 @@ class Found:
 
 @dataclass
 class Done:
-    """What came of it. left: how many were not reached. refusals: why not, and how often."""
+    """What came of it. left: how many were not reached. refusals: why not, and how often.
 
+    until: on the monotonic clock; none is begun after it.
+    """
+
+    until: float | None = None
     count: int = 0
     left: int = 0
     refusals: Counter[str] = field(default_factory=Counter)
@@ -73,6 +79,9 @@ class Done:
 
         Return whether it was done.
         """
+        if self.until is not None and monotonic() >= self.until:
+            self.refusals[LATE] += 1
+            return False
         try:
             with patience.a_moment():
                 act()
@@ -90,7 +99,14 @@ class Done:
     def reasons(self) -> list[str]:
         """Return why some were refused, as a person is told, the most frequent reasons first."""
         told = self.refusals.most_common(MOST_REASONS)
-        return [text if count == 1 else f"{count:,} jobs: {text}" for text, count in told]
+        texts = [text if count == 1 else f"{count:,} jobs: {text}" for text, count in told]
+        rest = self.refusals.total() - sum(count for _, count in told)
+        return [*texts, f"{rest:,} more for other reasons."] if rest else texts
+
+
+def in_a_request() -> Done:
+    """Return what counts what one request does to jobs: it ends in time for its answer."""
+    return Done(until=monotonic() + SECONDS)
 
 
 def find(user: Any, filters: Filters, verb: str, newest: str = "") -> Found:

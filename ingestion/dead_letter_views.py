@@ -21,7 +21,6 @@ from ingestion.access import can_act, visible_jobs
 from ingestion.models import Job
 from ingestion.tagged import part
 
-NOT_YOURS = "It is not yours to change. Ask whoever started it."
 # What can be done to those that are ticked -> how it is told.
 VERBS: dict[str, tuple[Callable[[Job, Any, str], Any], str]] = {
     "retry": (lambda job, by, reason: lifecycle.retry(job, by), "retried"),
@@ -60,12 +59,12 @@ def act(request: HttpRequest) -> HttpResponse:
     if chosen and not any(can_act(request.user, job) for job in chosen):
         return _not_yours(request)
     reason = texts_of(request.POST, ["reason"])["reason"]
-    done = bulk.Done()
+    done = bulk.in_a_request()
     for job in chosen:
         if can_act(request.user, job):
             done.one(partial(verb, job, request.user, reason))
         else:
-            done.refusals[NOT_YOURS] += 1
+            done.refusals[bulk.NOT_YOURS] += 1
     if not chosen:
         messages.info(request, "Nothing was ticked.")
     elif done.count:

@@ -3,7 +3,7 @@
 import zlib
 from collections.abc import Callable
 from contextlib import ExitStack
-from functools import wraps
+from functools import partial, wraps
 from http import HTTPStatus
 from typing import Any, cast
 from uuid import UUID
@@ -30,6 +30,7 @@ from ingestion import (
 )
 from ingestion.access import can_act, visible_jobs
 from ingestion.admission import Refused
+from ingestion.bulk import NOT_YOURS, in_a_request
 from ingestion.forms import AnswerForm, StartForm, source_form
 from ingestion.models import Job, State
 from ingestion.tagged import part
@@ -242,19 +243,19 @@ def bulk(request: HttpRequest) -> HttpResponseBase:
     query = filters.query()
     if request.POST.get("all") == "1":
         return redirect(f"{reverse('ingestion:bulk_all')}{'?' if query else ''}{query}")
-    done = 0
+    done = in_a_request()
     chosen = lists.chosen(request.user, request.POST)
     if chosen and not any(can_act(request.user, one) for one in chosen):
         return _not_yours(request, chosen[0])
     for one in chosen:
-        try:
-            if can_act(request.user, one):
-                VERBS[verb](one, request.user)
-                done += 1
-        except Refused:  # it ended meanwhile, or there is nothing to retry: counted below
-            continue
-    text = f"{done:,} of {len(chosen):,} {'cancelled' if verb == 'cancel' else 'retried'}."
-    (messages.success if done == len(chosen) else messages.warning)(request, text)
+        if can_act(request.user, one):
+            done.one(partial(VERBS[verb], one, request.user))
+        else:
+            done.refusals[NOT_YOURS] += 1
+    text = f"{done.count:,} of {len(chosen):,} {'cancelled' if verb == 'cancel' else 'retried'}."
+    (messages.success if done.count == len(chosen) else messages.warning)(request, text)
+    for reason in done.reasons():
+        messages.warning(request, reason)
     return redirect(f"{request.path.removesuffix('bulk/')}{'?' if query else ''}{query}")
 
 

@@ -116,7 +116,7 @@ class JobAdmin(OperatorAdmin):
             return self._preview(request, queryset, name)
         # What was previewed, also where it no longer matches the list's filter.
         chosen = request.POST.getlist(ACTION_CHECKBOX_NAME)[:MAX_ACTED]
-        done = bulk.Done()
+        done = bulk.in_a_request()
         for job in Job.objects.filter(pk__in=chosen).order_by("pk"):
             done.one(partial(verb, job, request.user))
         past = {"cancel": "cancelled or asked to stop", "retry": "retried"}[name]

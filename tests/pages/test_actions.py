@@ -5,10 +5,12 @@ from uuid import uuid4
 import pytest
 from django.test import Client
 
+from ingestion import bulk
 from ingestion.models import Job
 from notifications import inbox
 from notifications.models import Follow, Mute
 from tests.pages import rows
+from tests.sessions import another_session
 
 pytestmark = pytest.mark.django_db
 
@@ -191,7 +193,28 @@ def test_bulk_cancels_those_ticked_and_counts_those_it_could_not(client: Client,
     response = client.post("/jobs/bulk/", {"verb": "cancel", "job": ids, "state": ""}, follow=True)
     assert [state(job) for job in mine] == ["cancelled", "cancelled", "completed"]
     assert state(theirs) == "pending"
-    assert "2 of 3 cancelled." in response.content.decode()
+    assert "2 of 3 cancelled." in response.text and "This job has already finished." in response.text
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_ticked_job_that_something_holds_is_told_and_holds_up_no_other(client: Client, alice):
+    jobs = [rows.job(alice, "pending") for _ in range(3)]
+    client.force_login(alice)
+    with another_session() as session:
+        session.execute("SELECT 1 FROM ingestion_job WHERE id = %s FOR UPDATE", [jobs[0].pk])
+        ticked = {"verb": "cancel", "job": [str(job.pk) for job in jobs]}
+        response = client.post("/jobs/bulk/", ticked, follow=True)
+    assert "2 of 3 cancelled." in response.text and bulk.HELD in response.text
+    assert [state(job) for job in jobs] == ["pending", "cancelled", "cancelled"]
+
+
+def test_what_one_request_does_ends_in_time_and_says_what_is_left() -> None:
+    done = bulk.Done(until=0.0)
+    assert not done.one(lambda: pytest.fail("begun too late"))
+    done.refusals.update({str(n): 1 for n in range(bulk.MOST_REASONS)})
+    done.refusals.update({"often": 3})
+    assert done.reasons()[:2] == ["3 jobs: often", bulk.LATE]
+    assert done.reasons()[-1] == "2 more for other reasons."
 
 
 def test_bulk_for_all_that_match_touches_only_those(client: Client, alice):

@@ -1,6 +1,7 @@
 """S2's HTTP edge: background tasks at the seed's own addresses. What one may not see is not there."""
 
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
@@ -10,8 +11,7 @@ from pydantic import Field
 
 from config.http import JsonBody, RowId, StrictModel, StrictQuery, answer
 from config.problems import Problem, invalid
-from ingestion import access, idempotency, lifecycle
-from ingestion.admission import Refused
+from ingestion import access, bulk, idempotency, lifecycle
 from ingestion.clock import ClockTimestamp
 from ingestion.models import FINAL, Job
 from ingestion.sources.articles import tasks, topics
@@ -162,14 +162,10 @@ def clean_up(request: HttpRequest, body: Annotated[CleanupIn, JsonBody(CleanupIn
         state__in=FINAL,
         finished_at__lte=ClockTimestamp() - timedelta(hours=body.max_age_hours),
     )
-    removed = 0
+    done = bulk.in_a_request()
     for job in old.order_by("pk")[:MOST_CLEANED]:
-        try:
-            lifecycle.delete(job, request.user)
-        except Refused:
-            continue
-        removed += 1
-    return answer({"success": True, "removed": removed})
+        done.one(partial(lifecycle.delete, job, request.user))
+    return answer({"success": True, "removed": done.count})
 
 
 @router.api_operation(
