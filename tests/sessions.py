@@ -1,5 +1,9 @@
 """Sessions of the database beside ours."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
 import psycopg
 from django.db import connection
 
@@ -18,3 +22,11 @@ def waiting_for_locks() -> int:
             "AND wait_event_type = 'Lock'"
         )
         return int(cursor.fetchone()[0])
+
+
+@contextmanager
+def holding(job: Any) -> Iterator[None]:
+    """Let another session hold a job's row meanwhile."""
+    with another_session() as session:
+        session.execute("SELECT 1 FROM ingestion_job WHERE id = %s FOR UPDATE", [job.pk])
+        yield

@@ -14,7 +14,7 @@ from ingestion import bulk
 from ingestion.admin import jobs as jobs_admin
 from ingestion.models import ApiToken, Job, Pause, Process, Schedule, State, Upload
 from tests.pages import rows
-from tests.sessions import another_session
+from tests.sessions import holding
 
 JOBS = "/admin/ingestion/job/"
 SCHEDULES = "/admin/ingestion/schedule/"
@@ -252,8 +252,7 @@ def test_an_illegal_action_says_what_the_verb_says(
 def test_a_job_that_something_holds_holds_up_no_other(desk: Client, alice: User) -> None:
     jobs = [rows.job(alice, "pending") for _ in range(2)]
     chosen = {"action": "cancel_jobs", "_selected_action": [str(job.pk) for job in jobs], "confirmed": "yes"}
-    with another_session() as session:
-        session.execute("SELECT 1 FROM ingestion_job WHERE id = %s FOR UPDATE", [jobs[0].pk])
+    with holding(jobs[0]):
         told = _texts(desk.post(JOBS, chosen, follow=True))
     assert told == ["1 of 2 cancelled or asked to stop.", bulk.HELD]
 

@@ -17,7 +17,7 @@ from ingestion.testing import resume_inline, run_inline
 from tests.commands.conftest import process, run
 from tests.engine import ROOT, environment
 from tests.pages import rows
-from tests.sessions import another_session
+from tests.sessions import holding
 
 UNKNOWN = "0198c5a4-0000-7000-8000-000000000000"
 
@@ -138,8 +138,7 @@ def test_what_many_may_be(row: str, argv: list[str], code: int, told: str) -> No
 @pytest.mark.django_db(transaction=True)
 def test_a_job_that_something_holds_is_told_and_holds_up_no_other(alice: User) -> None:
     jobs = [rows.job(alice) for _ in range(3)]
-    with another_session() as session:
-        session.execute("SELECT 1 FROM ingestion_job WHERE id = %s FOR UPDATE", [jobs[0].pk])
+    with holding(jobs[0]):
         said = run("job", "cancel", "--all", "--yes")
     assert "2 of 3 jobs cancelled" in said.out and "Something else is at work on it." in said.err
     assert Job.objects.filter(state=State.CANCELLED).count() == 2

@@ -19,7 +19,7 @@ from ingestion.models import Job, State
 from tests.engine import Engine, effects_once, ended, fresh, keys, running
 from tests.faults.conftest import FULL, rounds
 from tests.faults.programs import Program
-from tests.sessions import another_session
+from tests.sessions import holding
 from tests.site import Site
 from tests.waiting import until
 
@@ -124,8 +124,7 @@ def test_others_keep_their_rate_while_a_row_is_held(engine: Engine, owner: User)
     held = running(lifecycle.create("nap", {"seconds": 500, "name": "held"}, owner=owner).job, 0)
     engine.worker()
     before = seconds_each(owner, "before", 3)
-    with another_session() as session:
-        session.execute("SELECT 1 FROM ingestion_job WHERE id = %s FOR UPDATE", [held.pk])
+    with holding(held):
         meanwhile = median(seconds_each(owner, "meanwhile", 13))
     calm = median(before + seconds_each(owner, "after", 2))
     assert calm / meanwhile >= 0.9, f"{meanwhile:.2f} s a job, {calm:.2f} s before and after"
@@ -145,8 +144,7 @@ def test_a_due_job_whose_row_is_held_holds_nobody_else(engine: Engine, owner: Us
     """X22: though it would be the next."""
     held = shelves(owner, "held", wait=0)
     others = [shelves(owner, f"other-{n}", wait=0) for n in range(6)]
-    with another_session() as session:
-        session.execute("SELECT 1 FROM ingestion_job WHERE id = %s FOR UPDATE", [held.pk])
+    with holding(held):
         engine.keeper()
         engine.worker()
         for other in others:

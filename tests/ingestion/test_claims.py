@@ -18,7 +18,7 @@ from ingestion.admission import Created
 from ingestion.keeper import Keeper
 from ingestion.models import Job, Pause, Priority, State
 from ingestion.source import get
-from tests.sessions import another_session
+from tests.sessions import another_session, holding
 
 pytestmark = pytest.mark.django_db
 
@@ -102,8 +102,7 @@ def test_a_pause_holds_jobs_back_until_it_is_over(alice: User, scope: str) -> No
 def test_a_due_job_whose_row_another_session_holds_is_passed_over(alice: User) -> None:
     """X22: who waited for the row would hold the lock of the queue meanwhile."""
     held, other = ping(alice), ping(alice)
-    with another_session() as session:
-        session.execute("SELECT 1 FROM ingestion_job WHERE id = %s FOR UPDATE", [held.pk])
+    with holding(held):
         assert claim() == other
         assert claim() is None
     assert claim() == held

@@ -19,7 +19,7 @@ from ingestion.orphans import end_orphans
 from ingestion.schedules import next_time, plan, run_now, start_due
 from ingestion.source import Outcome, get
 from realtime.models import Session
-from tests.sessions import another_session
+from tests.sessions import another_session, holding
 
 pytestmark = pytest.mark.django_db
 
@@ -118,8 +118,7 @@ def test_a_stall_is_told_once_and_beside_one_whose_row_is_held(alice: User, bob:
         lifecycle.start(job.pk, worker="w", token=uuid4())
     Job.objects.update(progress_at=Now() - timedelta(minutes=6))
     held, other = jobs
-    with another_session() as session:
-        session.execute("SELECT 1 FROM ingestion_job WHERE id = %s FOR UPDATE", [held.pk])
+    with holding(held):
         Keeper().note_stalls()
         assert not held.events.filter(kind="stalled").exists()
         assert other.events.filter(kind="stalled").exists()

@@ -10,7 +10,7 @@ from ingestion.models import Job
 from notifications import inbox
 from notifications.models import Follow, Mute
 from tests.pages import rows
-from tests.sessions import another_session
+from tests.sessions import holding
 
 pytestmark = pytest.mark.django_db
 
@@ -200,8 +200,7 @@ def test_bulk_cancels_those_ticked_and_counts_those_it_could_not(client: Client,
 def test_a_ticked_job_that_something_holds_is_told_and_holds_up_no_other(client: Client, alice):
     jobs = [rows.job(alice, "pending") for _ in range(3)]
     client.force_login(alice)
-    with another_session() as session:
-        session.execute("SELECT 1 FROM ingestion_job WHERE id = %s FOR UPDATE", [jobs[0].pk])
+    with holding(jobs[0]):
         ticked = {"verb": "cancel", "job": [str(job.pk) for job in jobs]}
         response = client.post("/jobs/bulk/", ticked, follow=True)
     assert "2 of 3 cancelled." in response.text and bulk.HELD in response.text

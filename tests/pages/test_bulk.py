@@ -11,7 +11,7 @@ from ingestion import bulk
 from ingestion.lists import Filters
 from ingestion.models import Job
 from tests.pages import rows
-from tests.sessions import another_session
+from tests.sessions import holding
 
 pytestmark = pytest.mark.django_db
 
@@ -60,8 +60,7 @@ def test_each_verb_counts_exactly_what_it_would_change(alice: User, desk: Client
 def test_a_job_whose_row_is_held_holds_up_no_other(alice: User, staff: User) -> None:
     jobs = [rows.job(alice, "pending") for _ in range(3)]
     found = bulk.find(staff, Filters(), "cancel")
-    with another_session() as session:
-        session.execute("SELECT 1 FROM ingestion_job WHERE id = %s FOR UPDATE", [jobs[1].pk])
+    with holding(jobs[1]):
         done = bulk.act(staff, Filters(), "cancel", found.newest)
     assert (done.count, dict(done.refusals)) == (2, {bulk.HELD: 1})
     assert states() == ["cancelled", "pending", "cancelled"]

@@ -13,7 +13,7 @@ from config.models import AuditLog
 from ingestion import dead_letters
 from ingestion.models import Dismissal, Job
 from tests.pages import rows
-from tests.sessions import another_session
+from tests.sessions import holding
 
 pytestmark = pytest.mark.django_db
 
@@ -147,8 +147,7 @@ def test_those_ticked_are_retried_by_the_verb(alice: User) -> None:
 @pytest.mark.django_db(transaction=True)
 def test_what_is_held_or_not_theirs_is_told_and_holds_up_no_other(alice: User, staff: User) -> None:
     jobs = [failed(alice, f"n{n}") for n in range(3)]
-    with another_session() as session:
-        session.execute("SELECT 1 FROM ingestion_job WHERE id = %s FOR UPDATE", [jobs[0].pk])
+    with holding(jobs[0]):
         answer = web(staff).post(
             f"{URL}act/", {"verb": "retry", "job": [job.pk for job in jobs]}, follow=True
         )
