@@ -3,17 +3,14 @@
 from typing import Any, ClassVar
 from zoneinfo import available_timezones
 
-import structlog
 from django import forms
 from django.contrib.auth.models import User
 from django.contrib.auth.password_validation import validate_password
 
 from account.models import Appearance
-from config import audit
+from config import security_log
 from config.fields import Line, Plain
 from ingestion import tokens
-
-log = structlog.get_logger(__name__)
 
 WRONG_PASSWORD = "That is not your password."
 EXPIRES = {"30": "30 days", "90": "90 days", "365": "A year", "": "Never"}
@@ -148,10 +145,10 @@ class LeavingForm(Plain, forms.Form):
 
 
 def _is_wrong(user: User, typed: str) -> bool:
-    """Say whether this is not a person's password, and write a guess down: an open page invites them."""
+    """Say whether this is not a person's password, and write a guess down."""
     # Who signs in by link alone has no password to ask for.
     if not user.has_usable_password() or user.check_password(typed):
         return False
     if typed:
-        log.warning("password_wrong", user=user.pk, **audit.asked_from())
+        security_log.wrong_password(user)
     return True

@@ -5,14 +5,11 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
-import structlog
 from django.db import connection
 from django.http import HttpRequest
 
 from config.models import AuditLog
 from config.problems import request_id
-
-log = structlog.get_logger(__name__)
 
 ACTIONS = {
     "account.delete": "Deleted their account",
@@ -82,16 +79,10 @@ def write(action: str, target: str, by: Any = None, **details: Any) -> None:
     )
 
 
-def taken(what: str) -> None:
-    """Tell the log who takes something as a file (SEC69): no row, as reading writes nothing (SEC23)."""
-    user = getattr(getattr(_asked.get(), "user", None), "pk", None)
-    log.info("file_taken", what=what, user=user, **asked_from())
-
-
-def asked_from() -> dict[str, str]:
-    """Return from which address the request comes that is in hand, as lines of the log say it."""
+def request_in_hand() -> HttpRequest | None:
+    """Return the request that is being answered, None for a command or a rule of ours."""
     asked = _asked.get()
-    return {"address": asked.META.get("REMOTE_ADDR", "")} if isinstance(asked, HttpRequest) else {}
+    return asked if isinstance(asked, HttpRequest) else None
 
 
 def prune_within() -> None:

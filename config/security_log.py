@@ -1,4 +1,4 @@
-"""One line in the log for each sign-in, sign-out, failed try and refusal: who and from where.
+"""One line in the log for each sign-in, sign-out, failed try, refusal and file taken: who and from where.
 
 Not what was typed or sent.
 """
@@ -10,6 +10,8 @@ from django.contrib.auth.models import User
 from django.contrib.auth.signals import user_logged_in, user_logged_out, user_login_failed
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
+
+from config import audit
 
 log = structlog.get_logger(__name__)
 
@@ -39,6 +41,18 @@ def _signed_out(request: HttpRequest | None, user: User | None, **rest: Any) -> 
 def _failed(request: HttpRequest | None = None, **rest: Any) -> None:
     # Without the name: people type their password there, and a look whether it exists would take time.
     log.warning("signin_failed", address=_address(request))
+
+
+def wrong_password(user: User) -> None:
+    """Write down that somebody who is signed in guessed at their own password: an open page invites it."""
+    log.warning("password_wrong", user=user.pk, address=_address(audit.request_in_hand()))
+
+
+def taken(what: str) -> None:
+    """Write down who takes something as a file (SEC69): no row, as reading writes nothing (SEC23)."""
+    request = audit.request_in_hand()
+    user = _known_user(request) if request is not None else None
+    log.info("file_taken", what=what, user=user, address=_address(request))
 
 
 def refused(request: HttpRequest, response: HttpResponseBase) -> None:

@@ -11,7 +11,7 @@ from django.db.models import QuerySet
 from django.http import StreamingHttpResponse
 from django.utils.http import content_disposition_header
 
-from config import audit
+from config import security_log
 from config.paging import NEWEST, Order
 
 BATCH = 1000  # rows that are read and sent at once
@@ -48,7 +48,7 @@ def tabled(
     heads: Sequence[str], pages: Iterable[Iterable[Sequence[Any]]], name: str
 ) -> StreamingHttpResponse:
     """Return a table as a file; the log is told who took it. name: without its ending."""
-    audit.taken(name)
+    security_log.taken(name)
     return streamed(parts(heads, pages), f"{name}.csv", "text/csv")
 
 

@@ -5,7 +5,7 @@ import io
 
 from django.http import HttpResponse
 
-from config import audit
+from config import security_log
 from config.spreadsheets import safe_cell
 from ingestion.job_items import FAILED
 from ingestion.models import Job
@@ -35,7 +35,7 @@ def events_text(job: Job) -> str:
 
 def attachment(text: str, name: str, content_type: str) -> HttpResponse:
     """Return a text as a file to save, never shown by the browser; the log is told who took it."""
-    audit.taken(name)
+    security_log.taken(name)
     return HttpResponse(
         text,
         content_type=f"{content_type}; charset=utf-8",

@@ -10,7 +10,7 @@ from typing import Any
 
 from django.http import StreamingHttpResponse
 
-from config import audit
+from config import security_log
 from config.spreadsheets import safe_cell, streamed
 from ingestion.sources.imports.columns import ADDED
 from ingestion.sources.imports.models import Import, ImportRow
@@ -64,7 +64,7 @@ def unguarded(cells: list[str]) -> list[str]:
 def response(imported: Import, which: str) -> StreamingHttpResponse:
     """Return the rows as a download."""
     stem = imported.file_name.rsplit(".", 1)[0]
-    audit.taken(f"import-{imported.pk}-{which}")
+    security_log.taken(f"import-{imported.pk}-{which}")
     return streamed(parts(imported, which), f"{stem}-{which}.csv", "text/csv")
 
 
