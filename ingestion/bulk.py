@@ -96,6 +96,13 @@ class Done:
         self.count += 1
         return True
 
+    def if_theirs(self, user: Any, job: Job, act: Callable[[], Any]) -> None:
+        """Act on a job of which somebody may say so; else count that they may not."""
+        if can_act(user, job):
+            self.one(act)
+        else:
+            self.refusals[NOT_YOURS] += 1
+
     def reasons(self) -> list[str]:
         """Return why some were refused, as a person is told, the most frequent reasons first."""
         told = self.refusals.most_common(MOST_REASONS)

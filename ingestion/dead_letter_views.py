@@ -61,10 +61,7 @@ def act(request: HttpRequest) -> HttpResponse:
     reason = texts_of(request.POST, ["reason"])["reason"]
     done = bulk.in_a_request()
     for job in chosen:
-        if can_act(request.user, job):
-            done.one(partial(verb, job, request.user, reason))
-        else:
-            done.refusals[bulk.NOT_YOURS] += 1
+        done.if_theirs(request.user, job, partial(verb, job, request.user, reason))
     if not chosen:
         messages.info(request, "Nothing was ticked.")
     elif done.count:

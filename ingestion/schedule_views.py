@@ -71,15 +71,23 @@ def edit(request: HttpRequest, pk: int) -> HttpResponseBase:
 
 
 def _shown(request: HttpRequest, found: Any, form: TimesForm, may: bool, status: int = 200) -> HttpResponse:
-    times, why = list[Any](), "They are shown when the times are right."
+    times: list[Any] = []
+    why = "They are shown when the times are right."
     if not form.is_bound or form.is_valid():  # is_valid has written what was typed into the row
         try:
             times = schedules.next_times(found.cron, found.zone, read_clock())
         except ValueError as error:  # its zone is no longer known here
             why = str(error)
     kept = schedules.visible(request.user).select_related("owner", "last_job").get(pk=found.pk)
-    context = {"schedule": kept, "form": form, "times": times, "why_none": why, "acts": may}
-    return render(request, "schedules/edit.html", context | {"zone_of": found.zone}, status=status)
+    context = {
+        "schedule": kept,
+        "form": form,
+        "times": times,
+        "why_none": why,
+        "acts": may,
+        "zone_of": found.zone,
+    }
+    return render(request, "schedules/edit.html", context, status=status)
 
 
 def _acting(act: Callable[[HttpRequest, Any], Any]) -> Callable[..., HttpResponseBase]:

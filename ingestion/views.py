@@ -30,7 +30,7 @@ from ingestion import (
 )
 from ingestion.access import can_act, visible_jobs
 from ingestion.admission import Refused
-from ingestion.bulk import NOT_YOURS, in_a_request
+from ingestion.bulk import in_a_request
 from ingestion.forms import AnswerForm, StartForm, source_form
 from ingestion.models import Job, State
 from ingestion.tagged import part
@@ -248,10 +248,7 @@ def bulk(request: HttpRequest) -> HttpResponseBase:
     if chosen and not any(can_act(request.user, one) for one in chosen):
         return _not_yours(request, chosen[0])
     for one in chosen:
-        if can_act(request.user, one):
-            done.one(partial(VERBS[verb], one, request.user))
-        else:
-            done.refusals[NOT_YOURS] += 1
+        done.if_theirs(request.user, one, partial(VERBS[verb], one, request.user))
     text = f"{done.count:,} of {len(chosen):,} {'cancelled' if verb == 'cancel' else 'retried'}."
     (messages.success if done.count == len(chosen) else messages.warning)(request, text)
     for reason in done.reasons():
