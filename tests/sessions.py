@@ -1,11 +1,14 @@
 """Sessions of the database beside ours."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
 import psycopg
 from django.db import connection
+
+from tests.waiting import until
 
 
 def another_session() -> psycopg.Connection:
@@ -30,3 +33,20 @@ def holding(job: Any) -> Iterator[None]:
     with another_session() as session:
         session.execute("SELECT 1 FROM ingestion_job WHERE id = %s FOR UPDATE", [job.pk])
         yield
+
+
+def at_once(act: Callable[[], Any], row: Any, times: int = 2) -> list[Any]:
+    """Return what some threads come to, of which each waits for a row of a model before one goes on."""
+
+    def one() -> Any:
+        try:
+            return act()
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(times) as pool:
+        with another_session() as session:
+            session.execute(f"SELECT 1 FROM {row._meta.db_table} WHERE id = %s FOR UPDATE", [row.pk])
+            acts = [pool.submit(one) for _ in range(times)]
+            until(lambda: waiting_for_locks() == times, 20, "all at the row")
+        return [act.result(30) for act in acts]

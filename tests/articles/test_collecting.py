@@ -16,6 +16,7 @@ from ingestion.sources.articles.sample import standin
 from ingestion.testing import kill_at, lose_worker, resume_inline, run_inline
 from notifications import inbox
 from notifications.models import Notification
+from tests.sessions import at_once
 
 pytestmark = pytest.mark.django_db(transaction=True)
 AT = standin.ADDRESS
@@ -228,6 +229,11 @@ def test_the_page_says_that_its_schedule_was_edited_and_leaves_it_so(
     web.post(f"/topics/{fed.pk}/every/", {"every": "hour"})
     page = web.get(fed.get_absolute_url()).text
     assert '<option value="hour" selected>' in page and 'value="own"' not in page
+
+
+def test_clicks_at_once_make_one_schedule(web: Client, fed: Topic) -> None:
+    answers = at_once(lambda: web.post(f"/topics/{fed.pk}/every/", {"every": "day"}).status_code, fed)
+    assert answers == [302, 302] and Schedule.objects.count() == 1
 
 
 def test_it_is_for_who_may_edit(fed: Topic, bob: User) -> None:

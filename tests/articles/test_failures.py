@@ -4,12 +4,14 @@ import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 
+from ingestion import bulk
 from ingestion.models import Job
 from ingestion.sources.articles import members
 from ingestion.sources.articles.models import Role, Topic
 from ingestion.sources.articles.source import BulkAnalysis
 from ingestion.testing import resume_inline, run_inline
 from tests.articles.web import Site, article
+from tests.sessions import holding
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -41,9 +43,12 @@ def test_failures_of_all_jobs_are_grouped_by_cause_with_one_retry_a_group(
 
     for n in range(3):
         site.put(f"/busy{n}", article(f"Ferry {n}", f"Ferry {n} crosses the river.", "It is a new ferry."))
+    with holding(one):
+        said = web.post(f"/topics/{topic.pk}/retry/", {"error_code": "url_status"}, follow=True)
+    assert [str(one) for one in said.context["messages"]] == [bulk.HELD]  # and the other one is retried
     web.post(f"/topics/{topic.pk}/retry/", {"error_code": "url_status"})
     web.post(f"/topics/{topic.pk}/retry/", {"error_code": "url_status"})  # twice is once
-    again = Job.objects.exclude(retry_of=None).order_by("pk")
+    again = Job.objects.exclude(retry_of=None).order_by("retry_of")
     assert [job.retry_of_id for job in again] == [one.pk, two.pk]
     asked = len(site.asked)
     assert [resume_inline(job).items_done for job in again] == [2, 1]

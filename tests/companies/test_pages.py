@@ -1,7 +1,6 @@
 """The pages of companies: search, a company with its chart and filings, the text of a filing."""
 
 import re
-import threading
 from datetime import date
 from decimal import Decimal
 from typing import Any
@@ -9,7 +8,6 @@ from uuid import uuid4
 
 import pytest
 from django.contrib.auth.models import User
-from django.db import connection
 from django.test import Client
 from django.utils.timezone import now
 
@@ -21,8 +19,7 @@ from ingestion.sources.companies.models import Company, Fact, Filing, FormerName
 from ingestion.sources.companies.sample import standin as bundled
 from ingestion.testing import resume_inline, run_inline
 from tests.companies.standin import Page, Standin, document_path
-from tests.sessions import another_session, waiting_for_locks
-from tests.waiting import until
+from tests.sessions import at_once
 
 pytestmark = pytest.mark.django_db
 XSS = "<img src=x onerror=alert(1)>"
@@ -311,21 +308,8 @@ def test_a_user_keeps_a_company_up_to_date(sec: Standin, web: Client, alice: Use
 @pytest.mark.django_db(transaction=True)
 def test_clicks_at_once_make_one_schedule(web: Client) -> None:
     company = Company.objects.create(cik=7, name="ABC Corp")
-
-    answers = []
-
-    def click() -> None:
-        answers.append(web.post(f"{company.get_absolute_url()}keep/", {"daily": "1"}).status_code)
-        connection.close()
-
-    clicks = [threading.Thread(target=click) for _ in range(2)]
-    with another_session() as session:  # both have come to the company before one of them goes on
-        session.execute("SELECT 1 FROM companies_company WHERE id = %s FOR UPDATE", [company.pk])
-        for one in clicks:
-            one.start()
-        until(lambda: waiting_for_locks() == 2, 20, "both clicks at the company")
-    for one in clicks:
-        one.join(30)
+    url = f"{company.get_absolute_url()}keep/"
+    answers = at_once(lambda: web.post(url, {"daily": "1"}).status_code, company)
     assert answers == [302, 302] and Schedule.objects.count() == 1
 
 

@@ -1,5 +1,6 @@
 """What a member starts from the page of a topic."""
 
+from functools import partial
 from typing import Any, cast
 
 from django.contrib import messages
@@ -9,7 +10,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.views.decorators.http import require_POST
 
-from ingestion import job_items, lifecycle
+from ingestion import bulk, job_items, lifecycle
 from ingestion.admission import Refused
 from ingestion.models import Job
 from ingestion.sources.articles import plans, topic_page
@@ -57,16 +58,19 @@ def retry(request: HttpRequest, pk: int) -> HttpResponse:
     code = request.POST.get("error_code", "")[:50].replace("\0", "")
     failed = Q(items__error_code=code, items__state__in=job_items.FAILED)
     jobs = Job.objects.filter(failed, pk__in=[job.pk for job in topic_page.failed_jobs(found)]).distinct()
-    refused: dict[str, None] = {}
+    done, busy = bulk.in_a_request(), False
+
+    def act(job: Job) -> None:
+        nonlocal busy
+        # One collection of a topic at a time: another's retry is answered with that.
+        busy |= lifecycle.retry(job, user, error_code=code).job.retry_of_id != job.pk
+
     for job in jobs.order_by("pk"):
-        try:
-            made = lifecycle.retry(job, user, error_code=code)
-            if made.job.retry_of_id != job.pk:  # one collection of a topic at a time
-                refused["Another collection is under way. Try the rest again when it has ended."] = None
-        except Refused as why:
-            refused[why.message] = None
-    for message in refused:
-        messages.error(request, message)
+        done.one(partial(act, job))
+    if busy:
+        messages.error(request, "Another collection is under way. Try the rest again when it has ended.")
+    for reason in done.reasons():
+        messages.error(request, reason)
     return redirect(found)
 
 
