@@ -40,8 +40,9 @@ def readyz(request: HttpRequest) -> HttpResponse:
     """
     if not watchers.from_here(request):
         try:
-            if not watchers.may_look(request):
-                return problem_response(request, watchers.refusal(request))
+            watchers.admit(request)
+        except Problem as refused:
+            return problem_response(request, refused)
         except DatabaseError as error:
             log.warning("database_unavailable", error=type(error).__name__)
             n = UNAVAILABLE_SECONDS

@@ -27,10 +27,11 @@ TYPE = "text/plain; version=0.0.4; charset=utf-8"
 async def metrics(request: HttpRequest) -> HttpResponse:
     """Answer with the figures of the deployment, and of the live wire of this process."""
     try:
-        if not await in_thread(lambda: watchers.may_look(request)):
-            return problem_response(request, watchers.refusal(request))
+        await in_thread(lambda: watchers.admit(request))
         families = [Family("database_up", "gauge", "Whether the database answers", [Sample(1)])]
         families += await in_thread(lambda: list(jobs.figures()))
+    except Problem as refused:
+        return problem_response(request, refused)
     except DatabaseError as error:
         log.warning("database_unavailable", error=type(error).__name__)
         if not watchers.from_named_network(request):

@@ -5,25 +5,29 @@ import ipaddress
 from django.conf import settings
 from django.http import HttpRequest
 
+from config import addresses, rates
 from config.problems import Problem
 from ingestion import access, tokens
 
 
-def may_look(request: HttpRequest) -> bool:
-    """Say whether who asks may see it. Raises what the database raises while it is away."""
-    if from_named_network(request):
-        return True
+def admit(request: HttpRequest) -> None:
+    """Refuse who may not see it; what a signed-in user may not see is not there.
+
+    Raises Problem, and what the database raises while it is away.
+    """
+    if from_named_network(request) or _operates(request):
+        return
+    rates.spend(rates.UNSIGNED, addresses.counted(request.META.get("REMOTE_ADDR", "")))
+    known = "Authorization" in request.headers or request.user.is_authenticated
+    raise Problem("not_found" if known else "auth_required")  # a program is told to bring a token
+
+
+def _operates(request: HttpRequest) -> bool:
     if "Authorization" in request.headers:
         token = tokens.of_header(request.headers["Authorization"])
         row = tokens.find(token) if token is not None else None
         return row is not None and "read" in row.scopes and access.can_operate(row.user)
     return request.user.is_authenticated and access.can_operate(request.user)
-
-
-def refusal(request: HttpRequest) -> Problem:
-    """Return the answer for anybody else: what a signed-in user may not see is not there."""
-    known = "Authorization" in request.headers or request.user.is_authenticated
-    return Problem("not_found" if known else "auth_required")  # a program is told to bring a token
 
 
 def from_named_network(request: HttpRequest) -> bool:

@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 from django.db import OperationalError
 from django.test import AsyncClient, Client
+from limits import RateLimitItemPerMinute
 
+from config import rates
 from config.metrics import text
 from ingestion import lifecycle, tokens
 from ingestion import metrics as jobs
@@ -97,6 +99,17 @@ def test_only_they_and_the_machine_itself_are_told_what_is_missing(
     told.append(ready())
     assert all(answer.json()["checks"]["keeper"] == "No keeper is alive." for answer in told)
     assert Client(REMOTE_ADDR="198.51.100.1").get("/healthz").content == b"ok\n"
+
+
+@pytest.mark.parametrize("path", ["/metrics", "/readyz"])
+def test_refusals_are_limited_by_address(path: str, staff: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rates, "UNSIGNED", RateLimitItemPerMinute(3, namespace=f"refused{path}"))
+    guess = Client(headers={"authorization": "Bearer x"}, REMOTE_ADDR="192.0.2.9")
+    assert [guess.get(path).status_code for _ in range(3)] == [404] * 3
+    assert_problem(guess.get(path), 429, "rate_limited")
+    operator = Client(REMOTE_ADDR="192.0.2.9")
+    operator.force_login(staff)
+    assert operator.get(path).status_code != 429
 
 
 @pytest.mark.seed("S1.99", "S4.68")
