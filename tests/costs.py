@@ -1,5 +1,6 @@
 """What a call costs: memory at its peak and CPU, in a process of its own."""
 
+import ctypes
 import gc
 import multiprocessing
 import resource
@@ -33,6 +34,7 @@ def cost_of(call: Callable[[], object]) -> Cost:
         taken.send(Cost(grown, spent, children.ru_utime + children.ru_stime))
         connections.close_all()
 
+    ctypes.CDLL(None).malloc_trim(0)  # what is free here would hide what the call takes
     # Forked: its peak begins at what it has then (fork(2): resource usage is not inherited).
     process = multiprocessing.get_context("fork").Process(target=measure)
     process.start()
