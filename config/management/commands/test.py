@@ -138,9 +138,12 @@ class _Run:
             self._pytest(title, [*self.arguments, *tests], FULL, aside=True, before=GIVES_WAY)
 
     def _small_faults(self) -> None:
-        others = [f"--ignore={BREAKS_SERVICES}", "tests/faults"]
-        self._pytest("faults, small rounds", [*TOGETHER, *self.arguments, *others])
-        self._pytest("faults of services, small rounds", [*self.arguments, BREAKS_SERVICES])
+        with ThreadPoolExecutor(1) as beside:
+            title, own = "faults of services, small rounds", [*self.arguments, BREAKS_SERVICES]
+            services = beside.submit(self._pytest, title, own, aside=True)
+            others = [f"--ignore={BREAKS_SERVICES}", "tests/faults"]
+            self._pytest("faults, small rounds", [*LANES, *self.arguments, *others])
+            services.result()
 
     def _pytest(
         self,
