@@ -212,6 +212,22 @@ def test_a_word_document_that_unpacks_to_too_much_is_ended(read: Any) -> None:
     assert time.monotonic() - began < 60
 
 
+def test_a_word_document_nested_without_end_is_refused(read: Any) -> None:
+    for kind in ("w:tbl", "w:p"):
+        with pytest.raises(SourceError) as found:
+            read(docx(f"<{kind}>" * 300_000 + f"</{kind}>" * 300_000), "docx")
+        assert found.value.code == "document_limits"
+
+
+def test_a_word_document_has_its_time_for_all_of_it(read: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many sections it has; each page of a PDF has as much for itself."""
+    monkeypatch.setattr(reading, "PIECE_SECONDS", 2)
+    many = '<w:p><w:pPr><w:pStyle w:val="Heading1"/></w:pPr><w:r><w:t>Cobalt</w:t></w:r></w:p>' * 400_000
+    with pytest.raises(SourceError) as found:
+        read(docx(many), "docx")
+    assert found.value.code == "document_limits"
+
+
 def lying(data: bytes) -> bytes:
     """Have an archive say of its first part that it unpacks to a hundred bytes."""
     with zipfile.ZipFile(io.BytesIO(data)) as archive:

@@ -35,7 +35,8 @@ def main() -> int:
     with Path(path).open("rb") as file:
         for told in said(parse, file, most_pages):
             _say(told)
-            _more_time(piece_seconds)
+            if kind == "pdf":
+                _more_time(piece_seconds)
     return 0
 
 

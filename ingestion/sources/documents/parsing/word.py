@@ -24,6 +24,7 @@ from ingestion.sources.documents.parsing.blocks import (
 
 MAX_PARTS = 5000
 MAX_UNPACKED = 200 << 20  # bytes of the parts that hold text
+MAX_DEPTH = 500  # of elements in elements; letting go of a million takes longer than all else
 _W = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
 _STRICT = "{http://purl.oclc.org/ooxml/wordprocessingml/main}"
 _NOTES = re.compile(r"word/(footnotes|endnotes)\.xml")
@@ -71,8 +72,12 @@ def _left_out(names: list[str]) -> tuple[str, ...]:
 
 def _elements(archive: zipfile.ZipFile, part: str) -> Iterator[tuple[str, Any]]:
     """Yield (event, element) of a part, its names without the namespace; refuse what unpacks to too much."""
+    depth = 0
     with archive.open(part) as stream:
         for event, element in iterparse(_Limited(stream), events=("start", "end"), forbid_dtd=True):
+            depth += 1 if event == "start" else -1
+            if depth > MAX_DEPTH:
+                raise Unreadable("limits")
             element.tag = element.tag.replace(_STRICT, _W)
             yield event, element
 
