@@ -16,6 +16,7 @@ from ingestion.sources.articles.analysis import Wanted
 from ingestion.sources.articles.fetching import Fetched
 from ingestion.sources.articles.parsing import Parser
 from tests.articles.web import article
+from tests.encoding import KERNEL, vectors_elsewhere
 from tests.site import resident
 from tests.waiting import until
 
@@ -197,6 +198,14 @@ def test_vectors_are_the_same_and_one_that_dies_while_it_encodes_fails_its_page_
         reading.read_for(page("Die here"), RIVERS)
     assert (caught.value.code, caught.value.retryable) == ("page_limits", True)
     assert reading.read_for(page(), RIVERS)[1] == told
+
+
+def test_vectors_are_the_same_where_the_machine_is_told_which_kernels_to_take(own, monkeypatch):
+    monkeypatch.setattr(parsing, "PROGRAM", "tests.articles.odd_process")
+    for name, value in KERNEL.items():
+        monkeypatch.setenv(name, value)
+    texts = ["Ferries cross rivers.", TEXT * 20]
+    assert own.ask({"texts": texts})["vectors"] == vectors_elsewhere(texts)
 
 
 def test_what_fails_in_judging_is_no_fault_of_the_page(parser):
