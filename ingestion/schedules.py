@@ -10,6 +10,7 @@ from django.db import InterfaceError, OperationalError, transaction
 from django.db.models import QuerySet
 
 from config import audit, patience, texts
+from config.statements import execute
 from ingestion import lifecycle
 from ingestion.access import can_operate, can_view_all
 from ingestion.admission import Refused, validated
@@ -21,6 +22,7 @@ from ingestion.source import find, upload_fields
 log = structlog.get_logger(__name__)
 
 DUE_PER_TICK = 100
+_LOCK = 8  # first key of the advisory lock; 1 to 3 and 7 are the engine's, 4 to 6 those of sources
 
 
 def next_time(cron: str, zone: str, after: datetime) -> datetime:
@@ -124,6 +126,17 @@ def run_now(schedule: Schedule) -> bool:
 
 
 # ---- by a person ------------------------------------------------------------------------------------------
+
+
+def settle(about: str) -> None:
+    """Let one choice at a time be made of what is scheduled about something, until the transaction ends.
+
+    Of two clicks the second then sees what the first made. It is taken before a schedule and before the row
+    that it is for: the keeper, which does not take it, holds the one when it comes to the other.
+
+    about: the name of its stream.
+    """
+    execute("SELECT pg_advisory_xact_lock(%s, hashtext(%s))", [_LOCK, about])
 
 
 def visible(user: Any) -> QuerySet[Schedule]:

@@ -27,6 +27,14 @@ def waiting_for_locks() -> int:
         return int(cursor.fetchone()[0])
 
 
+def in_a_thread(act: Callable[[], Any]) -> Any:
+    """Return what comes of an act, without leaving the connection that its thread opened."""
+    try:
+        return act()
+    finally:
+        connection.close()
+
+
 @contextmanager
 def holding(job: Any) -> Iterator[None]:
     """Let another session hold a job's row meanwhile."""
@@ -35,18 +43,18 @@ def holding(job: Any) -> Iterator[None]:
         yield
 
 
-def at_once(act: Callable[[], Any], row: Any, times: int = 2) -> list[Any]:
-    """Return what some threads come to, of which each waits for a row of a model before one goes on."""
+@contextmanager
+def settling(about: str) -> Iterator[None]:
+    """Let another session choose meanwhile what is scheduled about something."""
+    with another_session() as session:
+        session.execute("SELECT pg_advisory_xact_lock(8, hashtext(%s))", [about])
+        yield
 
-    def one() -> Any:
-        try:
-            return act()
-        finally:
-            connection.close()
 
+def at_once(act: Callable[[], Any], about: str, times: int = 2) -> list[Any]:
+    """Return what some threads come to, of which each waits for `schedules.settle` before one goes on."""
     with ThreadPoolExecutor(times) as pool:
-        with another_session() as session:
-            session.execute(f"SELECT 1 FROM {row._meta.db_table} WHERE id = %s FOR UPDATE", [row.pk])
-            acts = [pool.submit(one) for _ in range(times)]
-            until(lambda: waiting_for_locks() == times, 20, "all at the row")
+        with settling(about):
+            acts = [pool.submit(in_a_thread, act) for _ in range(times)]
+            until(lambda: waiting_for_locks() == times, 20, "all at the choice")
         return [act.result(30) for act in acts]

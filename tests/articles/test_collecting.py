@@ -1,6 +1,8 @@
 """Auto-collect: feeds, what is new in them, what matches, and what is kept of it."""
 
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import pytest
@@ -16,7 +18,8 @@ from ingestion.sources.articles.sample import standin
 from ingestion.testing import kill_at, lose_worker, resume_inline, run_inline
 from notifications import inbox
 from notifications.models import Notification
-from tests.sessions import at_once
+from tests.sessions import another_session, at_once, in_a_thread, settling, waiting_for_locks
+from tests.waiting import until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 AT = standin.ADDRESS
@@ -232,8 +235,31 @@ def test_the_page_says_that_its_schedule_was_edited_and_leaves_it_so(
 
 
 def test_clicks_at_once_make_one_schedule(web: Client, fed: Topic) -> None:
-    answers = at_once(lambda: web.post(f"/topics/{fed.pk}/every/", {"every": "day"}).status_code, fed)
+    answers = at_once(lambda: web.post(f"/topics/{fed.pk}/every/", {"every": "day"}).status_code, fed.stream)
     assert answers == [302, 302] and Schedule.objects.count() == 1
+
+
+def test_a_choice_and_the_keeper_do_not_wait_for_each_other(web: Client, fed: Topic) -> None:
+    chosen = partial(web.post, f"/topics/{fed.pk}/every/")
+    chosen({"every": "day"})
+    with ThreadPoolExecutor(1) as pool, another_session() as keeper:
+        keeper.execute("SELECT 1 FROM ingestion_schedule FOR UPDATE")
+        answer = pool.submit(in_a_thread, lambda: chosen({"every": "hour"}))
+        until(lambda: waiting_for_locks() == 1, 20, "the choice at the schedule")
+        keeper.execute("SELECT 1 FROM articles_topic WHERE id = %s FOR UPDATE NOWAIT", [fed.pk])
+        keeper.commit()
+        assert answer.result(20).status_code == 302
+    assert Schedule.objects.get().cron.endswith(" * * * *")
+
+
+def test_who_loses_the_right_meanwhile_makes_no_schedule(web: Client, fed: Topic, alice: User) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        with settling(fed.stream):
+            answer = pool.submit(in_a_thread, lambda: web.post(f"/topics/{fed.pk}/every/", {"every": "day"}))
+            until(lambda: waiting_for_locks() == 1, 20, "the choice")
+            members.add(fed, alice, "viewer")
+        assert answer.result(20).status_code == 404
+    assert not Schedule.objects.exists()
 
 
 def test_it_is_for_who_may_edit(fed: Topic, bob: User) -> None:

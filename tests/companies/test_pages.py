@@ -309,7 +309,7 @@ def test_a_user_keeps_a_company_up_to_date(sec: Standin, web: Client, alice: Use
 def test_clicks_at_once_make_one_schedule(web: Client) -> None:
     company = Company.objects.create(cik=7, name="ABC Corp")
     url = f"{company.get_absolute_url()}keep/"
-    answers = at_once(lambda: web.post(url, {"daily": "1"}).status_code, company)
+    answers = at_once(lambda: web.post(url, {"daily": "1"}).status_code, company.stream)
     assert answers == [302, 302] and Schedule.objects.count() == 1
 
 

@@ -5,12 +5,13 @@ from typing import Any, cast
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
+from django.db import transaction
 from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.views.decorators.http import require_POST
 
-from ingestion import bulk, job_items, lifecycle
+from ingestion import bulk, job_items, lifecycle, schedules
 from ingestion.admission import Refused
 from ingestion.models import Job
 from ingestion.sources.articles import plans, topic_page
@@ -90,8 +91,10 @@ def follow(request: HttpRequest, pk: int) -> HttpResponse:
 @require_POST
 def every(request: HttpRequest, pk: int) -> HttpResponse:
     """Have the topic's feeds read by themselves, or no more."""
-    found = topic_of(request, pk, edits=True)
-    plans.put(found, request.user, request.POST.get("every", ""))
+    with transaction.atomic():
+        schedules.settle(f"topic:{pk}")
+        found = topic_of(request, pk, edits=True)  # nobody removes it or a role in it meanwhile
+        plans.put(found, request.user, request.POST.get("every", ""))
     messages.success(request, "Saved.")
     return redirect(found)
 

@@ -39,7 +39,6 @@ def put(topic: Topic, user: Any, every: str) -> None:
     if every == OWN:
         return
     with transaction.atomic():
-        Topic.objects.select_for_update(no_key=True).get(pk=topic.pk)  # two clicks make one schedule
         _rows(topic, user).delete()
         if every in EVERY:
             schedules.put(

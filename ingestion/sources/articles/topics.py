@@ -12,6 +12,7 @@ from config.problems import field_errors
 from config.statements import execute
 from ingestion.errors import NotPossible
 from ingestion.models import Schedule
+from ingestion.schedules import settle
 from ingestion.source import SourceError, SourceParams
 from ingestion.sources.articles import addresses, members
 from ingestion.sources.articles.models import (
@@ -125,7 +126,7 @@ def remove(topic: Topic) -> None:
     """Remove a topic with what was judged for it; articles that other topics have stay."""
     users = list(topic.memberships.values_list("user", flat=True))
     with transaction.atomic():
-        _forget_schedules(topic)  # before the topic, as the keeper holds them
+        _forget_schedules(topic)
         Topic.objects.select_for_update().filter(pk=topic.pk).first()
         topic.delete()
     recheck(users)
@@ -180,7 +181,11 @@ def named(user: Any, given: int | str) -> Topic | None:
 
 
 def _forget_schedules(topic: Topic, **whose: Any) -> None:
-    """Remove schedules that would be refused from now on, each time: see plans.py."""
+    """Remove schedules that would be refused from now on, each time: see plans.py.
+
+    Before the topic is held: the keeper holds a schedule when it comes to that.
+    """
+    settle(topic.stream)
     Schedule.objects.filter(source="auto_collect", params={"topic": topic.pk}, **whose).delete()
 
 

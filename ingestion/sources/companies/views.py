@@ -142,7 +142,7 @@ def keep(request: HttpRequest, pk: int) -> HttpResponseBase:
     """Look for new filings every day, or no more."""
     found = _company(pk)
     with transaction.atomic():
-        Company.objects.select_for_update(no_key=True).get(pk=found.pk)  # two clicks make one schedule
+        schedules.settle(found.stream)
         known = company_page.schedules_of(found, request.user)
         if not request.POST.get("daily"):
             known.delete()
