@@ -13,9 +13,9 @@ from ingestion.encoders import multilingual
 print(*(row.tobytes().hex() for row in multilingual().encode(json.loads(sys.argv[1]))))
 """
 
-# Each x86-64 can run this kernel of OpenBLAS, and none takes it of itself; its last bits differ from those of
-# others and with the number of threads. Where the name is not known, the library takes its own choice.
-KERNEL = {"OPENBLAS_CORETYPE": "Prescott"}
+# Each x86-64 can run these kernels, and hardly one takes them of itself; their last bits differ from those of
+# others, and with the number of threads. Where the names are not known, the libraries take their own choice.
+KERNELS = {"OPENBLAS_CORETYPE": "Prescott", "NPY_DISABLE_CPU_FEATURES": "X86_V3 X86_V4"}
 
 
 def vectors_elsewhere(texts: list[str], **environment: str) -> list[str]:

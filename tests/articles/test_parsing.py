@@ -16,7 +16,7 @@ from ingestion.sources.articles.analysis import Wanted
 from ingestion.sources.articles.fetching import Fetched
 from ingestion.sources.articles.parsing import Parser
 from tests.articles.web import article
-from tests.encoding import KERNEL, vectors_elsewhere
+from tests.encoding import KERNELS, vectors_elsewhere
 from tests.site import resident
 from tests.waiting import until
 
@@ -202,7 +202,7 @@ def test_vectors_are_the_same_and_one_that_dies_while_it_encodes_fails_its_page_
 
 def test_vectors_are_the_same_where_the_machine_is_told_which_kernels_to_take(own, monkeypatch):
     monkeypatch.setattr(parsing, "PROGRAM", "tests.articles.odd_process")
-    for name, value in KERNEL.items():
+    for name, value in KERNELS.items():
         monkeypatch.setenv(name, value)
     texts = ["Ferries cross rivers.", TEXT * 20]
     assert own.ask({"texts": texts})["vectors"] == vectors_elsewhere(texts)

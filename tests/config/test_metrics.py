@@ -109,7 +109,8 @@ def test_refusals_are_limited_by_address(path: str, staff: Any, monkeypatch: pyt
     assert_problem(guess.get(path), 429, "rate_limited")
     operator = Client(REMOTE_ADDR="192.0.2.9")
     operator.force_login(staff)
-    assert operator.get(path).status_code != 429
+    answer = operator.get(path)
+    assert answer.status_code == 200 if path == "/metrics" else "checks" in answer.json()
 
 
 @pytest.mark.seed("S1.99", "S4.68")

@@ -79,14 +79,11 @@ def test_a_killed_web_process_is_a_short_gap(site: Site, crowd: Crowd, owner: Us
 
 
 def news_since(viewer: Viewer, moment: float) -> float:
-    """Return when a viewer was told something over a connection made after that moment.
-
-    What was on its way then is no news: an answer to a poll may come a little later.
-    """
-    since = moment + 0.05
+    """Return when a viewer was told something over a connection made after that moment."""
     until(lambda: viewer.connections[-1] > moment, 30, f"another connection of {viewer}")
-    until(lambda: viewer.steps[-1].at >= max(since, viewer.connections[-1]), 30, f"news for {viewer}")
-    return min(step.at for step in list(viewer.steps) if step.at >= since)
+    since = next(at for at in viewer.connections if at > moment)
+    until(lambda: viewer.steps[-1].at >= since, 30, f"news for {viewer}")
+    return next(step.at for step in list(viewer.steps) if step.at >= since)
 
 
 @contextmanager

@@ -24,11 +24,12 @@ HISTORIES = ("tests/realtime/test_reducer.py", "tests/browser/test_reducer.py")
 FULL = {"HEADWAY_FAULTS": "full"}
 NGINX = ("nginx", "/usr/sbin/nginx")
 TOGETHER = ("-n", "2", "--dist", "worksteal")
-# Most rounds wait, for a lease or for who comes back; with four at once two cores are too busy.
+# Most rounds wait, for a lease or for who comes back; with four of these two cores are too busy.
 LANES = ("-n", "3", "--dist", "load", "--maxschedchunk", "1")
 SLOWEST = "--durations=12"
 BREAKS_SERVICES = "tests/faults/test_services.py"  # stops the PostgreSQL and Valkey of its own process
 # They compare what people wait for with a promise, or the same in peace: with all rounds nothing runs beside.
+# Small rounds have more time for all they promise.
 WANT_PEACE = (
     "tests/faults/test_database.py::test_others_keep_their_rate_while_a_row_is_held",
     "tests/faults/test_live_readers.py",

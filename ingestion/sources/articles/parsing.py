@@ -22,7 +22,7 @@ PROGRAM = "ingestion.sources.articles.page_process"
 PROCESSES = min(2, os.cpu_count() or 1)  # that parse at once, for all threads of this one
 CPU_SECONDS = 10  # for a page
 MEMORY_BYTES = 1 << 30  # of address space, beside what they share
-KERNELS = ("OPENBLAS_", "NPY_")  # begin the names of what the machine is told of them
+KERNEL_PREFIXES = ("OPENBLAS_", "NPY_")  # of variables by which a machine is told which to take
 WALL_SECONDS = 120.0  # its limit is on CPU; a machine with much to do lets it wait
 MOST_PAGES = 500  # of one process: what parsers keep would grow for ever
 _ENDED_BY_LIMIT = (1, -signal.SIGXCPU)  # out of memory, and out of time
@@ -104,7 +104,7 @@ class _Forker:
         self._control.settimeout(WALL_SECONDS)
         # No secrets, no settings: what they read was written by strangers. Each needs one core.
         # The kernels are those of all other processes: vectors are compared with theirs.
-        kernels = {name: value for name, value in os.environ.items() if name.startswith(KERNELS)}
+        kernels = {name: value for name, value in os.environ.items() if name.startswith(KERNEL_PREFIXES)}
         bare = {"PATH": os.environ.get("PATH", ""), **kernels, "OPENBLAS_NUM_THREADS": "1"}
         encoder = "0" if settings.OPENAI_URL and settings.OPENAI_ANALYSIS else "1"
         with other:
