@@ -5,6 +5,7 @@ Each room finds its own and says where the whole list is; here they stand beside
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 from urllib.parse import urlencode
 
@@ -32,27 +33,37 @@ class Hit:
     sub: str = ""
 
 
+Find = Callable[[Any, str, int], Sequence[Hit]]
+Words = Callable[..., Q]  # `having` or `resembling`: (query, *fields)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Kind:
     """What a room finds.
 
     label: of many, for people. icon: by its name. find: (user, query, most) -> the best this user may see.
+    alike: the same of what looks like the query, for when nothing has its words: misspelt, or another form.
     more: the page that lists all of the kind, with the query as `q`; empty where there is none.
     """
 
     label: str
     icon: str
-    find: Callable[[Any, str, int], Sequence[Hit]]
+    find: Find
+    alike: Find | None = None
     more: str = ""
 
 
 @dataclass(frozen=True)
 class Group:
-    """What was found of a kind. name: as it is registered. more: where all of it is listed."""
+    """What was found of a kind. name: as it is registered. more: where all of it is listed.
+
+    alike: nothing has the words of the query, these only look like it.
+    """
 
     name: str
     kind: Kind
     hits: Sequence[Hit]
+    alike: bool
     more: str
 
 
@@ -76,17 +87,33 @@ def search(user: Any, query: str) -> list[Group]:
     """
     if not query:
         return []
-    found = [(name, kind, kind.find(user, query, MOST)) for name, kind in sorted(_kinds.items())]
-    return [Group(name, kind, hits, _more(kind, query)) for name, kind, hits in found if hits]
+    found = [_group(name, kind, user, query) for name, kind in sorted(_kinds.items())]
+    return [group for group in found if group.hits]
+
+
+def _group(name: str, kind: Kind, user: Any, query: str) -> Group:
+    hits = kind.find(user, query, MOST)
+    if hits or kind.alike is None:
+        return Group(name, kind, hits, alike=False, more=_more(kind, query))
+    return Group(name, kind, kind.alike(user, query, MOST), alike=True, more="")  # its list knows words alone
 
 
 def having(query: str, *fields: str) -> Q:
     """Return the condition that each word of a query stands somewhere in these fields."""
+    return _each_word(query, "icontains", fields)
+
+
+def resembling(query: str, *fields: str) -> Q:
+    """Return the condition that each word of a query looks like one of these fields, by their trigrams."""
+    return _each_word(query, "trigram_word_similar", fields)
+
+
+def _each_word(query: str, lookup: str, fields: Sequence[str]) -> Q:
     wanted = Q()
     for said in query.split()[:MAX_WORDS]:
         of_word = Q()
         for field in fields:
-            of_word |= Q(**{f"{field}__icontains": said})
+            of_word |= Q(**{f"{field}__{lookup}": said})
         wanted &= of_word
     return wanted
 
@@ -95,9 +122,9 @@ def _more(kind: Kind, query: str) -> str:
     return f"{reverse(kind.more)}?{urlencode({'q': query})}" if kind.more else ""
 
 
-def _jobs(user: Any, query: str, most: int) -> list[Hit]:
+def _jobs(words: Words, user: Any, query: str, most: int) -> list[Hit]:
     newest = visible_jobs(user).order_by("-pk").values("pk")[:NEWEST]
-    rows = Job.objects.filter(having(query, "title", "subject"), pk__in=newest).order_by("-pk")
+    rows = Job.objects.filter(words(query, "title", "subject"), pk__in=newest).order_by("-pk")
     return [Hit(job.get_absolute_url(), job.title, _sub(job)) for job in rows[:most]]
 
 
@@ -105,4 +132,13 @@ def _sub(job: Job) -> str:
     return f"{job.detail} · {word(display(job))}" if job.detail else word(display(job))
 
 
-register("jobs", Kind(label="Jobs", icon="jobs", find=_jobs, more="ingestion:jobs"))
+register(
+    "jobs",
+    Kind(
+        label="Jobs",
+        icon="jobs",
+        find=partial(_jobs, having),
+        alike=partial(_jobs, resembling),
+        more="ingestion:jobs",
+    ),
+)

@@ -28,11 +28,15 @@ class SeenOut(Schema):
 
 
 class HitsOut(Schema):
-    """What was found of a kind; `more` is the page that lists all of it, null where there is none."""
+    """What was found of a kind; `more` is the page that lists all of it, null where there is none.
+
+    `alike`: nothing has the words of the query, these only look like it.
+    """
 
     kind: str
     label: str
     hits: Annotated[list[SeenOut], Field(max_length=search.MOST)]
+    alike: bool
     more: str | None
 
 
@@ -52,6 +56,7 @@ def find(request: HttpRequest, filters: Annotated[SearchFilter, StrictQuery(...)
             "kind": group.name,
             "label": group.kind.label,
             "hits": [vars(hit) for hit in group.hits],
+            "alike": group.alike,
             "more": group.more or None,
         }
         for group in search.search(request.user, query)

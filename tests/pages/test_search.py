@@ -13,7 +13,7 @@ from django.utils import timezone
 from ingestion import search
 from ingestion.sources.articles import topics
 from ingestion.sources.articles.models import Analysis, Article, Topic
-from ingestion.sources.companies.models import Company
+from ingestion.sources.companies.models import Company, FormerName, Ticker
 from ingestion.sources.documents import workspaces
 from ingestion.sources.documents.models import Document
 from ingestion.sources.imports.models import Unit
@@ -103,6 +103,41 @@ def test_programs_find_the_same(things: Topic, alice: User, client: Client) -> N
 def test_words_may_stand_anywhere_and_all_are_meant(things: Topic, alice: User) -> None:
     assert found(alice, "hands otters") == {"Articles": ["Otters hold hands"]}
     assert found(alice, "otters gold") == {}
+
+
+@pytest.mark.parametrize("query", ["oters", "Otter", "ottters"])
+def test_what_nothing_is_called_finds_what_looks_like_it(
+    things: Topic, alice: User, bob: User, client: Client, query: str
+) -> None:
+    everybodys = {"Companies": ["CIK7 Otters Holdings"]}
+    assert found(bob, query) == everybodys
+    topics.make(alice, {"name": "Ducks", "description": "", "keywords": []})
+    rows.job(alice, "completed", subject="ducks")
+    looks_like = found(alice, query)
+    assert looks_like["Companies"] == everybodys["Companies"]
+    assert (looks_like["Jobs"], looks_like["Topics"]) == (["Shelves"], ["About otters"])
+    assert (looks_like["Documents"], looks_like["Articles"]) == (["otters.txt"], ["Otters hold hands"])
+
+    client.force_login(alice)
+    told = {one["kind"]: one for one in client.get("/api/search", {"q": query}).json()["groups"]}
+    listed = {"jobs", "companies", "topics"} & {kind for kind, one in told.items() if one["alike"]}
+    assert listed == (set() if query == "Otter" else {"jobs", "companies", "topics"})
+    assert all(one["more"] is None for one in told.values() if one["alike"])
+    said = client.get(PAGE, {"q": query}).content.decode().count("None has these words")
+    assert said == sum(one["alike"] for one in told.values())
+
+
+def test_a_company_of_the_list_and_a_former_name_are_found_by_their_look(things: Topic, alice: User) -> None:
+    Ticker.objects.create(symbol="LHF", cik=8, name="Lantern Hill Ferries, Inc.")
+    known = Company.objects.create(cik=9, name="ABC")
+    FormerName.objects.create(company=known, name="Ferrys of old")
+    assert found(alice, "ferry") == {"Companies": ["CIK9 ABC"]}
+    known.delete()
+    assert (
+        found(alice, "ferry")
+        == found(alice, "lanterns ferry")
+        == {"Companies": ["LHF Lantern Hill Ferries, Inc."]}
+    )
 
 
 @pytest.mark.parametrize("query", ["", "  ", "%", "_", "\0", "'", '"', "\\", "a" * 5000, "&!:*", "😀"])

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from django.contrib.postgres.search import SearchQuery, SearchVector
 from django.db.models import Count, F, Q, QuerySet
@@ -10,6 +11,7 @@ from django.utils import timezone
 
 from ingestion import figures
 from ingestion.models import OPEN, Job
+from ingestion.search import resembling
 from ingestion.serializers import display
 from ingestion.sources.companies import tickers
 from ingestion.sources.companies.models import Company, Filing, FormerName, Ticker
@@ -49,6 +51,11 @@ def search(query: str) -> list[Match]:
     for one in matches:
         one.pieces = _pieces(one.name, query)
     return matches
+
+
+def by_look(query: str) -> list[Match]:
+    """Return whose names look like what was typed, who is here first."""
+    return _matches(list(dict.fromkeys(_named(resembling(query[:MAX_QUERY], "name"))))[:MOST])
 
 
 def may_be_asked_for(query: str, matches: Sequence[Match]) -> str:
@@ -120,10 +127,13 @@ def _by_name(query: str) -> list[int]:
     raw = _words(query)
     if raw is None:
         return []
-    name = SearchVector("name", config="simple")
-    here = Company.objects.annotate(words=name).filter(words=raw)
-    before = FormerName.objects.annotate(words=name).filter(words=raw)
-    listed = Ticker.objects.annotate(words=name).filter(words=raw).order_by(F("rank").asc(nulls_last=True))
+    return _named(Q(words=raw), words=SearchVector("name", config="simple"))
+
+
+def _named(wanted: Q, **annotations: Any) -> list[int]:
+    here = Company.objects.annotate(**annotations).filter(wanted)
+    before = FormerName.objects.annotate(**annotations).filter(wanted)
+    listed = Ticker.objects.annotate(**annotations).filter(wanted).order_by(F("rank").asc(nulls_last=True))
     return [
         *here.values_list("cik", flat=True)[:MOST],
         *before.values_list("company__cik", flat=True)[:MOST],
