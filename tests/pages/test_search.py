@@ -123,7 +123,7 @@ def test_what_nothing_is_called_finds_what_looks_like_it(
     listed = {"jobs", "companies", "topics"} & {kind for kind, one in told.items() if one["alike"]}
     assert listed == (set() if query == "Otter" else {"jobs", "companies", "topics"})
     assert all(one["more"] is None for one in told.values() if one["alike"])
-    said = client.get(PAGE, {"q": query}).content.decode().count("None has these words")
+    said = client.get(PAGE, {"q": query}).content.decode().count("Not these words")
     assert said == sum(one["alike"] for one in told.values())
 
 
